@@ -1,0 +1,3 @@
+//! `residual`: train, test, explain and ship VGG and ResNet image classifiers.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! CPU kernels for VGG and ResNet: f32 slices in, slices out. Knows nothing of Burn.

@@ -1,0 +1,94 @@
+//! The one error of the library: a sentence that says what failed and where, and a hint that says what to do.
+
+use std::fmt;
+
+/// What a caller may want to tell apart; the binary derives its exit code from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself is wrong: an unknown name, an impossible value.
+    Usage,
+    /// A recipe does not parse or contradicts itself.
+    Recipe,
+    /// Pictures, labels or a data folder.
+    Data,
+    /// A weights file or checkpoint.
+    Weights,
+    /// Training cannot go on (a loss that is not finite, for one).
+    Training,
+    /// A file cannot be read or written.
+    Io,
+    /// Somebody pressed Ctrl-C; a checkpoint was written.
+    Interrupted,
+}
+
+/// A failure: one sentence, and what to do about it where we know.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+/// A result of this library.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of `kind` whose `message` is one sentence without a period.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// A request that cannot be met as it stands.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Something wrong with pictures, labels or their folder.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Kind::Data, message)
+    }
+
+    /// Something wrong with a weights file.
+    pub fn weights(message: impl Into<String>) -> Self {
+        Self::new(Kind::Weights, message)
+    }
+
+    /// `error` happened while doing `what` (a verb and its object: "read") to `path`.
+    pub fn io(what: &str, path: &std::path::Path, error: std::io::Error) -> Self {
+        Self::new(Kind::Io, format!("cannot {what} {}: {error}", path.display()))
+    }
+
+    /// The same error with a remedy.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The name in `known` closest to `typed`, if one is close enough to be a slip of the keyboard.
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&typed.to_lowercase(), name), name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

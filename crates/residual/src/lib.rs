@@ -1,0 +1,14 @@
+//! Residual: VGG and ResNet image classifiers, from pixels to a tested net.
+//!
+//! `data` reads pictures, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
+//! `recipe` says how to train, `train` does it, `eval` tests, `weights` reads and writes checkpoints.
+
+pub mod data;
+pub mod error;
+pub mod eval;
+pub mod models;
+pub mod random;
+pub mod recipe;
+pub mod train;
+
+pub use error::{Error, Kind, Result};

@@ -1,0 +1,3 @@
+//! The networks of both papers.
+
+pub mod options;

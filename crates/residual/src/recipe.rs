@@ -1,0 +1,1 @@
+//! Recipes: how a net is trained, as a TOML file.
