@@ -6,7 +6,9 @@
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod layers;
 pub mod models;
+pub mod ops;
 pub mod random;
 pub mod recipe;
 pub mod train;

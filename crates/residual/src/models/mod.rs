@@ -1,3 +1,110 @@
-//! The networks of both papers.
+//! The networks of both papers: a registry of names, a table for each family, and one type for all of them.
 
+mod init;
+pub mod inspect;
 pub mod options;
+pub mod parameters;
+pub mod registry;
+pub mod resnet;
+mod spec;
+pub mod vgg;
+
+pub use inspect::{Layer, Summary};
+pub use options::ModelOptions;
+pub use registry::{Architecture, Entry, find, registry};
+pub use spec::Spec;
+
+use crate::error::Result;
+use crate::layers::Pass;
+use crate::ops::Nhwc;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// The layers of a network.
+#[derive(Module, Debug)]
+pub enum Net {
+    /// A VGG.
+    Vgg(vgg::Vgg),
+    /// A ResNet or plain network.
+    ResNet(resnet::ResNet),
+}
+
+/// A network: what it is, and its layers.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Everything that decides its shape.
+    pub spec: Spec,
+    /// The layers.
+    pub net: Net,
+}
+
+impl Model {
+    /// The network of `spec`; weights take no memory until they are initialised, loaded or used.
+    pub fn new(spec: Spec, device: &Device) -> Self {
+        let net = match spec.architecture {
+            Architecture::Vgg { steps, norm } => {
+                let vgg = vgg::Vgg::new(steps, norm, spec.ending(), spec.input[2], spec.classes, device);
+                Net::Vgg(vgg)
+            }
+            Architecture::ResNet { ref table, .. } => {
+                Net::ResNet(resnet::ResNet::new(table, &spec.build(), device))
+            }
+        };
+        Self { spec, net }
+    }
+
+    /// The network with weights at their start.
+    pub fn initialised(self, seed: u64, device: &Device) -> Self {
+        let net = init::initialise(self.net, self.spec.start(), seed, device);
+        Self { net, ..self }
+    }
+
+    /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
+    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        match &self.net {
+            Net::Vgg(net) => net.forward(x, pass),
+            Net::ResNet(net) => net.forward(x, pass),
+        }
+    }
+
+    /// Pictures → the last map before the classifier.
+    pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
+        match &self.net {
+            Net::Vgg(net) => net.features(x, pass),
+            Net::ResNet(net) => net.features(x, pass),
+        }
+    }
+
+    /// The same network for testing: off the autodiff device, sharing the weights' memory.
+    pub fn valid(&self) -> Self {
+        Self { spec: self.spec.clone(), net: self.net.valid() }
+    }
+
+    /// The network as a table, for its own input size.
+    pub fn summary(&self) -> Summary {
+        let mut trace = inspect::Trace::new(self.spec.input);
+        match &self.net {
+            Net::Vgg(net) => net.trace(&mut trace),
+            Net::ResNet(net) => net.trace(&mut trace),
+        }
+        let (layers, receptive_field) = trace.finish();
+        Summary {
+            name: self.spec.name.clone(),
+            family: self.spec.family.to_owned(),
+            params: layers.iter().map(|layer| layer.params).sum(),
+            macs: layers.iter().map(|layer| layer.macs).sum(),
+            receptive_field,
+            input: self.spec.input,
+            classes: self.spec.classes,
+            layers,
+        }
+    }
+}
+
+/// The network of `options` as a table, without building weights.
+///
+/// # Errors
+/// An unknown network, or an input it cannot take.
+pub fn summary(options: &ModelOptions) -> Result<Summary> {
+    Ok(Model::new(Spec::resolve(options)?, &Device::flex()).summary())
+}

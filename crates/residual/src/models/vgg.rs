@@ -1,0 +1,218 @@
+//! VGG (Simonyan & Zisserman 2015): the configurations of Table 1, and the network they describe.
+//!
+//! `features.N` and `classifier.N` count layers as torchvision does, ReLUs and poolings included.
+
+use super::inspect::Trace;
+use crate::layers::{BatchNorm, Conv2d, Dropout, Linear, LocalResponseNorm, MaxPool, Pass, Relu, conv_norm_relu};
+use crate::ops::{self, Nhwc};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// A line of Table 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// conv3-k.
+    C3(usize),
+    /// conv1-k.
+    C1(usize),
+    /// LRN.
+    Lrn,
+    /// maxpool.
+    M,
+}
+
+use Step::{C1, C3, Lrn, M};
+
+/// 11 weight layers.
+#[rustfmt::skip]
+pub const A: &[Step] = &[C3(64), M, C3(128), M, C3(256), C3(256), M, C3(512), C3(512), M, C3(512), C3(512), M];
+/// 11 weight layers, local response normalisation behind the first.
+#[rustfmt::skip]
+pub const A_LRN: &[Step] = &[C3(64), Lrn, M, C3(128), M, C3(256), C3(256), M, C3(512), C3(512), M, C3(512), C3(512), M];
+/// 13 weight layers.
+#[rustfmt::skip]
+pub const B: &[Step] = &[C3(64), C3(64), M, C3(128), C3(128), M, C3(256), C3(256), M,
+                         C3(512), C3(512), M, C3(512), C3(512), M];
+/// 16 weight layers, three of them 1x1.
+#[rustfmt::skip]
+pub const C: &[Step] = &[C3(64), C3(64), M, C3(128), C3(128), M, C3(256), C3(256), C1(256), M,
+                         C3(512), C3(512), C1(512), M, C3(512), C3(512), C1(512), M];
+/// 16 weight layers: VGG-16.
+#[rustfmt::skip]
+pub const D: &[Step] = &[C3(64), C3(64), M, C3(128), C3(128), M, C3(256), C3(256), C3(256), M,
+                         C3(512), C3(512), C3(512), M, C3(512), C3(512), C3(512), M];
+/// 19 weight layers: VGG-19.
+#[rustfmt::skip]
+pub const E: &[Step] = &[C3(64), C3(64), M, C3(128), C3(128), M, C3(256), C3(256), C3(256), C3(256), M,
+                         C3(512), C3(512), C3(512), C3(512), M, C3(512), C3(512), C3(512), C3(512), M];
+
+/// How the network ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ending {
+    /// Adaptive pooling to 7x7, FC-4096, FC-4096, FC-classes, dropout between.
+    Imagenet {
+        /// Dropout behind the two hidden layers.
+        dropout: f64,
+    },
+    /// Global average, FC-classes: nothing but the layer at 32 px, where the map is 1x1.
+    Cifar,
+}
+
+/// A layer of `features`.
+#[derive(Module, Debug)]
+pub enum Feature {
+    /// 3x3 or 1x1, with bias.
+    Conv(Conv2d),
+    /// In the variants with batch normalisation.
+    Norm(BatchNorm),
+    /// Behind each convolution.
+    Relu(Relu),
+    /// In A-LRN.
+    Lrn(LocalResponseNorm),
+    /// Between groups.
+    Pool(MaxPool),
+}
+
+/// A layer of `classifier`.
+#[derive(Module, Debug)]
+pub enum Hidden {
+    /// Fully connected.
+    Linear(Linear),
+    /// Behind hidden layers.
+    Relu(Relu),
+    /// Behind hidden layers.
+    Dropout(Dropout),
+}
+
+/// A VGG.
+#[derive(Module, Debug)]
+pub struct Vgg {
+    /// Convolutions and poolings.
+    pub features: Vec<Feature>,
+    /// Fully connected layers.
+    pub classifier: Vec<Hidden>,
+}
+
+/// The side of the map that the fully connected layers of the paper's network see.
+const HEAD_MAP: usize = 7;
+
+impl Vgg {
+    /// The network of `steps` for pictures of `channels`.
+    pub fn new(
+        steps: &[Step],
+        norm: bool,
+        ending: Ending,
+        channels: usize,
+        classes: usize,
+        device: &Device,
+    ) -> Self {
+        let mut features = Vec::new();
+        let mut c = channels;
+        for step in steps {
+            match *step {
+                C3(k) | C1(k) => {
+                    let kernel = if matches!(step, C3(_)) { 3 } else { 1 };
+                    features.push(Feature::Conv(Conv2d::new(c, k, kernel, 1, device).with_bias()));
+                    if norm {
+                        features.push(Feature::Norm(BatchNorm::new(k, device)));
+                    }
+                    features.push(Feature::Relu(Relu::new()));
+                    c = k;
+                }
+                Lrn => features.push(Feature::Lrn(LocalResponseNorm::alexnet())),
+                M => features.push(Feature::Pool(MaxPool::halving())),
+            }
+        }
+        let linear = |c, k| Hidden::Linear(Linear::new(c, k, device));
+        let relu = || Hidden::Relu(Relu::new());
+        let classifier = match ending {
+            Ending::Imagenet { dropout } => {
+                let drop = || Hidden::Dropout(Dropout::new(dropout));
+                let flat = c * HEAD_MAP * HEAD_MAP;
+                vec![linear(flat, 4096), relu(), drop(), linear(4096, 4096), relu(), drop(), linear(4096, classes)]
+            }
+            Ending::Cifar => vec![linear(c, classes)],
+        };
+        Self { features, classifier }
+    }
+
+    /// `[n, h, w, c]` → logits `[n, classes]`.
+    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        self.classify(self.features(x, pass), pass)
+    }
+
+    /// `[n, h, w, c]` → the last map, `[n, h/32, w/32, 512]`.
+    pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
+        let mut layers = self.features.as_slice();
+        let mut x = x;
+        loop {
+            // A convolution takes the normalisation and the ReLU behind it along: one operation each.
+            (x, layers) = match layers {
+                [Feature::Conv(conv), Feature::Norm(bn), Feature::Relu(_), rest @ ..] => {
+                    (conv_norm_relu(conv, bn, x, pass), rest)
+                }
+                [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (conv.forward(x, true, pass), rest),
+                [Feature::Conv(conv), rest @ ..] => (conv.forward(x, false, pass), rest),
+                [Feature::Pool(pool), rest @ ..] => (pool.forward(x), rest),
+                [Feature::Lrn(lrn), rest @ ..] => (lrn.forward(x), rest),
+                [Feature::Relu(_), rest @ ..] => (ops::relu(x), rest),
+                [Feature::Norm(_), ..] => unreachable!("a normalisation stands behind its convolution"),
+                [] => return x,
+            };
+        }
+    }
+
+    /// The last map → logits.
+    fn classify(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        let [n, h, w, c] = x.dims();
+        let mut x = if self.has_imagenet_head() {
+            // The weights count channels first, as every checkpoint does.
+            ops::adaptive_average(x, [HEAD_MAP; 2]).into_nchw().reshape([n, c * HEAD_MAP * HEAD_MAP])
+        } else if (h, w) == (1, 1) {
+            x.0.reshape([n, c])
+        } else {
+            ops::global_average(x)
+        };
+        let mut layers = self.classifier.as_slice();
+        loop {
+            (x, layers) = match layers {
+                [Hidden::Linear(linear), Hidden::Relu(_), rest @ ..] => (linear.forward(x, true), rest),
+                [Hidden::Linear(linear), rest @ ..] => (linear.forward(x, false), rest),
+                [Hidden::Dropout(dropout), rest @ ..] => (dropout.forward(x, pass), rest),
+                [Hidden::Relu(_), ..] => unreachable!("a ReLU stands behind its layer"),
+                [] => return x,
+            };
+        }
+    }
+
+    fn has_imagenet_head(&self) -> bool {
+        self.classifier.len() > 1
+    }
+
+    /// The layers one after the other, with shapes and costs.
+    pub(super) fn trace(&self, trace: &mut Trace) {
+        for (i, layer) in self.features.iter().enumerate() {
+            let name = format!("features.{i}");
+            match layer {
+                Feature::Conv(conv) => trace.conv(name, conv),
+                Feature::Norm(bn) => trace.norm(name, bn),
+                Feature::Relu(_) => trace.same(name, "relu"),
+                Feature::Lrn(_) => trace.same(name, "lrn"),
+                Feature::Pool(pool) => trace.pool(name, pool),
+            }
+        }
+        if self.has_imagenet_head() {
+            trace.adaptive_average("avgpool", HEAD_MAP);
+        } else if trace.map() != (1, 1) {
+            trace.global_average("avgpool");
+        }
+        for (i, layer) in self.classifier.iter().enumerate() {
+            let name = format!("classifier.{i}");
+            match layer {
+                Hidden::Linear(linear) => trace.linear(name, linear),
+                Hidden::Relu(_) => trace.same(name, "relu"),
+                Hidden::Dropout(_) => trace.same(name, "dropout"),
+            }
+        }
+    }
+}

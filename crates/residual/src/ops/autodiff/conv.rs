@@ -1,0 +1,112 @@
+//! Gradients of the convolutions. Kept for the backward pass: the input, the weights, and with a fused ReLU the output.
+
+use super::super::extension::ConvMode;
+use super::super::flex;
+use super::{Tracked, arrived, finish};
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::backend::flex::FlexTensor;
+use burn::backend::Flex;
+use residual_kernels::ConvShape;
+
+/// What both convolutions keep.
+#[derive(Debug, Clone)]
+struct Saved {
+    x: FlexTensor,
+    w: FlexTensor,
+    /// The output, where a ReLU was fused: its sign is the mask.
+    y: Option<FlexTensor>,
+    s: ConvShape,
+    mode: ConvMode,
+}
+
+impl Saved {
+    fn new<C: CheckpointStrategy>(x: Tracked<C>, w: Tracked<C>, s: ConvShape, mode: ConvMode) -> Self {
+        let (x, w) = (flex::contiguous(x.into_primitive()), flex::contiguous(w.into_primitive()));
+        Self { x, w, y: None, s, mode }
+    }
+}
+
+/// Registers `dw` and `dx` for the parents that want them; `nodes` are those of the input and of the weights.
+macro_rules! register {
+    ($saved:expr, $dy:expr, [$x_node:expr, $w_node:expr], $grads:expr) => {{
+        let Saved { x, w, s, mode, .. } = $saved;
+        if let Some(node) = $w_node {
+            $grads.register::<Flex>(node.id, flex::conv_dw(&x, &$dy, &s, mode.precise));
+        }
+        if let Some(node) = $x_node {
+            // A leaf's gradient must stay where it is; every other one may be taken out and added to.
+            let inner = !node.parents.is_empty();
+            let onto = (mode.fork && inner).then(|| $grads.consume::<Flex>(&node));
+            $grads.register::<Flex>(node.id, flex::conv_dx(&$dy, &w, &s, mode.precise, onto));
+        }
+    }};
+}
+
+#[derive(Debug)]
+struct Conv;
+
+impl Backward<Flex, 2> for Conv {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Saved, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, w_node] = ops.parents;
+        let dy = arrived(&ops, grads);
+        register!(ops.state, dy, [x_node, w_node], grads);
+    }
+}
+
+pub(super) fn conv<C: CheckpointStrategy>(x: Tracked<C>, w: Tracked<C>, s: ConvShape, mode: ConvMode) -> Tracked<C> {
+    let nodes = [x.node(), w.node()];
+    let saved = Saved::new::<C>(x, w, s, mode);
+    let y = flex::conv(&saved.x, &saved.w, &s, mode.precise);
+    finish::<C, _, 2>(Conv, nodes, y, saved)
+}
+
+pub(super) fn conv_statistics<C: CheckpointStrategy>(
+    x: Tracked<C>,
+    w: Tracked<C>,
+    s: ConvShape,
+    mode: ConvMode,
+) -> (Tracked<C>, Tracked<C>, Tracked<C>) {
+    let nodes = [x.node(), w.node()];
+    let saved = Saved::new::<C>(x, w, s, mode);
+    let (y, mean, var) = flex::conv_statistics(&saved.x, &saved.w, &s, mode.precise);
+    let y = finish::<C, _, 2>(Conv, nodes, y, saved);
+    (y, Tracked::<C>::new(mean), Tracked::<C>::new(var))
+}
+
+#[derive(Debug)]
+struct ConvBias;
+
+impl Backward<Flex, 3> for ConvBias {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Saved, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, w_node, bias_node] = ops.parents;
+        let dy = arrived(&ops, grads);
+        let (dz, dbias) = flex::bias_backward(ops.state.y.as_ref(), &dy);
+        drop(dy);
+        if let Some(node) = bias_node {
+            grads.register::<Flex>(node.id, dbias);
+        }
+        register!(ops.state, dz, [x_node, w_node], grads);
+    }
+}
+
+pub(super) fn conv_bias<C: CheckpointStrategy>(
+    x: Tracked<C>,
+    w: Tracked<C>,
+    bias: Tracked<C>,
+    s: ConvShape,
+    mode: ConvMode,
+    relu: bool,
+) -> Tracked<C> {
+    let nodes = [x.node(), w.node(), bias.node()];
+    let mut saved = Saved::new::<C>(x, w, s, mode);
+    let bias = flex::contiguous(bias.into_primitive());
+    let y = flex::conv_bias(&saved.x, &saved.w, &bias, &s, mode.precise, relu);
+    saved.y = relu.then(|| y.clone());
+    finish::<C, _, 3>(ConvBias, nodes, y, saved)
+}

@@ -1,0 +1,60 @@
+//! What a run was made on: it goes beside every result.
+
+use residual_kernels::Isa;
+use serde::{Deserialize, Serialize};
+
+/// The machine and the program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's own name.
+    pub cpu: String,
+    /// Cores that the process may use.
+    pub cores: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Vector instructions in use.
+    pub isa: String,
+    /// Memory in MiB.
+    pub memory_mb: Option<u64>,
+    /// Operating system and architecture.
+    pub system: String,
+    /// This library's version.
+    pub version: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn here() -> Self {
+        Self {
+            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            isa: Isa::active().to_string(),
+            memory_mb: memory_kb("MemTotal").map(|kb| kb / 1024),
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// Memory that could be had at the moment, in bytes, where the system says.
+pub fn available_memory() -> Option<u64> {
+    memory_kb("MemAvailable").map(|kb| kb * 1024)
+}
+
+/// The most memory that this process has used so far, in MiB, where the system says.
+pub fn peak_rss_mb() -> Option<u64> {
+    let peak = field("/proc/self/status", "VmHWM")?;
+    Some(peak.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+fn memory_kb(key: &str) -> Option<u64> {
+    field("/proc/meminfo", key)?.split_whitespace().next()?.parse().ok()
+}
+
+/// The value behind `key` in a file of `key: value` lines, as Linux keeps them.
+fn field(path: &str, key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.split(':').next().is_some_and(|k| k.trim() == key))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

@@ -1,0 +1,114 @@
+//! Target distributions: the label, softened by label smoothing, mixed by mixup or CutMix.
+
+use crate::data::Batch;
+use crate::random::{Purpose, stream};
+use crate::recipe::LossOptions;
+use rand::Rng;
+use rand_distr::{Beta, Distribution};
+
+/// `[n, classes]`: `1 − ε + ε/classes` at the label, `ε/classes` elsewhere (Szegedy et al. 2016, §7).
+pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
+    let off = (smoothing / classes as f64) as f32;
+    let on = (1.0 - smoothing + smoothing / classes as f64) as f32;
+    let mut targets = vec![off; labels.len() * classes];
+    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
+        row[label as usize] = on;
+    }
+    targets
+}
+
+/// The targets of a training batch. With mixup or CutMix its pictures are mixed in place with those of the batch in
+/// reverse order, by a share that (seed, step) decides; with both, each is taken half of the time.
+pub fn mixed(
+    batch: &mut Batch,
+    [h, w, c]: [usize; 3],
+    classes: usize,
+    options: &LossOptions,
+    seed: u64,
+    step: u64,
+) -> Vec<f32> {
+    let mut targets = smoothed(&batch.labels, classes, options.label_smoothing);
+    if options.mixup == 0.0 && options.cutmix == 0.0 {
+        return targets;
+    }
+    let mut draws = stream(seed, Purpose::Mix, step, 0);
+    let cut = options.mixup == 0.0 || (options.cutmix > 0.0 && draws.random_bool(0.5));
+    let alpha = if cut { options.cutmix } else { options.mixup };
+    let share = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(&mut draws));
+    let share = if cut {
+        paste(&mut batch.pixels, [h, w, c], share, &mut draws)
+    } else {
+        blend(&mut batch.pixels, h * w * c, share as f32);
+        share
+    };
+    blend(&mut targets, classes, share as f32);
+    targets
+}
+
+/// Row `i` becomes `share · row i + (1 − share) · row n−1−i`, for all rows at once (Zhang et al. 2018).
+fn blend(rows: &mut [f32], len: usize, share: f32) {
+    for_each_pair(rows, len, |a, b| {
+        for (a, b) in a.iter_mut().zip(b) {
+            (*a, *b) = (share * *a + (1.0 - share) * *b, share * *b + (1.0 - share) * *a);
+        }
+    });
+}
+
+/// Swaps a rectangle of about `1 − share` of the area between pictures `i` and `n−1−i` (Yun et al. 2019); returns the
+/// share that each picture keeps.
+fn paste(pixels: &mut [f32], [h, w, c]: [usize; 3], share: f64, draws: &mut impl Rng) -> f64 {
+    let side = (1.0 - share).sqrt();
+    let span = |size: usize, draws: &mut dyn rand::RngCore| {
+        let half = (size as f64 * side / 2.0) as usize;
+        let centre = draws.random_range(0..size);
+        (centre.saturating_sub(half), (centre + half).min(size))
+    };
+    let (top, bottom) = span(h, draws);
+    let (left, right) = span(w, draws);
+    for_each_pair(pixels, h * w * c, |a, b| {
+        for y in top..bottom {
+            let row = (y * w + left) * c..(y * w + right) * c;
+            a[row.clone()].swap_with_slice(&mut b[row]);
+        }
+    });
+    1.0 - ((bottom - top) * (right - left)) as f64 / (h * w) as f64
+}
+
+/// Calls `f` with rows `i` and `n−1−i`; the middle row of an odd number is its own partner and stays as it is.
+fn for_each_pair(rows: &mut [f32], len: usize, mut f: impl FnMut(&mut [f32], &mut [f32])) {
+    let mut rows = rows.chunks_exact_mut(len);
+    while let (Some(a), Some(b)) = (rows.next(), rows.next_back()) {
+        f(a, b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_spreads_its_share_over_all_classes() {
+        let targets = smoothed(&[1], 4, 0.2);
+        assert!(targets.iter().zip([0.05, 0.85, 0.05, 0.05]).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn targets_of_mixed_batches_remain_distributions_and_name_the_pixels_shares() {
+        for (mixup, cutmix) in [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)] {
+            for step in 0..50 {
+                let labels = vec![0, 1, 2, 3];
+                let pixels = labels.iter().flat_map(|&l| vec![l as f32; 8 * 8 * 3]).collect();
+                let mut batch = Batch { pixels, labels, indices: vec![0, 1, 2, 3] };
+                let options = LossOptions { label_smoothing: 0.0, mixup, cutmix };
+                let targets = mixed(&mut batch, [8, 8, 3], 4, &options, 7, step);
+                for (row, picture) in targets.chunks(4).zip(batch.pixels.chunks(8 * 8 * 3)) {
+                    assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                    // Every pixel holds its label: the mean over pixels is the mean over targets.
+                    let by_target: f32 = row.iter().enumerate().map(|(k, p)| k as f32 * p).sum();
+                    let by_pixel = picture.iter().sum::<f32>() / picture.len() as f32;
+                    assert!((by_target - by_pixel).abs() < 1e-4, "{by_target} {by_pixel}");
+                }
+            }
+        }
+    }
+}

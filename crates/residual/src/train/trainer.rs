@@ -1,0 +1,114 @@
+//! One optimiser step after the other: forward, loss, backward, update.
+
+use super::average::Average;
+use super::optimizer::{self, Flat, Optimizer};
+use super::targets;
+use crate::data::Batch;
+use crate::eval::{argmax, input};
+use crate::layers::Pass;
+use crate::models::Model;
+use crate::ops;
+use crate::recipe::Recipe;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A network under training and what its optimiser remembers.
+#[derive(Debug)]
+pub struct Trainer {
+    /// The network, on the autodiff device.
+    pub model: Model,
+    /// Velocities.
+    pub optimizer: Optimizer,
+    /// The moving average of the weights, if the recipe wants one.
+    pub average: Option<Average>,
+    recipe: Recipe,
+    device: Device,
+}
+
+/// What one step saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// Mean loss of its pictures.
+    pub loss: f64,
+    /// How many of them were classified wrong.
+    pub wrong: u64,
+    /// How many there were.
+    pub images: u64,
+}
+
+impl Trainer {
+    /// `model` (on the autodiff device) under `recipe`.
+    pub fn new(model: Model, recipe: &Recipe, device: &Device) -> Self {
+        Self {
+            model,
+            optimizer: Optimizer::new(&recipe.optimizer),
+            average: (recipe.train.ema > 0.0).then(|| Average::new(recipe.train.ema)),
+            recipe: recipe.clone(),
+            device: device.clone(),
+        }
+    }
+
+    /// Optimiser step number `step` (0-based) at rate `lr`. The gradients of `batches` are averaged.
+    pub fn step(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
+        let portions = batches.len();
+        let mut outcome = Outcome { loss: 0.0, wrong: 0, images: 0 };
+        let mut sum: Option<Flat> = None;
+        for (portion, batch) in batches.iter_mut().enumerate() {
+            let pass = step * portions as u64 + portion as u64;
+            let (part, gradients) = self.gradients(batch, pass);
+            outcome.loss += part.loss / portions as f64;
+            outcome.wrong += part.wrong;
+            outcome.images += part.images;
+            sum = Some(optimizer::accumulate(sum, gradients));
+        }
+        let gradients = optimizer::scaled(sum.unwrap_or_default(), 1.0 / portions as f32);
+        if outcome.loss.is_finite() {
+            self.update(gradients, step, lr);
+        }
+        outcome
+    }
+
+    fn update(&mut self, gradients: Flat, step: u64, lr: f64) {
+        let Model { spec, net } = self.model.clone();
+        // The clone above shares every tensor with `self.model`: let go of the original, or nothing updates in place.
+        self.model = Model { spec: spec.clone(), net };
+        let model = std::mem::replace(&mut self.model, Model::new(spec, &self.device));
+        let net = self.optimizer.step(model.net, gradients, lr);
+        self.model = Model { net, ..model };
+        if let Some(average) = &mut self.average {
+            average.follow(&self.model.net, step + 1);
+        }
+    }
+
+    /// Forward and backward over one batch. `pass` numbers it, for dropout and mixing.
+    fn gradients(&self, batch: &mut Batch, pass: u64) -> (Outcome, Flat) {
+        let (classes, seed) = (self.model.spec.classes, self.recipe.train.seed);
+        let targets = targets::mixed(batch, self.model.spec.input, classes, &self.recipe.loss, seed, pass);
+        let targets = TensorData::new(targets, [batch.len(), classes]);
+        let x = input(batch, self.model.spec.input, &self.device);
+        let logits = self.model.forward(x, &Pass::train(seed, pass, self.recipe.train.precise));
+        let wrong = wrong(&logits, &batch.labels);
+        let losses = ops::cross_entropy(logits, Tensor::from_data(targets, &self.device));
+        let loss = losses.mean();
+        let value = loss.clone().into_scalar::<f32>();
+        let gradients = optimizer::gradients(&self.model.net, loss.backward());
+        (Outcome { loss: f64::from(value), wrong, images: batch.len() as u64 }, gradients)
+    }
+
+    /// The network as it is tested: the moving average where there is one.
+    pub fn tested(&self) -> Model {
+        let model = self.model.valid();
+        match &self.average {
+            Some(average) => Model { net: average.applied(model.net), spec: model.spec },
+            None => model,
+        }
+    }
+}
+
+/// How many rows of `logits` have their maximum elsewhere than at their label.
+fn wrong(logits: &Tensor<2>, labels: &[u32]) -> u64 {
+    let classes = logits.dims()[1];
+    let logits = logits.clone().into_data();
+    let logits = logits.as_slice::<f32>().expect("logits are f32");
+    let rows = logits.chunks_exact(classes).zip(labels);
+    rows.filter(|(row, label)| argmax(row) != **label as usize).count() as u64
+}

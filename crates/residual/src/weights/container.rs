@@ -1,0 +1,109 @@
+//! The file under weights and checkpoints: safetensors, one metadata entry, a fingerprint over all of it.
+//!
+//! safetensors keeps its metadata in a hash map, whose order is not fixed; with a single entry, equal contents give
+//! equal bytes.
+
+use crate::error::{Error, Result};
+use burn::tensor::{DType, TensorData};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensors;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The metadata entry that is ours.
+const ENTRY: &str = "residual";
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, TensorData>;
+
+/// Writes `tensors` and `metadata` to `path`, whole or not at all.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write(path: &Path, tensors: &Tensors, mut metadata: Map<String, Value>) -> Result<()> {
+    metadata.insert("sha256".into(), Value::String(fingerprint(tensors, &metadata)));
+    let entry = HashMap::from([(ENTRY.to_owned(), Value::Object(metadata).to_string())]);
+    let views = tensors
+        .iter()
+        .map(|(name, data)| {
+            let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes());
+            view.map(|view| (name, view)).map_err(|error| Error::weights(format!("cannot store {name}: {error}")))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let bytes = safetensors::serialize(views, Some(entry))
+        .map_err(|error| Error::weights(format!("cannot write {}: {error}", path.display())))?;
+    crate::atomic::write(path, &bytes)
+}
+
+/// A file as read: its tensors, and its metadata if it is one of ours.
+#[derive(Debug)]
+pub struct Contents {
+    /// All tensors, as f32.
+    pub tensors: Tensors,
+    /// Our metadata; `None` in a file that something else wrote.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// Reads a safetensors file, and checks its fingerprint if it has one.
+///
+/// # Errors
+/// A file that is missing, truncated, altered, no safetensors file, or holds something that is not a float.
+pub fn read(path: &Path) -> Result<Contents> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let damaged = |what: String| {
+        Error::weights(format!("{} is damaged: {what}", path.display()))
+            .with_hint("the file was cut short or altered; use another copy or an earlier checkpoint")
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.tensors() {
+        tensors.insert(name.clone(), floats(&name, &view).ok_or_else(|| {
+            Error::weights(format!("{}: {name} is {:?}, not a float tensor", path.display(), view.dtype()))
+        })?);
+    }
+    let entry = header.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+    let Some(entry) = entry else { return Ok(Contents { tensors, metadata: None }) };
+    let mut metadata: Map<String, Value> =
+        serde_json::from_str(entry).map_err(|error| damaged(format!("its metadata does not parse: {error}")))?;
+    let stated = metadata.remove("sha256");
+    if stated != Some(Value::String(fingerprint(&tensors, &metadata))) {
+        return Err(damaged("its contents do not match its fingerprint".into()));
+    }
+    Ok(Contents { tensors, metadata: Some(metadata) })
+}
+
+/// The values of a view as f32, or `None` for integers (`num_batches_tracked` alone is passed over by the importer).
+fn floats(_name: &str, view: &TensorView<'_>) -> Option<TensorData> {
+    let (shape, data) = (view.shape().to_vec(), view.data());
+    let values: Vec<f32> = match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F64 => data
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
+            .collect(),
+        Dtype::BF16 => data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect(),
+        Dtype::I64 => data
+            .chunks_exact(8)
+            .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
+            .collect(),
+        _ => return None,
+    };
+    Some(TensorData::new(values, shape))
+}
+
+fn fingerprint(tensors: &Tensors, metadata: &Map<String, Value>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(Value::Object(metadata.clone()).to_string());
+    for (name, data) in tensors {
+        debug_assert_eq!(data.dtype, DType::F32);
+        hash.update(name);
+        for size in data.shape.iter() {
+            hash.update((*size as u64).to_le_bytes());
+        }
+        hash.update(data.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,140 @@
+//! Weights on disk: safetensors with torchvision's key names, and what one must know to use them.
+//!
+//! The network, the preprocessing, the class names and the recipe travel in the metadata, so that a file is enough.
+
+pub mod container;
+
+use crate::data::Preprocessing;
+use crate::error::{Error, Result};
+use crate::models::{Model, ModelOptions, Spec, parameters};
+use burn::module::Module;
+use burn::tensor::Device;
+use container::{Contents, Tensors};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// What travels with the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The network, with every option that decides its shape.
+    pub model: ModelOptions,
+    /// The way from a picture to its input.
+    pub preprocessing: Preprocessing,
+    /// Class names, in the order of the logits.
+    pub classes: Vec<String>,
+    /// The recipe that trained it, as TOML.
+    pub recipe: Option<String>,
+    /// Optimiser steps taken.
+    pub step: u64,
+    /// What the weights were trained on (`CIFAR-10 (not canonical pixels)`).
+    pub trained_on: Option<String>,
+}
+
+/// Writes a network's weights and running statistics to `path`.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn save(path: &Path, model: &Model, metadata: &Metadata) -> Result<()> {
+    save_tensors(path, &values(model), metadata)
+}
+
+/// All tensors of a network by their checkpoint names.
+pub fn values(model: &Model) -> Tensors {
+    parameters::values(&model.net)
+}
+
+/// Writes `tensors`, which belong to the network that `metadata` describes.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn save_tensors(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Result<()> {
+    let Value::Object(metadata) = serde_json::to_value(metadata).expect("metadata is plain data") else {
+        unreachable!("a struct serialises to an object")
+    };
+    container::write(path, tensors, metadata)
+}
+
+/// Reads a weights file that this program wrote (a run folder's `best.safetensors`, an import).
+///
+/// # Errors
+/// A file that is missing, damaged, foreign, or does not fit the network that it names.
+pub fn load(path: &Path, device: &Device) -> Result<(Model, Metadata)> {
+    let Contents { tensors, metadata } = container::read(path)?;
+    let metadata = parse(path, metadata)?;
+    let spec = Spec::resolve(&metadata.model)
+        .map_err(|error| Error::weights(format!("{} names a network that cannot be built: {error}", path.display())))?;
+    let model = Model::new(spec, device);
+    let model = fill(model, &tensors, &path.display().to_string(), device)?;
+    Ok((model, metadata))
+}
+
+/// Reads only what travels with the weights.
+///
+/// # Errors
+/// As [`load`].
+pub fn metadata(path: &Path) -> Result<Metadata> {
+    parse(path, container::read(path)?.metadata)
+}
+
+fn parse(path: &Path, metadata: Option<Map<String, Value>>) -> Result<Metadata> {
+    let Some(metadata) = metadata else {
+        return Err(Error::weights(format!("{} does not say which network it belongs to", path.display()))
+            .with_hint("`residual import FILE --as NAME --out NEW` makes a file that does"));
+    };
+    serde_json::from_value(Value::Object(metadata)).map_err(|error| {
+        Error::weights(format!("{}: its metadata is not that of a weights file: {error}", path.display()))
+    })
+}
+
+/// The network with `tensors` as its values: every one must be there, none may be left over, shapes must agree.
+///
+/// # Errors
+/// Lists what is missing and what is unexpected, or shows both shapes.
+pub fn fill(model: Model, tensors: &Tensors, file: &str, device: &Device) -> Result<Model> {
+    let Model { spec, net } = model;
+    check(&parameters::shapes(&net), tensors, file, &spec.name)?;
+    let net = parameters::with_values(net, tensors, device);
+    Ok(Model { spec, net })
+}
+
+/// Whether `tensors` are exactly those of `wanted`.
+fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &str) -> Result<()> {
+    for (key, shape) in wanted {
+        if let Some(data) = tensors.get(key)
+            && data.shape.to_vec() != *shape
+        {
+            let found = &data.shape;
+            let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {name}");
+            return Err(Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?"));
+        }
+    }
+    let missing: Vec<&str> =
+        wanted.iter().map(|(key, _)| key.as_str()).filter(|key| !tensors.contains_key(*key)).collect();
+    let known: std::collections::HashSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
+    let unexpected: Vec<&str> = tensors.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
+    if missing.is_empty() && unexpected.is_empty() {
+        return Ok(());
+    }
+    let list = |what: &str, keys: &[&str]| match keys.len() {
+        0 => String::new(),
+        1..=6 => format!("; {what}: {}", keys.join(", ")),
+        more => format!("; {what}: {} and {} more", keys[..6].join(", "), more - 6),
+    };
+    Err(Error::weights(format!(
+        "{file} does not fit {name}{}{}",
+        list("missing", &missing),
+        list("unexpected", &unexpected)
+    ))
+    .with_hint("is it a checkpoint of another network?"))
+}
+
+/// The network's values replaced by those of `tensors` that have its names and shapes; returns the names that kept
+/// their own. For starting from another net's weights.
+pub fn fill_matching<M: Module>(net: M, tensors: &Tensors, device: &Device) -> (M, Vec<String>) {
+    let shapes = parameters::shapes(&net);
+    let fits = |key: &String, shape: &Vec<usize>| tensors.get(key).is_some_and(|data| data.shape.to_vec() == *shape);
+    let (taken, kept): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|(key, shape)| fits(key, shape));
+    let chosen: Tensors = taken.into_iter().map(|(key, _)| (key.clone(), tensors[&key].clone())).collect();
+    (parameters::with_values(net, &chosen, device), kept.into_iter().map(|(key, _)| key).collect())
+}
