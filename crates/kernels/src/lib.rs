@@ -1,1 +1,34 @@
 //! CPU kernels for VGG and ResNet: f32 slices in, slices out. Knows nothing of Burn.
+//!
+//! # Layouts
+//! Activations are contiguous `[n, h, w, c]`, convolution weights `[k, c, kh, kw]`, linear weights `[k, c]`. Sizes are `n h w c k`,
+//! gradients are `d` and a name.
+//!
+//! # Threads and bits
+//! Kernels run on rayon's current pool. Work is cut by shape and partial sums are added in index order, so results are the same
+//! bits with any number of threads, on one machine and one [`Isa`]. Denormals are flushed while a kernel computes.
+//!
+//! # Panics
+//! Every kernel panics with a sentence when a slice does not have the size that the shape demands. Nothing else panics.
+
+pub mod activation;
+mod columns;
+pub mod conv;
+pub mod isa;
+pub mod linear;
+pub mod loss;
+pub mod lrn;
+mod matrix;
+pub mod naive;
+pub mod norm;
+mod pieces;
+pub mod pixels;
+pub mod plan;
+pub mod pool;
+mod shape;
+pub mod shortcut;
+pub mod update;
+
+pub use conv::Epilogue;
+pub use isa::{Isa, IsaError};
+pub use shape::{ConvShape, PoolShape, ShapeError};

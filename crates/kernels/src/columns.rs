@@ -1,0 +1,75 @@
+//! Matrices `[rows, c]` whose columns have something in common: channel parameters spread over long rows, and column sums.
+//!
+//! A row of 16 channels is two vectors long, too short for a loop over it to pay. So several rows are taken as one of
+//! [`Columns::width`] elements, with the channel parameters repeated as often; a slice that starts at a multiple of the
+//! width and ends anywhere sees the right parameters.
+
+use std::ops::Range;
+
+use crate::pieces::{self, Parts};
+
+/// The least width of a folded row: sixteen AVX2 vectors, four times what the compiler unrolls.
+const WIDTH: usize = 128;
+
+/// Elements of a piece of a column sum. Each `f32` accumulator adds at most 32 Ki / 128 = 256 values before it goes into
+/// `f64`, so the relative error of a sum is below 256 · 2⁻²⁴ of the sum of magnitudes.
+const SUM_PIECE: usize = 32 * 1024;
+
+/// How a matrix with `c` columns is folded.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns {
+    c: usize,
+    width: usize,
+}
+
+impl Columns {
+    pub(crate) fn new(c: usize) -> Self {
+        Self { c, width: c * WIDTH.div_ceil(c) }
+    }
+
+    /// Elements of a folded row: a multiple of `c`.
+    pub(crate) fn width(self) -> usize {
+        self.width
+    }
+
+    /// Elements of a piece of an element-wise kernel, in whole folded rows.
+    pub(crate) fn piece(self) -> usize {
+        self.width * (pieces::PIECE / self.width).max(1)
+    }
+
+    /// `f(channel)` for each element of a folded row.
+    pub(crate) fn spread(self, f: impl Fn(usize) -> f32) -> Vec<f32> {
+        let row: Vec<f32> = (0..self.c).map(f).collect();
+        row.repeat(self.width / self.c)
+    }
+
+    /// Sums over the rows of a matrix of `len` elements: `f(range, sums)` adds the folded rows of a range onto `N` rows
+    /// of sums; the result is `N` rows of `c` column sums.
+    pub(crate) fn sums<const N: usize>(
+        self,
+        len: usize,
+        f: impl Fn(Range<usize>, &mut [Vec<f32>; N]) + Sync,
+    ) -> [Vec<f64>; N] {
+        let piece = self.width * (SUM_PIECE / self.width).max(1);
+        let mut partial = vec![0f64; len.div_ceil(piece) * N * self.c];
+        let parts = Parts::new(&mut partial);
+        pieces::for_ranges(len, piece, |i, range| {
+            let mut sums: [Vec<f32>; N] = std::array::from_fn(|_| vec![0f32; self.width]);
+            f(range, &mut sums);
+            // SAFETY: piece `i` alone writes this range.
+            let out = unsafe { parts.range(i * N * self.c..(i + 1) * N * self.c) };
+            for (out, sums) in out.chunks_exact_mut(self.c).zip(&sums) {
+                for row in sums.chunks_exact(self.c) {
+                    out.iter_mut().zip(row).for_each(|(out, &sum)| *out += f64::from(sum));
+                }
+            }
+        });
+        let mut totals: [Vec<f64>; N] = std::array::from_fn(|_| vec![0f64; self.c]);
+        for piece in partial.chunks_exact(N * self.c) {
+            for (total, part) in totals.iter_mut().zip(piece.chunks_exact(self.c)) {
+                total.iter_mut().zip(part).for_each(|(total, &part)| *total += part);
+            }
+        }
+        totals
+    }
+}

@@ -1,0 +1,297 @@
+//! Batch normalisation (Ioffe & Szegedy 2015, algorithm 1) with what stands behind it in a residual block: the sum with
+//! the shortcut, and the ReLU.
+//!
+//! `x`, `y`, `skip` and their gradients are `[rows, c]`, where rows are all positions of all pictures; everything per channel is
+//! `[c]`. Each kernel is bound by memory: forward reads and writes once, backward makes two passes. Not for other
+//! normalisations: nothing here works per picture.
+
+use crate::columns::Columns;
+use crate::isa::Isa;
+use crate::pieces::{self, Parts};
+
+/// The normalisation of a batch: its statistics, and the learnt scale and shift.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// Mean of each channel.
+    pub mean: &'a [f32],
+    /// Biased variance of each channel.
+    pub var: &'a [f32],
+    /// Learnt scale.
+    pub gamma: &'a [f32],
+    /// Learnt shift.
+    pub beta: &'a [f32],
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+impl Norm<'_> {
+    /// One over the standard deviation of channel `j`.
+    fn inverse_std(&self, j: usize) -> f64 {
+        1.0 / (f64::from(self.var[j]) + f64::from(self.eps)).sqrt()
+    }
+
+    /// `y = scale x + shift` is what the normalisation does to channel `j`.
+    fn scale(&self, j: usize) -> f64 {
+        f64::from(self.gamma[j]) * self.inverse_std(j)
+    }
+
+    fn shift(&self, j: usize) -> f64 {
+        f64::from(self.beta[j]) - f64::from(self.mean[j]) * self.scale(j)
+    }
+
+    fn check(&self, c: usize) {
+        assert!(
+            [self.mean.len(), self.var.len(), self.gamma.len(), self.beta.len()] == [c; 4],
+            "mean, var, gamma and beta must have one value for each of the {c} channels"
+        );
+    }
+}
+
+/// Mean and biased variance of each column of `x [rows, c]`.
+///
+/// Sums are of `x` minus its first row, so that a mean far from zero costs no digits.
+pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
+    assert!(c > 0 && !x.is_empty() && x.len().is_multiple_of(c), "x must be [rows, {c}]");
+    assert!(mean.len() == c && var.len() == c, "mean and var must have {c} values");
+    let isa = Isa::active();
+    let columns = Columns::new(c);
+    let first = columns.spread(|j| x[j]);
+    let [sum, squares] = columns.sums(x.len(), |range, [sum, squares]| {
+        isa.run(|| {
+            for row in x[range.clone()].chunks(first.len()) {
+                for (((&x, &first), sum), squares) in row.iter().zip(&first).zip(&mut *sum).zip(&mut *squares) {
+                    let d = x - first;
+                    *sum += d;
+                    *squares += d * d;
+                }
+            }
+        });
+    });
+    let rows = (x.len() / c) as f64;
+    for j in 0..c {
+        let m = sum[j] / rows;
+        mean[j] = (f64::from(x[j]) + m) as f32;
+        var[j] = (squares[j] / rows - m * m).max(0.0) as f32;
+    }
+}
+
+/// `y = gamma (x - mean) / sqrt(var + eps) + beta`, then `+ skip` where there is one, then a ReLU if `relu`.
+pub fn forward(x: &[f32], c: usize, norm: &Norm<'_>, skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+    norm.check(c);
+    let scale: Vec<f32> = (0..c).map(|j| norm.scale(j) as f32).collect();
+    let shift: Vec<f32> = (0..c).map(|j| norm.shift(j) as f32).collect();
+    scale_shift(x, c, &scale, &shift, skip, relu, y);
+}
+
+/// `y = scale x + shift`, then `+ skip` where there is one, then a ReLU if `relu`: normalisation by fixed statistics.
+pub fn scale_shift(x: &[f32], c: usize, scale: &[f32], shift: &[f32], skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+    assert!(c > 0 && x.len().is_multiple_of(c) && x.len() == y.len(), "x and y must both be [rows, {c}]");
+    assert!(scale.len() == c && shift.len() == c, "scale and shift must have {c} values");
+    assert!(skip.is_none_or(|skip| skip.len() == x.len()), "skip must be as large as x");
+    let isa = Isa::active();
+    let columns = Columns::new(c);
+    let (scale, shift) = (columns.spread(|j| scale[j]), columns.spread(|j| shift[j]));
+    let y = Parts::new(y);
+    pieces::for_ranges(x.len(), columns.piece(), |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let y = unsafe { y.range(range.clone()) };
+        let (x, skip) = (&x[range.clone()], skip.map(|skip| &skip[range.clone()]));
+        match (skip, relu) {
+            (None, false) => isa.run(|| scale_shift_piece(x, &scale, &shift, y, |v| v)),
+            (None, true) => isa.run(|| scale_shift_piece(x, &scale, &shift, y, |v| if v < 0.0 { 0.0 } else { v })),
+            (Some(skip), false) => isa.run(|| scale_shift_skip_piece(x, &scale, &shift, skip, y, |v| v)),
+            (Some(skip), true) => {
+                isa.run(|| scale_shift_skip_piece(x, &scale, &shift, skip, y, |v| if v < 0.0 { 0.0 } else { v }));
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn scale_shift_piece(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
+        for (((&x, y), &scale), &shift) in x.iter().zip(y).zip(scale).zip(shift) {
+            *y = f(scale * x + shift);
+        }
+    }
+}
+
+#[inline(always)]
+fn scale_shift_skip_piece(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    skip: &[f32],
+    y: &mut [f32],
+    f: impl Fn(f32) -> f32,
+) {
+    for ((x, y), skip) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())).zip(skip.chunks(scale.len())) {
+        for ((((&x, y), &skip), &scale), &shift) in x.iter().zip(y).zip(skip).zip(scale).zip(shift) {
+            *y = f(scale * x + shift + skip);
+        }
+    }
+}
+
+/// The gradient of [`forward`] in training: through the batch's own statistics (Ioffe & Szegedy 2015, section 3).
+///
+/// `y` is given where a ReLU followed; its gradient is `dy` where `y > 0`. `dskip` becomes that masked `dy`.
+pub fn backward(
+    x: &[f32],
+    y: Option<&[f32]>,
+    dy: &[f32],
+    c: usize,
+    norm: &Norm<'_>,
+    dx: &mut [f32],
+    dskip: Option<&mut [f32]>,
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
+    norm.check(c);
+    let columns = Columns::new(c);
+    let mean = columns.spread(|j| norm.mean[j]);
+    let [sum, product] = gradient_sums(x, y, dy, columns, &mean);
+    let rows = (x.len() / c) as f64;
+    for j in 0..c {
+        dbeta[j] = sum[j] as f32;
+        dgamma[j] = (product[j] * norm.inverse_std(j)) as f32;
+    }
+    // dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps))), g the masked dy.
+    let scale = columns.spread(|j| norm.scale(j) as f32);
+    let constant = columns.spread(|j| (norm.scale(j) * sum[j] / rows) as f32);
+    let slope = columns.spread(|j| (norm.scale(j) * norm.inverse_std(j).powi(2) * product[j] / rows) as f32);
+    gradient(x, y, dy, columns, dx, dskip, |x, i, g| scale[i] * g - ((x - mean[i]) * slope[i] + constant[i]));
+}
+
+/// The gradient of [`scale_shift`]: the statistics are constants. `dscale` is the sum of `x dy`, `dshift` that of `dy`.
+pub fn scale_shift_backward(
+    x: &[f32],
+    y: Option<&[f32]>,
+    dy: &[f32],
+    c: usize,
+    scale: &[f32],
+    dx: &mut [f32],
+    dskip: Option<&mut [f32]>,
+    dscale: &mut [f32],
+    dshift: &mut [f32],
+) {
+    assert!(scale.len() == c, "scale must have {c} values");
+    let columns = Columns::new(c);
+    let zero = columns.spread(|_| 0.0);
+    let [sum, product] = gradient_sums(x, y, dy, columns, &zero);
+    for j in 0..c {
+        dshift[j] = sum[j] as f32;
+        dscale[j] = product[j] as f32;
+    }
+    let scale = columns.spread(|j| scale[j]);
+    gradient(x, y, dy, columns, dx, dskip, |_, i, g| scale[i] * g);
+}
+
+/// First pass: column sums of the masked `dy`, and of it times `x - mean`.
+fn gradient_sums(x: &[f32], y: Option<&[f32]>, dy: &[f32], columns: Columns, mean: &[f32]) -> [Vec<f64>; 2] {
+    assert!(x.len() == dy.len() && y.is_none_or(|y| y.len() == x.len()), "x, y and dy must be equally large");
+    let isa = Isa::active();
+    columns.sums(x.len(), |range, [sum, product]| {
+        let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
+        match y {
+            None => isa.run(|| gradient_sums_piece(x, dy, dy, mean, sum, product, |g, _| g)),
+            Some(y) => {
+                let y = &y[range];
+                isa.run(|| {
+                    gradient_sums_piece(x, dy, y, mean, sum, product, |g, y| if y > 0.0 { g } else { 0.0 });
+                });
+            }
+        }
+    })
+}
+
+#[inline(always)]
+fn gradient_sums_piece(
+    x: &[f32],
+    dy: &[f32],
+    y: &[f32],
+    mean: &[f32],
+    sum: &mut [f32],
+    product: &mut [f32],
+    mask: impl Fn(f32, f32) -> f32,
+) {
+    let width = mean.len();
+    for ((x, dy), y) in x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)) {
+        let inputs = x.iter().zip(dy).zip(y).zip(mean);
+        for ((((&x, &dy), &y), &mean), (sum, product)) in inputs.zip(sum.iter_mut().zip(&mut *product)) {
+            let g = mask(dy, y);
+            *sum += g;
+            *product += g * (x - mean);
+        }
+    }
+}
+
+/// Second pass: `dx = f(x, index in the folded row, masked dy)` and `dskip` = masked `dy`.
+fn gradient(
+    x: &[f32],
+    y: Option<&[f32]>,
+    dy: &[f32],
+    columns: Columns,
+    dx: &mut [f32],
+    dskip: Option<&mut [f32]>,
+    f: impl Fn(f32, usize, f32) -> f32 + Sync + Copy,
+) {
+    assert!(dx.len() == x.len(), "dx must be as large as x");
+    assert!(dskip.as_ref().is_none_or(|dskip| dskip.len() == x.len()), "dskip must be as large as x");
+    let isa = Isa::active();
+    let width = columns.width();
+    let (dx, dskip) = (Parts::new(dx), dskip.map(Parts::new));
+    pieces::for_ranges(x.len(), columns.piece(), |_, range| {
+        let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
+        let y = y.map(|y| &y[range.clone()]);
+        // SAFETY: the ranges do not overlap.
+        let dx = unsafe { dx.range(range.clone()) };
+        // SAFETY: as above.
+        let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(range.clone()) });
+        let relu = |g: f32, y: f32| if y > 0.0 { g } else { 0.0 };
+        match (y, dskip) {
+            (None, None) => isa.run(|| gradient_piece(x, dy, dy, width, dx, f, |g, _| g)),
+            (Some(y), None) => isa.run(|| gradient_piece(x, dy, y, width, dx, f, relu)),
+            (None, Some(dskip)) => isa.run(|| gradient_skip_piece(x, dy, dy, width, dx, dskip, f, |g, _| g)),
+            (Some(y), Some(dskip)) => isa.run(|| gradient_skip_piece(x, dy, y, width, dx, dskip, f, relu)),
+        }
+    });
+}
+
+#[inline(always)]
+fn gradient_piece(
+    x: &[f32],
+    dy: &[f32],
+    y: &[f32],
+    width: usize,
+    dx: &mut [f32],
+    f: impl Fn(f32, usize, f32) -> f32,
+    mask: impl Fn(f32, f32) -> f32,
+) {
+    let rows = x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)).zip(dx.chunks_mut(width));
+    for (((x, dy), y), dx) in rows {
+        for (i, (((&x, &dy), &y), dx)) in x.iter().zip(dy).zip(y).zip(dx).enumerate() {
+            *dx = f(x, i, mask(dy, y));
+        }
+    }
+}
+
+#[inline(always)]
+fn gradient_skip_piece(
+    x: &[f32],
+    dy: &[f32],
+    y: &[f32],
+    width: usize,
+    dx: &mut [f32],
+    dskip: &mut [f32],
+    f: impl Fn(f32, usize, f32) -> f32,
+    mask: impl Fn(f32, f32) -> f32,
+) {
+    let rows = x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)).zip(dx.chunks_mut(width));
+    for ((((x, dy), y), dx), dskip) in rows.zip(dskip.chunks_mut(width)) {
+        for (i, ((((&x, &dy), &y), dx), dskip)) in x.iter().zip(dy).zip(y).zip(dx).zip(dskip).enumerate() {
+            let g = mask(dy, y);
+            *dskip = g;
+            *dx = f(x, i, g);
+        }
+    }
+}

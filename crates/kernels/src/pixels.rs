@@ -1,0 +1,27 @@
+//! Pixels to activations: `[.., c]` bytes to `[.., c]` floats, normalised by channel.
+
+use crate::columns::Columns;
+use crate::isa::Isa;
+use crate::pieces::{self, Parts};
+
+/// `y = scale byte + shift` by channel; for `(byte / 255 - mean) / std` give `1 / (255 std)` and `-mean / std`.
+pub fn normalize(bytes: &[u8], c: usize, scale: &[f32], shift: &[f32], y: &mut [f32]) {
+    assert!(c > 0 && bytes.len().is_multiple_of(c) && bytes.len() == y.len(), "bytes and y must be [.., {c}]");
+    assert!(scale.len() == c && shift.len() == c, "scale and shift must have {c} values");
+    let isa = Isa::active();
+    let columns = Columns::new(c);
+    let (scale, shift) = (columns.spread(|j| scale[j]), columns.spread(|j| shift[j]));
+    let y = Parts::new(y);
+    pieces::for_ranges(bytes.len(), columns.piece(), |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let y = unsafe { y.range(range.clone()) };
+        let bytes = &bytes[range];
+        isa.run(|| {
+            for (bytes, y) in bytes.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
+                for (((&byte, y), &scale), &shift) in bytes.iter().zip(y).zip(&scale).zip(&shift) {
+                    *y = scale * f32::from(byte) + shift;
+                }
+            }
+        });
+    });
+}

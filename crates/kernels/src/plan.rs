@@ -1,0 +1,32 @@
+//! Which algorithm computes a convolution: one function of shape, pass and precision.
+
+use crate::ConvShape;
+
+/// An algorithm for a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Winograd F(4x4, 3x3): tiles of 6x6, a quarter of the multiplications (Lavin & Gray 2016).
+    Winograd4,
+    /// Winograd F(2x2, 3x3): tiles of 4x4, 4/9 of the multiplications.
+    Winograd2,
+    /// Rows of patches, multiplied by the weights as a matrix.
+    Im2row,
+    /// A 1x1 convolution: the activations are the matrix already.
+    Matrix,
+}
+
+/// The three computations of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// `y` from `x` and `w`.
+    Forward,
+    /// `dx` from `dy` and `w`.
+    Dx,
+    /// `dw` from `x` and `dy`.
+    Dw,
+}
+
+/// The algorithm for a shape. `precise` excludes the algorithms whose rounding error is larger than the direct one's.
+pub fn algorithm(s: &ConvShape, _pass: Pass, _precise: bool) -> Algorithm {
+    if s.kh == 1 && s.kw == 1 && s.pad == 0 { Algorithm::Matrix } else { Algorithm::Im2row }
+}

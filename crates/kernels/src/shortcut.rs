@@ -1,0 +1,71 @@
+//! The parameter-free shortcut of He et al. 2015, option A: subsample and pad with zero channels.
+//!
+//! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with `(k - c) / 2` zero channels in
+//! front and the rest behind, `k ≥ c`.
+
+use crate::pieces::{self, Parts, SERIAL};
+
+/// See the module. One piece is one picture.
+pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, y: &mut [f32]) {
+    let (out_h, out_w) = check(x.len(), y.len(), n, h, w, c, stride, k);
+    let before = (k - c) / 2;
+    let y = Parts::new(y);
+    let picture = out_h * out_w * k;
+    let run = |i: usize| {
+        // SAFETY: picture `i` is this piece's alone.
+        let y = unsafe { y.range(i * picture..(i + 1) * picture) };
+        for (p, y) in y.chunks_exact_mut(k).enumerate() {
+            let (oh, ow) = (p / out_w, p % out_w);
+            let from = ((i * h + oh * stride) * w + ow * stride) * c;
+            y[..before].fill(0.0);
+            y[before..before + c].copy_from_slice(&x[from..from + c]);
+            y[before + c..].fill(0.0);
+        }
+    };
+    if n * picture <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+}
+
+/// The gradient of [`subsample_pad`]: zero where nothing was taken.
+pub fn subsample_pad_backward(
+    dy: &[f32],
+    n: usize,
+    h: usize,
+    w: usize,
+    c: usize,
+    stride: usize,
+    k: usize,
+    dx: &mut [f32],
+) {
+    let (out_h, out_w) = check(dx.len(), dy.len(), n, h, w, c, stride, k);
+    let before = (k - c) / 2;
+    let dx = Parts::new(dx);
+    let picture = h * w * c;
+    let run = |i: usize| {
+        // SAFETY: picture `i` is this piece's alone.
+        let dx = unsafe { dx.range(i * picture..(i + 1) * picture) };
+        dx.fill(0.0);
+        for (p, dy) in dy[i * out_h * out_w * k..][..out_h * out_w * k].chunks_exact(k).enumerate() {
+            let to = ((p / out_w) * stride * w + (p % out_w) * stride) * c;
+            dx[to..to + c].copy_from_slice(&dy[before..before + c]);
+        }
+    };
+    if n * picture <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+}
+
+/// Output height and width, after the sizes of both slices have been found right.
+fn check(
+    x_len: usize,
+    y_len: usize,
+    n: usize,
+    h: usize,
+    w: usize,
+    c: usize,
+    stride: usize,
+    k: usize,
+) -> (usize, usize) {
+    assert!(stride > 0 && k >= c && c > 0, "a shortcut needs a stride of at least 1 and no fewer channels than before");
+    let (out_h, out_w) = (h.div_ceil(stride), w.div_ceil(stride));
+    assert!(x_len == n * h * w * c, "x must be [{n}, {h}, {w}, {c}]");
+    assert!(y_len == n * out_h * out_w * k, "y must be [{n}, {out_h}, {out_w}, {k}]");
+    (out_h, out_w)
+}
