@@ -133,7 +133,7 @@ pub fn input(batch: &Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc {
 /// Class probabilities of a batch, `[n, classes]`.
 fn probabilities(model: &Model, batch: &Batch, device: &Device) -> Result<Vec<f32>> {
     let logits = model.forward(input(batch, model.spec.input, device), &Pass::test());
-    ops::softmax(logits).into_data().to_vec::<f32>().map_err(|error| Error::weights(format!("{error:?}")))
+    ops::softmax(logits).into_data().try_to_vec::<f32>().map_err(|error| Error::weights(format!("{error:?}")))
 }
 
 /// Tests `model` on `pictures` by their single centre view. `progress` hears of each batch.

@@ -3,6 +3,7 @@
 //! `data` reads pictures, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
 //! `recipe` says how to train, `train` does it, `eval` tests, `weights` reads and writes checkpoints.
 
+mod atomic;
 pub mod data;
 pub mod error;
 pub mod eval;
@@ -12,5 +13,6 @@ pub mod ops;
 pub mod random;
 pub mod recipe;
 pub mod train;
+pub mod weights;
 
 pub use error::{Error, Kind, Result};

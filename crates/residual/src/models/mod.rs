@@ -15,7 +15,7 @@ pub use registry::{Architecture, Entry, find, registry};
 pub use spec::Spec;
 
 use crate::error::Result;
-use crate::layers::Pass;
+use crate::layers::{BatchNorm, Pass};
 use crate::ops::Nhwc;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -57,6 +57,21 @@ impl Model {
     pub fn initialised(self, seed: u64, device: &Device) -> Self {
         let net = init::initialise(self.net, self.spec.start(), seed, device);
         Self { net, ..self }
+    }
+
+    /// The network with everything within `prefixes` (`conv1`, `layer1`, `features.0`) left as it is by training:
+    /// parameters get no gradients, normalisations use their running statistics and leave them alone.
+    pub fn frozen(self, prefixes: &[String]) -> Self {
+        let Self { spec, net } = self;
+        let mut net = parameters::frozen(net, prefixes);
+        let freeze = |name: &str, bn: &mut BatchNorm| {
+            bn.frozen = prefixes.iter().any(|prefix| parameters::is_within(name, prefix));
+        };
+        match &mut net {
+            Net::Vgg(net) => net.for_each_norm(freeze),
+            Net::ResNet(net) => net.for_each_norm(freeze),
+        }
+        Self { spec, net }
     }
 
     /// Pictures `[n, h, w, c]` → logits `[n, classes]`.

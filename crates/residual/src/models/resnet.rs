@@ -295,6 +295,19 @@ impl Block {
         }
     }
 
+    /// The normalisations and their names within the block.
+    fn norms(&mut self) -> Vec<(&'static str, &mut BatchNorm)> {
+        let (mut norms, around) = match self {
+            Block::Basic(block) => (vec![("bn1", &mut block.bn1), ("bn2", &mut block.bn2)], &mut block.around),
+            Block::Bottleneck(block) => {
+                let norms = vec![("bn1", &mut block.bn1), ("bn2", &mut block.bn2), ("bn3", &mut block.bn3)];
+                (norms, &mut block.around)
+            }
+        };
+        norms.extend(around.downsample.as_mut().map(|(_, bn)| ("downsample.1", bn)));
+        norms
+    }
+
     fn trace(&self, trace: &mut Trace) {
         match self {
             Block::Basic(block) => block.trace(trace),
@@ -383,6 +396,20 @@ impl ResNet {
     /// All blocks, in order.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
         [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
+    }
+
+    /// Calls `f` with the name of each normalisation, and the normalisation.
+    pub(super) fn for_each_norm(&mut self, mut f: impl FnMut(&str, &mut BatchNorm)) {
+        f("bn1", &mut self.bn1);
+        let stages = [&mut self.layer1, &mut self.layer2, &mut self.layer3, &mut self.layer4];
+        for (stage, blocks) in stages.into_iter().enumerate() {
+            for (i, block) in blocks.iter_mut().enumerate() {
+                let name = |part: &str| format!("layer{}.{i}.{part}", stage + 1);
+                for (part, bn) in block.norms() {
+                    f(&name(part), bn);
+                }
+            }
+        }
     }
 
     /// The layers one after the other, with shapes and costs.

@@ -216,3 +216,72 @@ impl Vgg {
         }
     }
 }
+
+/// A convolution's place: its group, its number in the group, and its index among `features`.
+fn places(steps: &[Step], norm: bool) -> Vec<(usize, usize, usize)> {
+    let (mut group, mut number, mut index) = (0, 0, 0);
+    let mut places = Vec::new();
+    for step in steps {
+        match step {
+            C3(_) | C1(_) => {
+                places.push((group, number, index));
+                number += 1;
+                index += if norm { 3 } else { 2 };
+            }
+            Lrn => index += 1,
+            M => {
+                (group, number) = (group + 1, 0);
+                index += 1;
+            }
+        }
+    }
+    places
+}
+
+/// VGG §3.1: a deeper net takes the first four convolutions of net A, each at its own place in its group, and the three
+/// fully connected layers. Returns pairs of prefixes, from → to.
+pub fn staged_start((from, from_norm): (&[Step], bool), (to, to_norm): (&[Step], bool)) -> Vec<(String, String)> {
+    let targets = places(to, to_norm);
+    let mut pairs = vec![("classifier.".to_owned(), "classifier.".to_owned())];
+    for (group, number, index) in places(from, from_norm).into_iter().take(4) {
+        let Some(&(.., target)) = targets.iter().find(|&&(g, n, _)| (g, n) == (group, number)) else { continue };
+        pairs.push((format!("features.{index}."), format!("features.{target}.")));
+        if from_norm && to_norm {
+            pairs.push((format!("features.{}.", index + 1), format!("features.{}.", target + 1)));
+        }
+    }
+    pairs
+}
+
+/// `key` under the first of `pairs` whose left side it starts with.
+pub fn renamed(pairs: &[(String, String)], key: &str) -> Option<String> {
+    pairs.iter().find_map(|(from, to)| key.strip_prefix(from.as_str()).map(|rest| format!("{to}{rest}")))
+}
+
+impl Vgg {
+    /// Calls `f` with the name of each normalisation, and the normalisation.
+    pub(super) fn for_each_norm(&mut self, mut f: impl FnMut(&str, &mut BatchNorm)) {
+        for (i, layer) in self.features.iter_mut().enumerate() {
+            if let Feature::Norm(bn) = layer {
+                f(&format!("features.{i}"), bn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deeper_net_takes_the_first_four_convolutions_of_net_a_at_their_places() {
+        let pairs = staged_start((A, false), (D, false));
+        let features: Vec<_> = pairs.iter().filter(|(from, _)| from.starts_with("features")).cloned().collect();
+        let pair = |from: usize, to: usize| (format!("features.{from}."), format!("features.{to}."));
+        // A: 64 | 128 | 256 256; D: 64 64 | 128 128 | 256 256 256.
+        assert_eq!(features, [pair(0, 0), pair(3, 5), pair(6, 10), pair(8, 12)]);
+        assert_eq!(renamed(&pairs, "features.8.weight").as_deref(), Some("features.12.weight"));
+        assert_eq!(renamed(&pairs, "classifier.6.bias").as_deref(), Some("classifier.6.bias"));
+        assert_eq!(renamed(&pairs, "features.11.weight"), None);
+    }
+}

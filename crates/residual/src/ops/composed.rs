@@ -73,13 +73,13 @@ pub fn scale_shift(x: Nhwc, scale: Tensor<1>, shift: Tensor<1>, skip: Option<Nhw
 
 /// See [`super::max_pool`].
 pub fn max_pool(x: Nhwc, kernel: usize, window: Window) -> Nhwc {
-    let options = MaxPoolOptions::new([kernel; 2], [window.stride; 2], [window.pad; 2], [1; 2], false);
+    let options = MaxPoolOptions::new([kernel; 2]).with_stride([window.stride; 2]).with_padding([window.pad; 2]);
     Nhwc::from_nchw(max_pool2d(x.into_nchw(), options))
 }
 
 /// See [`super::avg_pool`].
 pub fn avg_pool(x: Nhwc, kernel: usize, window: Window) -> Nhwc {
-    let options = AvgPoolOptions::new([kernel; 2], [window.stride; 2], [window.pad; 2], true, false);
+    let options = AvgPoolOptions::new([kernel; 2]).with_stride([window.stride; 2]).with_padding([window.pad; 2]);
     Nhwc::from_nchw(avg_pool2d(x.into_nchw(), options))
 }
 

@@ -5,7 +5,7 @@
 
 use super::flex;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Backend, Flex, backend_extension};
 use residual_kernels::lrn::Lrn;
 use residual_kernels::{ConvShape, PoolShape};
 

@@ -28,7 +28,7 @@ impl Average {
             fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
                 let tensor = param.val();
                 let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-                let len = tensor.dims().iter().product();
+                let len: usize = tensor.dims().iter().product();
                 let tensor: Tensor<1> = tensor.reshape([len]);
                 let shadow = match self.0.remove(name) {
                     Some(shadow) => ops::ema(shadow, tensor, self.1),

@@ -21,7 +21,7 @@ pub fn gradients<M: Module>(module: &M, mut gradients: Gradients) -> Flat {
             if is_buffer(name) || !tensor.is_require_grad() {
                 return;
             }
-            let len = tensor.dims().iter().product();
+            let len: usize = tensor.dims().iter().product();
             // A bias in front of a batch norm takes no part in the loss: its gradient is zero, its decay is not.
             let gradient = match tensor.grad_remove(self.0) {
                 Some(gradient) => gradient.reshape([len]),
@@ -121,7 +121,7 @@ impl Replace for Step<'_> {
             nesterov: options.nesterov,
         };
         let dims = w.dims();
-        let len = dims.iter().product();
+        let len: usize = dims.iter().product();
         let device = w.device();
         let v = self.optimizer.velocity.remove(name).unwrap_or_else(|| Tensor::zeros([len], &device));
         let (w, v) = ops::sgd_step(w, gradient.reshape(dims), v.reshape(dims), &rule);

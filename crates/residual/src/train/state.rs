@@ -3,7 +3,6 @@
 use super::schedule::ScheduleState;
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
-use crate::models::{Model, parameters};
 use crate::weights::{self, container};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -31,6 +30,8 @@ pub struct Progress {
     pub schedule: ScheduleState,
     /// Validation error and loss of the best weights so far, and the step they are of.
     pub best: Option<Best>,
+    /// The loss, smoothed over about 50 steps.
+    pub smooth_loss: Option<f64>,
     /// Whether the warning about a loss that does not move was given.
     pub warned_stuck: bool,
 }
@@ -62,7 +63,7 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
     let mut add = |prefix: &str, part: container::Tensors| {
         tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}/{name}"), data)));
     };
-    add("weights", weights::values(&trainer.model));
+    add("weights", weights::values(trainer.model()));
     add("velocity", trainer.optimizer.state());
     if let Some(average) = &trainer.average {
         add("average", average.state());
@@ -99,8 +100,7 @@ pub fn load(path: &Path, trainer: &mut Trainer, recipe: &str, device: &Device) -
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
         contents.tensors.iter().filter_map(|(name, data)| Some((own(name)?, data.clone()))).collect()
     };
-    let Model { spec, net } = trainer.model.clone();
-    trainer.model = Model { net: parameters::with_values(net, &part("weights/"), device), spec };
+    trainer.set_values(&part("weights/"));
     trainer.optimizer.restore(part("velocity/"), device);
     if let Some(average) = &mut trainer.average {
         average.restore(part("average/"), device);

@@ -6,16 +6,18 @@ use super::targets;
 use crate::data::Batch;
 use crate::eval::{argmax, input};
 use crate::layers::Pass;
-use crate::models::Model;
+use crate::models::{Model, parameters};
 use crate::ops;
 use crate::recipe::Recipe;
+use crate::weights::container::Tensors;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A network under training and what its optimiser remembers.
 #[derive(Debug)]
 pub struct Trainer {
-    /// The network, on the autodiff device.
-    pub model: Model,
+    /// The network, on the autodiff device. Absent only while a step rebuilds it: a second holder of the weights would
+    /// keep them from being updated in place.
+    model: Option<Model>,
     /// Velocities.
     pub optimizer: Optimizer,
     /// The moving average of the weights, if the recipe wants one.
@@ -39,12 +41,23 @@ impl Trainer {
     /// `model` (on the autodiff device) under `recipe`.
     pub fn new(model: Model, recipe: &Recipe, device: &Device) -> Self {
         Self {
-            model,
+            model: Some(model),
             optimizer: Optimizer::new(&recipe.optimizer),
             average: (recipe.train.ema > 0.0).then(|| Average::new(recipe.train.ema)),
             recipe: recipe.clone(),
             device: device.clone(),
         }
+    }
+
+    /// The network as it is trained.
+    pub fn model(&self) -> &Model {
+        self.model.as_ref().expect("present between steps")
+    }
+
+    /// Replaces the network's tensors by those in `tensors` that have their names.
+    pub fn set_values(&mut self, tensors: &Tensors) {
+        let Model { spec, net } = self.model.take().expect("present between steps");
+        self.model = Some(Model { net: parameters::with_values(net, tensors, &self.device), spec });
     }
 
     /// Optimiser step number `step` (0-based) at rate `lr`. The gradients of `batches` are averaged.
@@ -68,35 +81,32 @@ impl Trainer {
     }
 
     fn update(&mut self, gradients: Flat, step: u64, lr: f64) {
-        let Model { spec, net } = self.model.clone();
-        // The clone above shares every tensor with `self.model`: let go of the original, or nothing updates in place.
-        self.model = Model { spec: spec.clone(), net };
-        let model = std::mem::replace(&mut self.model, Model::new(spec, &self.device));
-        let net = self.optimizer.step(model.net, gradients, lr);
-        self.model = Model { net, ..model };
+        let Model { spec, net } = self.model.take().expect("present between steps");
+        let net = self.optimizer.step(net, gradients, lr);
         if let Some(average) = &mut self.average {
-            average.follow(&self.model.net, step + 1);
+            average.follow(&net, step + 1);
         }
+        self.model = Some(Model { spec, net });
     }
 
     /// Forward and backward over one batch. `pass` numbers it, for dropout and mixing.
     fn gradients(&self, batch: &mut Batch, pass: u64) -> (Outcome, Flat) {
-        let (classes, seed) = (self.model.spec.classes, self.recipe.train.seed);
-        let targets = targets::mixed(batch, self.model.spec.input, classes, &self.recipe.loss, seed, pass);
+        let (classes, seed) = (self.model().spec.classes, self.recipe.train.seed);
+        let targets = targets::mixed(batch, self.model().spec.input, classes, &self.recipe.loss, seed, pass);
         let targets = TensorData::new(targets, [batch.len(), classes]);
-        let x = input(batch, self.model.spec.input, &self.device);
-        let logits = self.model.forward(x, &Pass::train(seed, pass, self.recipe.train.precise));
+        let x = input(batch, self.model().spec.input, &self.device);
+        let logits = self.model().forward(x, &Pass::train(seed, pass, self.recipe.train.precise));
         let wrong = wrong(&logits, &batch.labels);
         let losses = ops::cross_entropy(logits, Tensor::from_data(targets, &self.device));
         let loss = losses.mean();
         let value = loss.clone().into_scalar::<f32>();
-        let gradients = optimizer::gradients(&self.model.net, loss.backward());
+        let gradients = optimizer::gradients(&self.model().net, loss.backward());
         (Outcome { loss: f64::from(value), wrong, images: batch.len() as u64 }, gradients)
     }
 
     /// The network as it is tested: the moving average where there is one.
     pub fn tested(&self) -> Model {
-        let model = self.model.valid();
+        let model = self.model().valid();
         match &self.average {
             Some(average) => Model { net: average.applied(model.net), spec: model.spec },
             None => model,

@@ -28,7 +28,7 @@ pub fn write(path: &Path, tensors: &Tensors, mut metadata: Map<String, Value>) -
     let views = tensors
         .iter()
         .map(|(name, data)| {
-            let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes());
+            let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
             view.map(|view| (name, view)).map_err(|error| Error::weights(format!("cannot store {name}: {error}")))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -98,9 +98,9 @@ fn fingerprint(tensors: &Tensors, metadata: &Map<String, Value>) -> String {
     let mut hash = Sha256::new();
     hash.update(Value::Object(metadata.clone()).to_string());
     for (name, data) in tensors {
-        debug_assert_eq!(data.dtype, DType::F32);
+        debug_assert_eq!(data.dtype(), DType::F32);
         hash.update(name);
-        for size in data.shape.iter() {
+        for size in data.shape().iter() {
             hash.update((*size as u64).to_le_bytes());
         }
         hash.update(data.as_bytes());

@@ -102,9 +102,9 @@ pub fn fill(model: Model, tensors: &Tensors, file: &str, device: &Device) -> Res
 fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &str) -> Result<()> {
     for (key, shape) in wanted {
         if let Some(data) = tensors.get(key)
-            && data.shape.to_vec() != *shape
+            && data.shape().to_vec() != *shape
         {
-            let found = &data.shape;
+            let found = data.shape();
             let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {name}");
             return Err(Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?"));
         }
@@ -133,7 +133,7 @@ fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &
 /// their own. For starting from another net's weights.
 pub fn fill_matching<M: Module>(net: M, tensors: &Tensors, device: &Device) -> (M, Vec<String>) {
     let shapes = parameters::shapes(&net);
-    let fits = |key: &String, shape: &Vec<usize>| tensors.get(key).is_some_and(|data| data.shape.to_vec() == *shape);
+    let fits = |key: &String, shape: &Vec<usize>| tensors.get(key).is_some_and(|data| data.shape().to_vec() == *shape);
     let (taken, kept): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|(key, shape)| fits(key, shape));
     let chosen: Tensors = taken.into_iter().map(|(key, _)| (key.clone(), tensors[&key].clone())).collect();
     (parameters::with_values(net, &chosen, device), kept.into_iter().map(|(key, _)| key).collect())

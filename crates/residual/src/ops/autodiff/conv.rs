@@ -51,8 +51,8 @@ impl Backward<Flex, 2> for Conv {
     type State = Saved;
 
     fn backward(self, ops: Ops<Saved, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node, w_node] = ops.parents;
         let dy = arrived(&ops, grads);
+        let [x_node, w_node] = ops.parents;
         register!(ops.state, dy, [x_node, w_node], grads);
     }
 }
@@ -84,8 +84,8 @@ impl Backward<Flex, 3> for ConvBias {
     type State = Saved;
 
     fn backward(self, ops: Ops<Saved, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node, w_node, bias_node] = ops.parents;
         let dy = arrived(&ops, grads);
+        let [x_node, w_node, bias_node] = ops.parents;
         let (dz, dbias) = flex::bias_backward(ops.state.y.as_ref(), &dy);
         drop(dy);
         if let Some(node) = bias_node {

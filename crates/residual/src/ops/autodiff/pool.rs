@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorMetadata;
+use burn::backend::TensorMetadata;
 use residual_kernels::PoolShape;
 
 /// An operation of one input: what it keeps (`$state`) and how `dx` comes from that and `dy`.

@@ -1,0 +1,50 @@
+//! What a training step will need, before it is taken.
+
+use super::machine::available_memory;
+use crate::models::Summary;
+
+/// Bytes that a training step of `batch` pictures needs, to within a third or so.
+///
+/// Kept for the backward pass: the output of each convolution, normalisation and pooling (a fused ReLU shares its
+/// layer's). Beside them one layer's gradients, and weights, gradients and velocities.
+pub fn training_step(summary: &Summary, batch: usize) -> u64 {
+    let kept = |kind: &str| {
+        ["conv", "norm", "maxpool", "linear", "lrn", "subsample", "average"].iter().any(|k| kind.starts_with(k))
+    };
+    let size = |output: [usize; 3]| output.iter().product::<usize>() as u64;
+    let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
+    let largest = summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0);
+    let picture = size(summary.input);
+    4 * (batch as u64 * (activations + 3 * largest + picture) + 3 * summary.params)
+}
+
+/// A sentence of warning where a step will not fit into the memory that can be had now.
+pub fn warning(summary: &Summary, batch: usize) -> Option<(String, String)> {
+    let (needed, available) = (training_step(summary, batch), available_memory()?);
+    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+    (needed > available).then(|| {
+        let message = format!(
+            "a step of {batch} pictures through {} needs about {:.1} GiB, and {:.1} GiB can be had",
+            summary.name,
+            gib(needed),
+            gib(available)
+        );
+        (message, "set train.batch lower and train.accumulate higher: the steps stay the same".to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{ModelOptions, summary};
+
+    #[test]
+    fn vgg_at_224_needs_gigabytes_and_resnet_20_at_32_does_not() {
+        let step = |name: &str| {
+            let options = ModelOptions { name: name.into(), ..ModelOptions::default() };
+            training_step(&summary(&options).expect("a known network"), 128) >> 20
+        };
+        assert!((8_000..30_000).contains(&step("vgg-d")), "{}", step("vgg-d"));
+        assert!((100..1_000).contains(&step("resnet-20")), "{}", step("resnet-20"));
+    }
+}

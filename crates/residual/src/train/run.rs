@@ -1,0 +1,443 @@
+//! One run, from a recipe to tested weights: it may die at any moment and go on.
+
+use super::event::{Event, Sink};
+use super::folder::RunFolder;
+use super::machine::Machine;
+use super::prepare::{Prepared, prepare};
+use super::schedule::Schedule;
+use super::state::{self, Best, Progress};
+use super::trainer::{Outcome, Trainer};
+use super::{curves, memory};
+use crate::data::{self, Augment, Batch, Loader, LoaderOptions, Normalizer};
+use crate::error::{Error, Kind, Result};
+use crate::eval::{Evaluation, evaluate};
+use crate::models::Model;
+use crate::recipe::Recipe;
+use crate::weights::{self, Metadata};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Steps after which a loss that still stands at ln(classes) is worth a warning.
+const STUCK_AFTER: u64 = 300;
+
+/// What a run is told beside its recipe.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run folder.
+    pub out: PathBuf,
+    /// Go on from the folder's checkpoint, if it has one.
+    pub resume: bool,
+    /// Leave out pictures that do not decode.
+    pub skip_bad: bool,
+    /// Set by Ctrl-C: the run writes a checkpoint and ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a run ended: the contents of `summary.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Optimiser steps.
+    pub step: u64,
+    /// Test top-1 error, percent.
+    pub test_top1_error: Option<f64>,
+    /// Test top-5 error, percent.
+    pub test_top5_error: Option<f64>,
+    /// Test loss.
+    pub test_loss: Option<f64>,
+    /// The tested weights.
+    pub checkpoint: PathBuf,
+    /// `best` (lowest validation error) or `last`.
+    pub rule: String,
+    /// The best validation error, percent.
+    pub best_val_top1_error: Option<f64>,
+    /// Seconds of training, validation included, earlier sittings too.
+    pub seconds: f64,
+    /// The most memory that was used, in MiB.
+    pub peak_rss_mb: Option<u64>,
+    /// What it was trained and tested on.
+    pub data: String,
+    /// The network.
+    pub model: String,
+}
+
+/// Trains by `recipe` in the folder that `options` names, tests once, and leaves everything there.
+///
+/// # Errors
+/// A recipe, data or folder that is no good; a loss that is not finite; Ctrl-C (with a checkpoint).
+pub fn run(
+    recipe: &Recipe,
+    options: &RunOptions,
+    progress: &mut dyn data::Progress,
+    sink: &mut dyn Sink,
+) -> Result<RunResult> {
+    let folder = RunFolder::open(&options.out)?;
+    let mut run = Run::begin(recipe, options, folder, progress)?;
+    if let Some(result) = run.finished()? {
+        run.report(&result, sink)?;
+        return Ok(result);
+    }
+    run.announce(sink)?;
+    while run.now.step < run.steps {
+        let mut batches = run.next_batches()?;
+        let (outcome, lr) = run.step(&mut batches);
+        run.observe(outcome, lr, sink)?;
+        if run.is_epoch_end() {
+            run.validate(lr, progress, sink)?;
+        }
+        if run.is_checkpoint_due() || options.stop.load(Ordering::Relaxed) {
+            run.checkpoint(sink)?;
+        }
+        if options.stop.load(Ordering::Relaxed) && run.now.step < run.steps {
+            return Err(run.interrupted());
+        }
+    }
+    let result = run.test(progress)?;
+    run.report(&result, sink)?;
+    Ok(result)
+}
+
+/// A run under way.
+struct Run {
+    folder: RunFolder,
+    recipe: Recipe,
+    recipe_text: String,
+    data: data::Dataset,
+    metadata: Metadata,
+    normalizer: Arc<Normalizer>,
+    trainer: Trainer,
+    schedule: Schedule,
+    loader: Loader,
+    steps: u64,
+    steps_per_epoch: u64,
+    now: Progress,
+    /// When the clocks in `now` were last brought up to date.
+    clock: Instant,
+    /// What the loader had waited by then.
+    waited: f64,
+    warnings: Vec<(String, Option<String>)>,
+}
+
+impl Run {
+    /// Prepares everything, and goes on from a checkpoint where that is asked for and there is one.
+    fn begin(
+        recipe: &Recipe,
+        options: &RunOptions,
+        mut folder: RunFolder,
+        progress: &mut dyn data::Progress,
+    ) -> Result<Self> {
+        let resuming = options.resume && (folder.state().exists() || folder.previous_state().exists());
+        if !options.resume && folder.state().exists() {
+            let message = format!("{} already holds a run", folder.path().display());
+            return Err(Error::usage(message).with_hint("go on with it by --resume, or choose another --out"));
+        }
+        let device = Device::flex().autodiff();
+        let Prepared { recipe, data, preprocessing, model } = prepare(recipe, options.skip_bad, &device, progress)?;
+        let recipe_text = recipe.to_toml()?;
+        let mut warnings: Vec<(String, Option<String>)> =
+            data.warnings.iter().map(|warning| (warning.clone(), None)).collect();
+        warnings.extend(memory::warning(&model.summary(), recipe.train.batch).map(|(w, hint)| (w, Some(hint))));
+        let mut trainer = Trainer::new(model, &recipe, &device);
+        let now = if resuming {
+            let (now, warning) = restore(&folder, &mut trainer, &recipe_text, &device)?;
+            warnings.extend(warning);
+            now
+        } else {
+            Progress::default()
+        };
+        folder.rewind(now.step)?;
+        folder.write("recipe.toml", &recipe_text)?;
+        folder.write("machine.json", &serde_json::to_string_pretty(&Machine::here()).expect("plain data"))?;
+        let normalizer = Arc::new(preprocessing.normalizer()?);
+        let loader = Loader::new(
+            Arc::new(data.train.clone()),
+            Arc::clone(&normalizer),
+            augment(&recipe),
+            LoaderOptions {
+                batch: recipe.train.batch,
+                seed: recipe.train.seed,
+                drop_last: true,
+                first_step: now.step * recipe.train.accumulate as u64,
+            },
+        )?;
+        let steps = recipe.total_steps(data.train.len());
+        let metadata = Metadata {
+            model: trainer.model().spec.options(),
+            preprocessing,
+            classes: data.classes.clone(),
+            recipe: Some(recipe_text.clone()),
+            step: 0,
+            trained_on: Some(data.label()),
+        };
+        Ok(Self {
+            folder,
+            steps,
+            steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
+            schedule: recipe.schedule(steps),
+            recipe,
+            recipe_text,
+            data,
+            metadata,
+            normalizer,
+            trainer,
+            loader,
+            now,
+            clock: Instant::now(),
+            waited: 0.0,
+            warnings,
+        })
+    }
+
+    /// The result of a run that had ended already.
+    fn finished(&self) -> Result<Option<RunResult>> {
+        let path = self.folder.summary();
+        if self.now.step < self.steps || !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
+        Ok(serde_json::from_str(&text).ok())
+    }
+
+    /// Tells `event` to the sink and to `metrics.jsonl`.
+    fn tell(&mut self, event: Event, sink: &mut dyn Sink) -> Result<()> {
+        self.folder.log(&event)?;
+        sink.event(&event);
+        Ok(())
+    }
+
+    fn announce(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let summary = self.trainer.model().summary();
+        let start = Event::Start {
+            step: self.now.step,
+            steps: self.steps,
+            steps_per_epoch: self.steps_per_epoch,
+            model: summary.name,
+            params: summary.params,
+            images: self.data.train.len() as u64,
+            path: self.folder.path().to_owned(),
+        };
+        self.tell(start, sink)?;
+        for (message, hint) in std::mem::take(&mut self.warnings) {
+            self.tell(Event::Warning { step: self.now.step, message, hint }, sink)?;
+        }
+        self.tick();
+        Ok(())
+    }
+
+    fn next_batches(&mut self) -> Result<Vec<Batch>> {
+        (0..self.recipe.train.accumulate).map(|_| self.loader.next()).collect()
+    }
+
+    fn step(&mut self, batches: &mut [Batch]) -> (Outcome, f64) {
+        let lr = self.schedule.lr(self.now.step, &self.now.schedule);
+        let outcome = self.trainer.step(batches, self.now.step, lr);
+        self.now.step += 1;
+        (outcome, lr)
+    }
+
+    /// Brings the clocks up to date.
+    fn tick(&mut self) {
+        let elapsed = self.clock.elapsed().as_secs_f64();
+        self.clock = Instant::now();
+        let waited = self.loader.waited().as_secs_f64();
+        self.now.seconds += elapsed;
+        self.now.epoch_seconds += elapsed;
+        self.now.epoch_wait += waited - self.waited;
+        self.waited = waited;
+    }
+
+    /// Takes in what a step saw.
+    fn observe(&mut self, outcome: Outcome, lr: f64, sink: &mut dyn Sink) -> Result<()> {
+        let step = self.now.step;
+        self.tick();
+        self.tell(Event::Step { step, loss: outcome.loss, lr }, sink)?;
+        if !outcome.loss.is_finite() {
+            let message = format!("the loss is {} at step {step}, at a learning rate of {lr}", outcome.loss);
+            let hint = "try a tenth of optimizer.lr, schedule.warmup_steps = 500, or optimizer.clip_norm = 1";
+            return Err(Error::new(Kind::Training, message).with_hint(hint));
+        }
+        self.now.loss_sum += outcome.loss;
+        self.now.wrong += outcome.wrong;
+        self.now.images += outcome.images;
+        let error = 100.0 * outcome.wrong as f64 / outcome.images as f64;
+        self.schedule.trained(&mut self.now.schedule, error);
+        self.watch(outcome.loss, sink)
+    }
+
+    /// Warns once where the loss has not left that of guessing.
+    fn watch(&mut self, loss: f64, sink: &mut dyn Sink) -> Result<()> {
+        let guess = (self.metadata.classes.len() as f64).ln();
+        let smooth = self.now.smooth_loss.map_or(loss, |smooth| 0.98 * smooth + 0.02 * loss);
+        self.now.smooth_loss = Some(smooth);
+        let stuck = (smooth - guess).abs() < 0.01 * guess;
+        if self.now.warned_stuck || self.now.step < STUCK_AFTER || !stuck {
+            return Ok(());
+        }
+        self.now.warned_stuck = true;
+        let message = format!(
+            "after {} steps the loss is still that of guessing, ln({}) = {guess:.3}: the network does not learn",
+            self.now.step,
+            self.metadata.classes.len()
+        );
+        let hint = "a deep VGG without batch norm stands there because its signal dies out from a small random start: the \
+                    paper trained net A first and started deeper ones from it (model.from); the -bn networks, \
+                    model.init = \"he\" or a lower optimizer.lr help as well";
+        self.tell(Event::Warning { step: self.now.step, message, hint: Some(hint.into()) }, sink)
+    }
+
+    fn is_epoch_end(&self) -> bool {
+        self.now.step.is_multiple_of(self.steps_per_epoch) || self.now.step == self.steps
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let every = self.recipe.train.checkpoint_every;
+        self.is_epoch_end() || (every > 0 && self.now.step.is_multiple_of(every))
+    }
+
+    /// Ends an epoch: validates, keeps the best weights, reports.
+    fn validate(&mut self, lr: f64, progress: &mut dyn data::Progress, sink: &mut dyn Sink) -> Result<()> {
+        let training_seconds = self.now.epoch_seconds;
+        let result = if self.data.validation.is_empty() {
+            None
+        } else {
+            let model = self.trainer.tested();
+            let result = self.evaluate(&model, data::Split::Validation, progress)?;
+            self.keep_best(&model, &result)?;
+            self.schedule.validated(&mut self.now.schedule, result.top1_error);
+            Some(result)
+        };
+        self.tick();
+        let images = self.now.images as f64;
+        let steps = (self.now.images as f64 / (self.recipe.train.batch * self.recipe.train.accumulate) as f64).max(1.0);
+        let epoch = Event::Epoch {
+            epoch: self.now.step.div_ceil(self.steps_per_epoch),
+            step: self.now.step,
+            train_loss: self.now.loss_sum / steps.round(),
+            train_top1_error: 100.0 * self.now.wrong as f64 / images.max(1.0),
+            val_loss: result.as_ref().map(|result| result.loss),
+            val_top1_error: result.as_ref().map(|result| result.top1_error),
+            lr,
+            images_per_second: images / training_seconds.max(1e-9),
+            data_wait: self.now.epoch_wait,
+            seconds: self.now.epoch_seconds,
+        };
+        self.tell(epoch, sink)?;
+        let (now, fresh) = (&mut self.now, Progress::default());
+        (now.loss_sum, now.wrong, now.images) = (fresh.loss_sum, fresh.wrong, fresh.images);
+        (now.epoch_seconds, now.epoch_wait) = (fresh.epoch_seconds, fresh.epoch_wait);
+        Ok(())
+    }
+
+    fn evaluate(&self, model: &Model, split: data::Split, progress: &mut dyn data::Progress) -> Result<Evaluation> {
+        evaluate(model, self.data.split(split), &self.normalizer, &self.data.classes, progress)
+    }
+
+    fn keep_best(&mut self, model: &Model, result: &Evaluation) -> Result<()> {
+        let (error, loss) = (result.top1_error, result.loss);
+        if self.now.best.is_some_and(|best| !best.is_beaten_by(error, loss)) {
+            return Ok(());
+        }
+        self.now.best = Some(Best { error, loss, step: self.now.step });
+        self.save_weights(model, self.folder.best())
+    }
+
+    fn save_weights(&self, model: &Model, path: PathBuf) -> Result<()> {
+        weights::save(&path, model, &Metadata { step: self.now.step, ..self.metadata.clone() })
+    }
+
+    /// Makes what was done so far safe from anything.
+    fn checkpoint(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        self.tick();
+        let (path, previous) = (self.folder.state(), self.folder.previous_state());
+        state::save(&path, &previous, &self.trainer, &self.now, &self.recipe_text)?;
+        self.save_weights(&self.trainer.tested(), self.folder.last())?;
+        self.tell(Event::Checkpoint { step: self.now.step, path }, sink)
+    }
+
+    fn interrupted(&self) -> Error {
+        let message = format!("stopped at step {} of {}, with a checkpoint", self.now.step, self.steps);
+        let hint = format!("go on with `residual train --resume --out {}`", self.folder.path().display());
+        Error::new(Kind::Interrupted, message).with_hint(hint)
+    }
+
+    /// Tests the chosen weights, once.
+    fn test(&mut self, progress: &mut dyn data::Progress) -> Result<RunResult> {
+        let (rule, path) = match self.now.best {
+            Some(_) => ("best", self.folder.best()),
+            None => ("last", self.folder.last()),
+        };
+        if rule == "last" {
+            // A kill between the last checkpoint's two files may have left older weights here.
+            self.save_weights(&self.trainer.tested(), path.clone())?;
+        }
+        let result = if self.data.test.is_empty() {
+            None
+        } else {
+            let (model, _) = weights::load(&path, &Device::flex())?;
+            Some(self.evaluate(&model, data::Split::Test, progress)?)
+        };
+        self.tick();
+        Ok(RunResult {
+            step: self.now.step,
+            test_top1_error: result.as_ref().map(|result| result.top1_error),
+            test_top5_error: result.as_ref().and_then(|result| result.top5_error),
+            test_loss: result.as_ref().map(|result| result.loss),
+            checkpoint: path,
+            rule: rule.to_owned(),
+            best_val_top1_error: self.now.best.map(|best| best.error),
+            seconds: self.now.seconds,
+            peak_rss_mb: super::machine::peak_rss_mb(),
+            data: self.data.label(),
+            model: self.metadata.model.name.clone(),
+        })
+    }
+
+    /// Writes what a finished run leaves behind and says that it is done.
+    fn report(&mut self, result: &RunResult, sink: &mut dyn Sink) -> Result<()> {
+        self.folder.write("summary.json", &serde_json::to_string_pretty(result).expect("plain data"))?;
+        let done = Event::Done {
+            step: result.step,
+            test_top1_error: result.test_top1_error,
+            test_top5_error: result.test_top5_error,
+            checkpoint: result.checkpoint.clone(),
+            rule: result.rule.clone(),
+            seconds: result.seconds,
+        };
+        self.folder.rewind(self.now.step)?;
+        let metrics = self.folder.file("metrics.jsonl");
+        let text = std::fs::read_to_string(&metrics).map_err(|error| Error::io("read", &metrics, error))?;
+        self.folder.write("curves.svg", &curves::svg(&text, &self.metadata.model.name))?;
+        if text.contains("\"event\":\"done\"") {
+            sink.event(&done);
+            return Ok(());
+        }
+        self.tell(done, sink)
+    }
+}
+
+/// The state that a run goes on from: the newest that is whole. A note where that is not the newest.
+fn restore(
+    folder: &RunFolder,
+    trainer: &mut Trainer,
+    recipe: &str,
+    device: &Device,
+) -> Result<(Progress, Option<(String, Option<String>)>)> {
+    let (newest, previous) = (folder.state(), folder.previous_state());
+    let error = match state::load(&newest, trainer, recipe, device) {
+        Ok(progress) => return Ok((progress, None)),
+        Err(error) => error,
+    };
+    if !previous.exists() {
+        return Err(error);
+    }
+    let progress = state::load(&previous, trainer, recipe, device)?;
+    let warning = format!("{error}; going on from the one before it, of step {}", progress.step);
+    Ok((progress, Some((warning, None))))
+}
+
+fn augment(recipe: &Recipe) -> Augment {
+    Augment { pad_crop: recipe.augment.pad_crop, flip: recipe.augment.flip, cutout: recipe.augment.cutout }
+}
