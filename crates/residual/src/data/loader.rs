@@ -1,0 +1,344 @@
+//! Batches, prepared on a background thread while the trainer computes.
+//!
+//! A batch is a pure function of (seed, step), so a run resumed at any step goes on with the batches it would have had.
+//! At most [`AHEAD`] batches wait; their buffers come back through [`Loader::recycle`]. Pictures in memory take well
+//! under a millisecond a batch and stay on the one thread; pictures decoded from files are shared among threads of the
+//! loader's own, so that a kernel never waits behind a JPEG.
+
+use super::augment::Augment;
+use super::normalize::Normalizer;
+use super::pictures::Pictures;
+use super::sample::shuffled;
+use crate::error::{Error, Result};
+use crate::random::{Purpose, stream};
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Batches that wait for the trainer: one would do if every batch took the same time.
+const AHEAD: usize = 3;
+
+/// Pictures ready for the net.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Normalised, `[n, h, w, c]`.
+    pub pixels: Vec<f32>,
+    /// The class of each, `[n]`.
+    pub labels: Vec<u32>,
+    /// Where each is in its [`Pictures`], `[n]`.
+    pub indices: Vec<u32>,
+}
+
+impl Batch {
+    /// Pictures of the batch: n.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// How a [`Loader`] goes through its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Pictures of a batch; all of them where there are fewer.
+    pub batch: usize,
+    /// The run's seed.
+    pub seed: u64,
+    /// Leave out the rest of an epoch that does not fill a batch.
+    pub drop_last: bool,
+    /// The step that the first batch belongs to: 0, or where a run goes on.
+    pub first_step: u64,
+}
+
+/// The order in which an epoch goes through `n` training pictures.
+pub fn epoch_order(n: usize, seed: u64, epoch: u64) -> Vec<u32> {
+    shuffled(n, &mut stream(seed, Purpose::Shuffle, epoch, 0))
+}
+
+/// Endless training batches, epoch after epoch.
+#[derive(Debug)]
+pub struct Loader {
+    /// `None` once dropped: closing it is what stops the thread.
+    ready: Option<Receiver<Result<Batch>>>,
+    spent: Sender<Batch>,
+    thread: Option<JoinHandle<()>>,
+    steps_per_epoch: u64,
+    waited: Duration,
+}
+
+impl Loader {
+    /// Starts preparing batches.
+    ///
+    /// # Errors
+    /// Where there are no pictures, the batch is 0, the normaliser is for pictures of another size, or no thread can be had.
+    pub fn new(
+        pictures: Arc<Pictures>,
+        normalizer: Arc<Normalizer>,
+        augment: Augment,
+        options: LoaderOptions,
+    ) -> Result<Self> {
+        check(&pictures, &normalizer, options.batch)?;
+        let (n, batch) = (pictures.len(), options.batch.min(pictures.len()));
+        let steps_per_epoch = if options.drop_last { n / batch } else { n.div_ceil(batch) } as u64;
+        let (send, ready) = sync_channel(AHEAD);
+        let (spent, returned) = channel();
+        let options = LoaderOptions { batch, ..options };
+        let work = Work { pictures, normalizer, augment, options, steps_per_epoch };
+        let thread = std::thread::Builder::new()
+            .name("loader".into())
+            .spawn(move || work.run(&send, &returned))
+            .map_err(|e| Error::data(format!("cannot start the thread that prepares batches: {e}")))?;
+        Ok(Self { ready: Some(ready), spent, thread: Some(thread), steps_per_epoch, waited: Duration::ZERO })
+    }
+
+    /// The batch of the next step.
+    ///
+    /// # Errors
+    /// Where a picture that is decoded on demand cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "it never ends and it fails: a Result, not an Option")]
+    pub fn next(&mut self) -> Result<Batch> {
+        let began = Instant::now();
+        let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
+        self.waited += began.elapsed();
+        batch.unwrap_or_else(|| Err(Error::data("the thread that prepares batches has stopped")))
+    }
+
+    /// Steps that an epoch takes.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.steps_per_epoch
+    }
+
+    /// Time that [`next`](Self::next) has waited for batches so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Gives a batch's buffers back, to be filled again.
+    pub fn recycle(&self, batch: Batch) {
+        // A thread that has stopped needs no buffers.
+        let _ = self.spent.send(batch);
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.ready = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was already reported by `next`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn check(pictures: &Pictures, normalizer: &Normalizer, batch: usize) -> Result<()> {
+    if pictures.is_empty() {
+        return Err(Error::data("there are no pictures to make batches of"));
+    }
+    if batch == 0 {
+        return Err(Error::usage("a batch of 0 pictures trains nothing").with_hint("train.batch must be at least 1"));
+    }
+    let (p, n) = (pictures, normalizer);
+    if (p.height(), p.width(), p.channels()) != (n.height(), n.width(), n.channels()) {
+        return Err(Error::data(format!(
+            "normalisation is for {}x{}x{} and the pictures are {}x{}x{}",
+            n.height(),
+            n.width(),
+            n.channels(),
+            p.height(),
+            p.width(),
+            p.channels()
+        )));
+    }
+    Ok(())
+}
+
+/// What the background thread owns.
+struct Work {
+    pictures: Arc<Pictures>,
+    normalizer: Arc<Normalizer>,
+    augment: Augment,
+    options: LoaderOptions,
+    steps_per_epoch: u64,
+}
+
+impl Work {
+    fn run(&self, ready: &SyncSender<Result<Batch>>, returned: &Receiver<Batch>) {
+        // Without threads of its own it still works, one picture after the other.
+        let pool = match self.pictures.in_memory() {
+            true => None,
+            false => rayon::ThreadPoolBuilder::new().thread_name(|i| format!("decode-{i}")).build().ok(),
+        };
+        let mut order = (u64::MAX, Vec::new());
+        for step in self.options.first_step.. {
+            let epoch = step / self.steps_per_epoch;
+            if order.0 != epoch {
+                order = (epoch, epoch_order(self.pictures.len(), self.options.seed, epoch));
+            }
+            let start = (step % self.steps_per_epoch) as usize * self.options.batch;
+            let indices = &order.1[start..(start + self.options.batch).min(order.1.len())];
+            let mut batch = returned.try_recv().unwrap_or_default();
+            let result = match &pool {
+                Some(pool) => pool.install(|| self.fill(&mut batch, indices, epoch, true)),
+                None => self.fill(&mut batch, indices, epoch, false),
+            };
+            let failed = result.is_err();
+            if ready.send(result.map(|()| batch)).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn fill(&self, batch: &mut Batch, indices: &[u32], epoch: u64, parallel: bool) -> Result<()> {
+        reset(batch, &self.pictures, indices);
+        let stride = self.pictures.stride();
+        let prepare = |(out, &i): (&mut [f32], &u32)| {
+            let pixels = self.pictures.pixels(i as usize)?;
+            self.augment.apply(&self.normalizer, &pixels, self.options.seed, epoch, u64::from(i), out);
+            Ok(())
+        };
+        match parallel {
+            true => batch.pixels.par_chunks_exact_mut(stride).zip(indices).try_for_each(prepare),
+            false => batch.pixels.chunks_exact_mut(stride).zip(indices).try_for_each(prepare),
+        }
+    }
+}
+
+/// Gives `batch` the right lengths, indices and labels.
+fn reset(batch: &mut Batch, pictures: &Pictures, indices: &[u32]) {
+    batch.pixels.resize(indices.len() * pictures.stride(), 0.0);
+    batch.indices.clear();
+    batch.indices.extend_from_slice(indices);
+    batch.labels.clear();
+    batch.labels.extend(indices.iter().map(|&i| pictures.label(i as usize) as u32));
+}
+
+/// Batches for testing: every picture once, in order, unchanged but for normalisation; the last batch may be smaller.
+///
+/// # Errors
+/// A batch of 0, or a normaliser for pictures of another size, is the first and only item. No pictures: no items.
+pub fn batches<'a>(
+    pictures: &'a Pictures,
+    normalizer: &'a Normalizer,
+    batch: usize,
+) -> impl Iterator<Item = Result<Batch>> + 'a {
+    let mut refused = match pictures.is_empty() {
+        true => None,
+        false => check(pictures, normalizer, batch).err(),
+    };
+    let end = if refused.is_some() { 0 } else { pictures.len() as u32 };
+    let starts = (0..end).step_by(batch.max(1));
+    let prepared = starts.map(move |start| {
+        let indices: Vec<u32> = (start..end.min(start + batch as u32)).collect();
+        let mut batch = Batch::default();
+        reset(&mut batch, pictures, &indices);
+        batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&indices).try_for_each(|(out, &i)| {
+            normalizer.apply(pictures.pixels(i as usize)?.as_ref(), out);
+            Ok::<(), Error>(())
+        })?;
+        Ok(batch)
+    });
+    std::iter::from_fn(move || refused.take()).map(Err).chain(prepared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::augment::Flip;
+    use super::super::normalize::Normalize;
+    use super::*;
+
+    fn pictures(n: usize) -> Arc<Pictures> {
+        let pixels = (0..n * 12).map(|i| (i % 256) as u8).collect();
+        let labels = (0..n as u32).map(|i| i % 10).collect();
+        Arc::new(Pictures::from_memory(2, 2, 3, pixels, labels).expect("lengths agree"))
+    }
+
+    fn normalizer() -> Arc<Normalizer> {
+        Arc::new(Normalizer::new(&Normalize::known("cifar10").expect("known"), 2, 2, 3).expect("sizes agree"))
+    }
+
+    const AUGMENT: Augment = Augment { pad_crop: 1, flip: Flip::Random, cutout: 1 };
+
+    fn loader(n: usize, batch: usize, drop_last: bool, first_step: u64) -> Loader {
+        let options = LoaderOptions { batch, seed: 7, drop_last, first_step };
+        Loader::new(pictures(n), normalizer(), AUGMENT, options).expect("a thread")
+    }
+
+    #[test]
+    fn an_epoch_sees_every_picture_once_and_the_next_in_another_order() {
+        let mut loader = loader(10, 4, false, 0);
+        assert_eq!(loader.steps_per_epoch(), 3);
+        let mut epoch = || (0..3).flat_map(|_| loader.next().expect("in memory").indices).collect::<Vec<u32>>();
+        let (first, second) = (epoch(), epoch());
+        assert_ne!(first, second);
+        for mut order in [first, second] {
+            order.sort_unstable();
+            assert_eq!(order, (0..10).collect::<Vec<u32>>());
+        }
+    }
+
+    #[test]
+    fn the_rest_of_an_epoch_is_dropped_unless_it_is_all_there_is() {
+        let mut some = loader(10, 4, true, 0);
+        assert_eq!(some.steps_per_epoch(), 2);
+        assert!((0..6).all(|_| some.next().expect("in memory").len() == 4));
+        let mut few = loader(3, 4, true, 0);
+        assert_eq!((few.steps_per_epoch(), few.next().expect("in memory").len()), (1, 3));
+    }
+
+    #[test]
+    fn a_loader_that_starts_in_the_middle_goes_on_as_the_first_would_have() {
+        let (mut whole, mut resumed) = (loader(50, 8, true, 0), loader(50, 8, true, 9));
+        for _ in 0..9 {
+            let batch = whole.next().expect("in memory");
+            whole.recycle(batch);
+        }
+        for _ in 0..8 {
+            assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory"));
+        }
+    }
+
+    #[test]
+    fn recycled_buffers_do_not_change_what_is_in_a_batch() {
+        let (mut fresh, mut reused) = (loader(20, 8, false, 0), loader(20, 8, false, 0));
+        for _ in 0..12 {
+            let batch = reused.next().expect("in memory");
+            assert_eq!(fresh.next().expect("in memory"), batch);
+            reused.recycle(batch);
+        }
+    }
+
+    #[test]
+    fn testing_goes_through_all_pictures_in_order() {
+        let (pictures, normalizer) = (pictures(10), normalizer());
+        let all: Vec<Batch> = batches(&pictures, &normalizer, 4).collect::<Result<_>>().expect("in memory");
+        assert_eq!(all.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(all.iter().flat_map(|b| b.indices.clone()).collect::<Vec<_>>(), (0..10).collect::<Vec<u32>>());
+        assert_eq!(all[2].labels, [8, 9]);
+        let mut expected = [0.0; 12];
+        normalizer.apply(&pictures.pixels(9).expect("in memory"), &mut expected);
+        assert_eq!(all[2].pixels[12..], expected);
+    }
+
+    #[test]
+    fn batches_that_cannot_be_made_are_refused() {
+        let options = LoaderOptions { batch: 0, seed: 0, drop_last: true, first_step: 0 };
+        let error = Loader::new(pictures(3), normalizer(), AUGMENT, options).expect_err("a batch of nothing");
+        assert_eq!(error.hint(), Some("train.batch must be at least 1"));
+        assert!(batches(&pictures(3), &normalizer(), 0).next().expect("an item").is_err());
+        assert_eq!(batches(&pictures(0), &normalizer(), 4).count(), 0);
+        let other = Normalizer::new(&Normalize::known("cifar10").expect("known"), 4, 4, 3).expect("sizes agree");
+        let error = Loader::new(pictures(3), Arc::new(other), AUGMENT, LoaderOptions { batch: 1, ..options });
+        assert!(error.expect_err("another size").to_string().contains("4x4x3"));
+    }
+
+    #[test]
+    fn dropping_a_loader_that_nobody_reads_ends_its_thread() {
+        drop(loader(100, 10, true, 0));
+    }
+}

@@ -1,0 +1,246 @@
+//! From bytes to what the net takes: (x / 255 - mean) / std, with a mean per channel or per pixel.
+//!
+//! Both are one multiplication and one addition with tables as long as a row (per channel) or a picture (per pixel), so
+//! that the loop over a row has no channel index in it and vectorises.
+
+use super::pictures::Pictures;
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What is subtracted and divided by; all values on the 0 to 1 scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Normalize {
+    /// A mean and a standard deviation per channel.
+    Channel {
+        /// `[c]`.
+        mean: Vec<f32>,
+        /// `[c]`.
+        std: Vec<f32>,
+    },
+    /// A mean per pixel and channel, as the ResNet paper's CIFAR nets (section 4.2), and a standard deviation per
+    /// channel: ones where nothing but the mean is subtracted, which is what the paper says.
+    Pixel {
+        /// `[h, w, c]`.
+        mean: Vec<f32>,
+        /// `[c]`.
+        std: Vec<f32>,
+    },
+}
+
+impl Normalize {
+    /// The constants that are customary for a data set: `cifar10 cifar100 mnist fashion-mnist imagenet`.
+    pub fn known(name: &str) -> Option<Self> {
+        let (mean, std): (&[f32], &[f32]) = match name {
+            // Krizhevsky's training sets; the digits are those of most published recipes.
+            "cifar10" => (&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]),
+            "cifar100" => (&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762]),
+            "mnist" => (&[0.1307], &[0.3081]),
+            "fashion-mnist" => (&[0.2860], &[0.3530]),
+            "imagenet" => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
+            _ => return None,
+        };
+        Some(Self::Channel { mean: mean.to_vec(), std: std.to_vec() })
+    }
+
+    /// Mean and standard deviation of each channel over `pictures`: exact sums of integers, rounded once.
+    ///
+    /// # Errors
+    /// Where there are no pictures or one cannot be read.
+    pub fn channel_of(pictures: &Pictures) -> Result<Self> {
+        let c = pictures.channels();
+        let (sums, squares) = reduce(pictures, 2 * c, |sums, pixels| {
+            for pixel in pixels.chunks_exact(c) {
+                for (channel, &value) in pixel.iter().enumerate() {
+                    sums[channel] += u64::from(value);
+                    sums[c + channel] += u64::from(value) * u64::from(value);
+                }
+            }
+        })
+        .map(|mut sums| {
+            let squares = sums.split_off(c);
+            (sums, squares)
+        })?;
+        let n = (pictures.len() * pictures.height() * pictures.width()) as f64;
+        let mean: Vec<f64> = sums.iter().map(|&sum| sum as f64 / n).collect();
+        let std = squares.iter().zip(&mean).map(|(&s, m)| ((s as f64 / n - m * m).max(0.0).sqrt() / 255.0) as f32);
+        // A channel without any variation is left as it is, not blown up.
+        let std = std.map(|s| if s < 1e-4 { 1.0 } else { s }).collect();
+        Ok(Self::Channel { mean: mean.iter().map(|m| (m / 255.0) as f32).collect(), std })
+    }
+
+    /// Mean of each pixel over `pictures`, and a standard deviation of one.
+    ///
+    /// # Errors
+    /// Where there are no pictures or one cannot be read.
+    pub fn pixel_of(pictures: &Pictures) -> Result<Self> {
+        let sums = reduce(pictures, pictures.stride(), |sums, pixels| {
+            for (sum, &value) in sums.iter_mut().zip(pixels) {
+                *sum += u64::from(value);
+            }
+        })?;
+        let n = pictures.len() as f64 * 255.0;
+        Ok(Self::Pixel {
+            mean: sums.iter().map(|&s| (s as f64 / n) as f32).collect(),
+            std: vec![1.0; pictures.channels()],
+        })
+    }
+}
+
+/// Adds up `width` integers over all pictures, in parallel: integers, so any order gives the same.
+fn reduce(pictures: &Pictures, width: usize, add: impl Fn(&mut [u64], &[u8]) + Sync) -> Result<Vec<u64>> {
+    if pictures.is_empty() {
+        return Err(Error::data("a mean needs at least one picture"));
+    }
+    let chunk = pictures.len().div_ceil(4 * rayon::current_num_threads()).max(16);
+    let starts: Vec<usize> = (0..pictures.len()).step_by(chunk).collect();
+    starts
+        .into_par_iter()
+        .map(|start| {
+            let mut sums = vec![0; width];
+            for i in start..(start + chunk).min(pictures.len()) {
+                add(&mut sums, &pictures.pixels(i)?);
+            }
+            Ok(sums)
+        })
+        .try_reduce(
+            || vec![0; width],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                Ok(a)
+            },
+        )
+}
+
+/// A [`Normalize`] made ready for pictures of one size.
+#[derive(Debug, Clone)]
+pub struct Normalizer {
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// One row or one picture long.
+    scale: Vec<f32>,
+    /// As long as `scale`.
+    shift: Vec<f32>,
+}
+
+impl Normalizer {
+    /// Tables for pictures of `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// Where `normalize` has values for another number of channels or pixels, or a standard deviation is not positive.
+    pub fn new(normalize: &Normalize, height: usize, width: usize, channels: usize) -> Result<Self> {
+        let (mean, std, long) = match normalize {
+            Normalize::Channel { mean, std } => (mean, std, channels),
+            Normalize::Pixel { mean, std } => (mean, std, height * width * channels),
+        };
+        if mean.len() != long || std.len() != channels {
+            return Err(Error::data(format!(
+                "normalisation has {} means and {} standard deviations, and pictures of {height}x{width} in {channels} \
+                 channels need {long} and {channels}",
+                mean.len(),
+                std.len()
+            )));
+        }
+        if let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+            return Err(Error::data(format!("a standard deviation of {bad} cannot be divided by")));
+        }
+        let period = width * channels * if long > channels { height } else { 1 };
+        let scale = (0..period).map(|i| (1.0 / (255.0 * f64::from(std[i % channels]))) as f32).collect();
+        let shift = (0..period).map(|i| (-f64::from(mean[i % long]) / f64::from(std[i % channels])) as f32).collect();
+        Ok(Self { height, width, channels, scale, shift })
+    }
+
+    /// Rows of a picture.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns of a picture.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Values per pixel.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Values of a picture.
+    pub fn stride(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// A whole picture, `[h, w, c]` bytes to `[h, w, c]` floats.
+    pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
+        for (pixels, out) in pixels.chunks_exact(self.scale.len()).zip(out.chunks_exact_mut(self.scale.len())) {
+            scale_and_shift(pixels, &self.scale, &self.shift, out);
+        }
+    }
+
+    /// Part of row `y`, from column `x` on; `pixels` and `out` have the same length. Values belong to the place in the
+    /// picture as it was stored, whatever place they go to.
+    pub(crate) fn apply_row(&self, y: usize, x: usize, pixels: &[u8], out: &mut [f32]) {
+        let start = (y * self.width + x) * self.channels % self.scale.len();
+        let part = start..start + pixels.len();
+        scale_and_shift(pixels, &self.scale[part.clone()], &self.shift[part], out);
+    }
+}
+
+fn scale_and_shift(pixels: &[u8], scale: &[f32], shift: &[f32], out: &mut [f32]) {
+    for (((out, &p), scale), shift) in out.iter_mut().zip(pixels).zip(scale).zip(shift) {
+        *out = f32::from(p) * scale + shift;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Pictures {
+        Pictures::from_memory(1, 2, 3, vec![0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255], vec![0, 1])
+            .expect("lengths agree")
+    }
+
+    #[test]
+    fn normalised_training_pictures_have_mean_zero_and_deviation_one() {
+        let pictures = two();
+        let normalizer = Normalizer::new(&Normalize::channel_of(&pictures).expect("two"), 1, 2, 3).expect("fits");
+        let mut out = [0.0; 12];
+        for i in 0..2 {
+            normalizer.apply(&pictures.pixels(i).expect("in memory"), &mut out[6 * i..6 * i + 6]);
+        }
+        for channel in 0..3 {
+            let values: Vec<f32> = out.iter().skip(channel).step_by(3).copied().collect();
+            let mean = values.iter().sum::<f32>() / 4.0;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 4.0;
+            assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "channel {channel}: {mean} {variance}");
+        }
+    }
+
+    #[test]
+    fn the_mean_of_each_pixel_is_subtracted_at_its_own_place() {
+        let normalize = Normalize::pixel_of(&two()).expect("two");
+        let normalizer = Normalizer::new(&normalize, 1, 2, 3).expect("fits");
+        let mut out = [9.0; 3];
+        normalizer.apply_row(0, 1, &[90, 100, 255], &mut out);
+        let expected = [30.0, 30.0, 102.5].map(|d: f32| d / 255.0);
+        assert!(out.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{out:?}");
+    }
+
+    #[test]
+    fn constants_for_another_number_of_channels_are_refused() {
+        let cifar = Normalize::known("cifar10").expect("known");
+        let error = Normalizer::new(&cifar, 28, 28, 1).expect_err("one channel");
+        assert!(error.to_string().contains("3 means and 3 standard deviations"), "{error}");
+    }
+
+    #[test]
+    fn it_travels_as_json() {
+        let normalize = Normalize::known("mnist").expect("known");
+        let json = serde_json::to_string(&normalize).expect("serialises");
+        assert_eq!(json, r#"{"kind":"channel","mean":[0.1307],"std":[0.3081]}"#);
+        assert_eq!(serde_json::from_str::<Normalize>(&json).expect("reads its own"), normalize);
+    }
+}

@@ -1,0 +1,291 @@
+//! The pictures of one split, and the data set that holds three splits.
+//!
+//! Pixels are `u8`, `[h, w, c]`, one picture after the other: a quarter of the memory of floats, and what files hold. A
+//! subset shares the storage of the whole, so splits cost an index per picture. Pictures that would not fit in memory
+//! stay on disk and are decoded when asked for.
+
+use crate::error::{Error, Result};
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Pictures of one split, each with its label: in memory, or decoded on demand. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Pictures {
+    store: Arc<Store>,
+    /// Positions in the store; `None` means all of it, in order.
+    chosen: Option<Arc<[u32]>>,
+}
+
+/// Where pictures live.
+#[derive(Debug)]
+struct Store {
+    height: usize,
+    width: usize,
+    channels: usize,
+    labels: Vec<u32>,
+    names: Names,
+    pixels: Pixels,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    /// `[n, h, w, c]`.
+    Memory(Vec<u8>),
+}
+
+/// How pictures are called in messages and reports.
+#[derive(Debug)]
+pub(crate) enum Names {
+    /// Runs of numbered records: the file's name, and how many it holds.
+    Records(Vec<(String, usize)>),
+}
+
+impl Names {
+    fn get(&self, i: usize) -> String {
+        match self {
+            Self::Records(runs) => {
+                let mut rest = i;
+                for (file, n) in runs {
+                    if rest < *n {
+                        return format!("{file} #{rest}");
+                    }
+                    rest -= n;
+                }
+                format!("#{i}")
+            }
+        }
+    }
+}
+
+/// Pictures as a file held them, before any resizing: `pixels` is `[n, height, width, channels]`.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    pub pixels: Vec<u8>,
+    pub labels: Vec<u32>,
+    pub names: Names,
+}
+
+impl Block {
+    /// Bytes of one picture.
+    pub fn stride(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Picture `i`, `[h, w, c]`.
+    pub fn picture(&self, i: usize) -> &[u8] {
+        &self.pixels[i * self.stride()..(i + 1) * self.stride()]
+    }
+}
+
+impl Pictures {
+    /// Pictures that are in memory: `pixels` is `[n, height, width, channels]`, one label each.
+    ///
+    /// # Errors
+    /// Where the lengths do not agree.
+    pub fn from_memory(
+        height: usize,
+        width: usize,
+        channels: usize,
+        pixels: Vec<u8>,
+        labels: Vec<u32>,
+    ) -> Result<Self> {
+        if pixels.len() != labels.len() * height * width * channels {
+            let (bytes, n) = (pixels.len(), labels.len());
+            return Err(Error::data(format!(
+                "{bytes} bytes are not {n} pictures of {height}x{width} pixels in {channels} channels"
+            )));
+        }
+        let names = Names::Records(vec![("picture".into(), labels.len())]);
+        Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }))
+    }
+
+    pub(crate) fn from_block(block: Block) -> Self {
+        let Block { height, width, channels, pixels, labels, names } = block;
+        let pixels = Pixels::Memory(pixels);
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels }), chosen: None }
+    }
+
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.chosen.as_ref().map_or(self.store.labels.len(), |chosen| chosen.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pixels from top to bottom.
+    pub fn height(&self) -> usize {
+        self.store.height
+    }
+
+    /// Pixels from left to right.
+    pub fn width(&self) -> usize {
+        self.store.width
+    }
+
+    /// Values per pixel: 1 (grey) or 3 (red, green, blue).
+    pub fn channels(&self) -> usize {
+        self.store.channels
+    }
+
+    /// Bytes of one picture: height · width · channels.
+    pub fn stride(&self) -> usize {
+        self.store.height * self.store.width * self.store.channels
+    }
+
+    /// Where picture `i` of this split is in the storage that splits share.
+    fn at(&self, i: usize) -> usize {
+        self.chosen.as_ref().map_or(i, |chosen| chosen[i] as usize)
+    }
+
+    /// The class of picture `i`.
+    ///
+    /// # Panics
+    /// Where `i` is not below [`len`](Self::len), as indexing a slice does; so do `name` and `pixels`.
+    pub fn label(&self, i: usize) -> usize {
+        self.store.labels[self.at(i)] as usize
+    }
+
+    /// Picture `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
+    pub fn name(&self, i: usize) -> String {
+        self.store.names.get(self.at(i))
+    }
+
+    /// Picture `i`: `[h, w, c]`.
+    ///
+    /// # Errors
+    /// Where a picture that is decoded on demand cannot be read (any more).
+    pub fn pixels(&self, i: usize) -> Result<Cow<'_, [u8]>> {
+        let at = self.at(i);
+        match &self.store.pixels {
+            Pixels::Memory(pixels) => Ok(Cow::Borrowed(&pixels[at * self.stride()..(at + 1) * self.stride()])),
+        }
+    }
+
+    /// Whether `pixels` merely borrows; the alternative is work that several threads should share.
+    pub fn in_memory(&self) -> bool {
+        matches!(self.store.pixels, Pixels::Memory(_))
+    }
+
+    /// The pictures at `indices` (of this split, in that order); the storage is shared.
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        let chosen = indices.iter().map(|&i| self.at(i as usize) as u32).collect();
+        Self { store: Arc::clone(&self.store), chosen: Some(chosen) }
+    }
+
+    /// Pictures per class.
+    pub fn histogram(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for i in 0..self.len() {
+            if let Some(count) = counts.get_mut(self.label(i)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Three splits of one source of pictures.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// What it is called: `cifar10`, `shapes`, or the name of its folder.
+    pub name: String,
+    /// Where it was read from; `None` for generated pictures.
+    pub path: Option<PathBuf>,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// What the weights are fitted to.
+    pub train: Pictures,
+    /// What chooses among weights; may be empty.
+    pub validation: Pictures,
+    /// What is tested once.
+    pub test: Pictures,
+    /// Which bytes these were.
+    pub provenance: Provenance,
+    /// What the user should know: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// What results on these pictures should be called: `CIFAR-10`, or `CIFAR-10 (not canonical pixels)`.
+    pub fn label(&self) -> String {
+        self.provenance.label(&self.name)
+    }
+
+    /// One of the splits.
+    pub fn split(&self, split: super::Split) -> &Pictures {
+        match split {
+            super::Split::Train => &self.train,
+            super::Split::Validation => &self.validation,
+            super::Split::Test => &self.test,
+        }
+    }
+}
+
+/// Which pictures these were, so that a result can say what it was measured on.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Provenance {
+    /// Pictures of all splits.
+    pub images: usize,
+    /// MD5 of the picture files, uncompressed, one after the other in the data set's own order.
+    pub md5: String,
+    /// Whether these are the published pixels; `None` where nothing published can tell.
+    pub canonical: Option<bool>,
+}
+
+impl Provenance {
+    /// What results on these pictures of the data set `name` should be called.
+    pub fn label(&self, name: &str) -> String {
+        let title = match name {
+            "cifar10" => "CIFAR-10",
+            "cifar100" => "CIFAR-100",
+            "mnist" => "MNIST",
+            "fashion-mnist" => "Fashion-MNIST",
+            other => other,
+        };
+        match self.canonical {
+            Some(false) => format!("{title} (not canonical pixels)"),
+            _ => title.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn six() -> Pictures {
+        Pictures::from_memory(1, 2, 1, (0..12).collect(), (0..6).collect()).expect("lengths agree")
+    }
+
+    #[test]
+    fn a_subset_of_a_subset_shares_pixels_and_counts_from_its_own_start() {
+        let some = six().subset(&[5, 3, 1]).subset(&[2, 0]);
+        assert_eq!((some.len(), some.label(0), some.label(1)), (2, 1, 5));
+        assert_eq!(some.pixels(1).expect("in memory").as_ref(), [10, 11]);
+        assert!(matches!(some.pixels(1).expect("in memory"), Cow::Borrowed(_)));
+        assert_eq!(some.name(1), "picture #5");
+    }
+
+    #[test]
+    fn lengths_that_do_not_agree_are_refused() {
+        let error = Pictures::from_memory(1, 2, 1, vec![0; 11], vec![0; 6]).expect_err("a byte is missing");
+        assert_eq!(error.to_string(), "11 bytes are not 6 pictures of 1x2 pixels in 1 channels");
+    }
+
+    #[test]
+    fn results_on_altered_pixels_say_so() {
+        let mut provenance = Provenance { images: 60_000, md5: String::new(), canonical: Some(false) };
+        assert_eq!(provenance.label("cifar10"), "CIFAR-10 (not canonical pixels)");
+        provenance.canonical = Some(true);
+        assert_eq!(provenance.label("cifar10"), "CIFAR-10");
+        provenance.canonical = None;
+        assert_eq!(provenance.label("birds"), "birds");
+    }
+}

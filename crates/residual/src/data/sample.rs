@@ -1,0 +1,45 @@
+//! Draws that will give the same numbers in ten years: libraries reserve the right to change theirs.
+
+use rand::RngCore;
+
+/// A number below `n` (at most 2³²). Uniform up to n / 2³², which is nothing against the size of any data set.
+pub(crate) fn below(rng: &mut impl RngCore, n: usize) -> usize {
+    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
+}
+
+/// A number from `low` to `high`, both included.
+pub(crate) fn between(rng: &mut impl RngCore, low: i32, high: i32) -> i32 {
+    low + below(rng, (high - low + 1) as usize) as i32
+}
+
+/// `0..n` in random order (Fisher and Yates; Durstenfeld's form).
+pub(crate) fn shuffled(n: usize, rng: &mut impl RngCore) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    for i in (1..n).rev() {
+        order.swap(i, below(rng, i + 1));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    #[test]
+    fn a_shuffle_holds_every_index_once_and_is_always_the_same() {
+        let order = shuffled(1000, &mut stream(1, Purpose::Shuffle, 0, 0));
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert!(sorted.iter().enumerate().all(|(i, &x)| i as u32 == x));
+        assert_ne!(order, sorted);
+        assert_eq!(order, shuffled(1000, &mut stream(1, Purpose::Shuffle, 0, 0)));
+    }
+
+    #[test]
+    fn bounds_are_reached_and_kept() {
+        let mut rng = stream(2, Purpose::Augment, 0, 0);
+        let draws: Vec<i32> = (0..1000).map(|_| between(&mut rng, -2, 2)).collect();
+        assert_eq!((draws.iter().min(), draws.iter().max()), (Some(&-2), Some(&2)));
+    }
+}
