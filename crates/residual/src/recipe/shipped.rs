@@ -2,6 +2,7 @@
 
 use super::{Flip, Recipe};
 use crate::error::{Error, Kind, Result, nearest};
+use crate::models::options::ModelOptions;
 
 /// A recipe that ships with the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
     let base = if source == "shapes" { "shapes-resnet20" } else { "cifar10-resnet20-quick" };
     let text = named(base).ok_or_else(|| Error::new(Kind::Recipe, format!("no built-in recipe {base}")))?.text;
     let mut recipe = Recipe::parse(text, base, &[])?;
-    recipe.model.name = network.into();
+    recipe.model = ModelOptions { name: network.into(), ..ModelOptions::default() };
     recipe.data.source = source.into();
     // The recipe repeats a published run on all pictures; somebody's own run gets a validation split.
     recipe.data.validation = None;
