@@ -3,6 +3,7 @@
 use super::{Flip, Recipe};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
+use std::path::{Path, PathBuf};
 
 /// A recipe that ships with the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,21 @@ pub(super) fn native_input(network: &str) -> usize {
     if is_cifar_net(&network.to_lowercase()) { 32 } else { 224 }
 }
 
+/// Whether `path` holds pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`.
+fn is_picture_folder(path: &Path) -> bool {
+    let inside = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten();
+        entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let is_picture = |path: &PathBuf| {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        extension.is_some_and(|extension| ["jpg", "jpeg", "png"].contains(&extension.as_str()))
+    };
+    let classes = inside(path);
+    classes.iter().any(|class| inside(class).iter().any(is_picture))
+        || classes.iter().flat_map(|split| inside(split)).any(|class| inside(&class).iter().any(is_picture))
+}
+
 /// The default recipe of a data source, with `network`.
 pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
     let base = if source == "shapes" { "shapes-resnet20" } else { "cifar10-resnet20-quick" };
@@ -83,6 +99,17 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
         recipe.augment.flip = Flip::None;
     }
     let network = network.to_lowercase();
+    if is_picture_folder(Path::new(source)) {
+        let input = native_input(&network);
+        recipe.model.input = Some(input);
+        // Four pixels of 32, in proportion.
+        recipe.augment.pad_crop = input / 8;
+        if input > 64 {
+            // 128 pictures of 224 px do not fit into most machines; a quarter of the batch takes a quarter of the rate.
+            recipe.train.batch /= 4;
+            recipe.optimizer.lr /= 4.0;
+        }
+    }
     if network.starts_with("vgg") && !network.ends_with("bn") {
         // Without batch norm a VGG does not survive a rate of 0.2; VGG §3.1 starts at 0.01.
         recipe.optimizer.lr = 0.01;

@@ -246,6 +246,21 @@ fn default_recipes_fit_network_and_source() {
     }
 }
 
+#[test]
+fn a_folder_of_pictures_is_brought_to_the_size_of_the_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let class = folder.path().join("train").join("cat");
+    std::fs::create_dir_all(&class).expect("a class");
+    let source = folder.path().to_string_lossy();
+    assert_eq!(Recipe::default_for(&source, "resnet-18").expect("parses").model.input, None, "no picture yet");
+    std::fs::write(class.join("1.JPG"), []).expect("a picture");
+    let recipe = |network| Recipe::default_for(&source, network).expect("parses");
+    let large = recipe("resnet-18");
+    assert_eq!((large.model.input, large.augment.pad_crop, large.train.batch), (Some(224), 28, 32));
+    let small = recipe("resnet-20");
+    assert_eq!((small.model.input, small.augment.pad_crop, small.train.batch), (Some(32), 4, 128));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
