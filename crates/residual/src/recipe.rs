@@ -1,1 +1,0 @@
-//! Recipes: how a net is trained, as a TOML file.

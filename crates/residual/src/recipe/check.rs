@@ -1,0 +1,237 @@
+//! Values that parse but cannot be: each rule names the key it is about, so that an error can point at its line.
+
+use super::Recipe;
+use super::sections::{Normalize, SCHEDULE_COMMON, ScheduleKind};
+
+/// A key whose value cannot be, and why.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// Section.
+    pub section: &'static str,
+    /// Key.
+    pub key: &'static str,
+    /// What is wrong, to stand behind the key's name.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The outcome of one rule.
+type Verdict = Result<(), Problem>;
+
+fn problem(section: &'static str, key: &'static str, message: impl Into<String>) -> Problem {
+    Problem { section, key, message: message.into(), hint: None }
+}
+
+/// Every rule, in the order of the sections; the first that is broken.
+pub(super) fn check(recipe: &Recipe) -> Verdict {
+    model(recipe)?;
+    data(recipe)?;
+    train(recipe)?;
+    loss(recipe)?;
+    optimizer(recipe)?;
+    schedule(recipe)
+}
+
+fn at_least_one(section: &'static str, key: &'static str, value: Option<u64>) -> Verdict {
+    match value {
+        Some(0) => Err(problem(section, key, "must be at least 1, not 0")),
+        _ => Ok(()),
+    }
+}
+
+/// 0 ≤ value < 1.
+fn share(section: &'static str, key: &'static str, value: f64) -> Verdict {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(problem(section, key, format!("must be at least 0 and below 1, not {value}")))
+}
+
+/// Finite and ≥ 0.
+fn not_negative(section: &'static str, key: &'static str, value: f64) -> Verdict {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(problem(section, key, format!("must be a number of at least 0, not {value}")))
+}
+
+/// Finite and > 0.
+fn positive(section: &'static str, key: &'static str, value: f64) -> Verdict {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(problem(section, key, format!("must be a number above 0, not {value}")))
+}
+
+fn model(recipe: &Recipe) -> Verdict {
+    let model = &recipe.model;
+    at_least_one("model", "input", model.input.map(|v| v as u64))?;
+    at_least_one("model", "channels", model.channels.map(|v| v as u64))?;
+    if let Some(classes @ 0..=1) = model.classes {
+        return Err(problem("model", "classes", format!("must be at least 2, not {classes}")));
+    }
+    share("model", "dropout", model.dropout)?;
+    if model.name.trim().is_empty() {
+        return Err(problem("model", "name", "must name a network"));
+    }
+    if model.freeze.iter().any(|prefix| prefix.trim().is_empty()) {
+        return Err(problem("model", "freeze", "has an empty prefix, which would freeze everything"));
+    }
+    Ok(())
+}
+
+fn data(recipe: &Recipe) -> Verdict {
+    let data = &recipe.data;
+    if data.source.trim().is_empty() {
+        return Err(problem("data", "source", "must name a data set or a folder"));
+    }
+    if let Some(validation) = data.validation
+        && data.train_size > 0
+        && validation >= data.train_size
+    {
+        let message = format!("takes {validation} of train_size = {} pictures, which leaves none", data.train_size);
+        return Err(problem("data", "validation", message));
+    }
+    for (key, values) in [("mean", &data.mean), ("std", &data.std)] {
+        let Some(values) = values else { continue };
+        if data.normalize == Normalize::Pixel {
+            return Err(problem("data", key, "does not apply with normalize = \"pixel\", which uses the mean picture"));
+        }
+        if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
+            return Err(problem("data", key, "must hold one finite number for each channel"));
+        }
+        if key == "std" && values.iter().any(|v| *v <= 0.0) {
+            return Err(problem("data", key, "must hold numbers above 0"));
+        }
+    }
+    match (&data.mean, &data.std) {
+        (Some(mean), Some(std)) if mean.len() != std.len() => {
+            let message = format!("has {} values, but mean has {}", std.len(), mean.len());
+            Err(problem("data", "std", message))
+        }
+        (Some(_), None) => Err(problem("data", "mean", "needs std beside it")),
+        (None, Some(_)) => Err(problem("data", "std", "needs mean beside it")),
+        _ => Ok(()),
+    }
+}
+
+fn train(recipe: &Recipe) -> Verdict {
+    let train = &recipe.train;
+    match (train.epochs, train.steps) {
+        (Some(_), Some(_)) => return Err(problem("train", "steps", "stands beside epochs; give one of the two")),
+        (None, None) => return Err(problem("train", "epochs", "is missing, and so is steps; give one of the two")),
+        (epochs, steps) => {
+            at_least_one("train", "epochs", epochs)?;
+            at_least_one("train", "steps", steps)?;
+        }
+    }
+    at_least_one("train", "batch", Some(train.batch as u64))?;
+    at_least_one("train", "accumulate", Some(train.accumulate as u64))?;
+    share("train", "ema", train.ema)?;
+    if i64::try_from(train.seed).is_err() {
+        let message = format!("must be at most {} (TOML's largest whole number), not {}", i64::MAX, train.seed);
+        return Err(problem("train", "seed", message));
+    }
+    Ok(())
+}
+
+fn loss(recipe: &Recipe) -> Verdict {
+    let loss = &recipe.loss;
+    share("loss", "label_smoothing", loss.label_smoothing)?;
+    not_negative("loss", "mixup", loss.mixup)?;
+    not_negative("loss", "cutmix", loss.cutmix)
+}
+
+fn optimizer(recipe: &Recipe) -> Verdict {
+    let optimizer = &recipe.optimizer;
+    positive("optimizer", "lr", optimizer.lr)?;
+    share("optimizer", "momentum", optimizer.momentum)?;
+    if optimizer.nesterov && optimizer.momentum == 0.0 {
+        return Err(problem("optimizer", "nesterov", "needs a momentum above 0"));
+    }
+    not_negative("optimizer", "weight_decay", optimizer.weight_decay)?;
+    not_negative("optimizer", "clip_norm", optimizer.clip_norm)
+}
+
+fn schedule(recipe: &Recipe) -> Verdict {
+    applicable(recipe)?;
+    let schedule = &recipe.schedule;
+    if let Some(milestones) = &schedule.milestones {
+        if !milestones.is_sorted_by(|a, b| a < b) {
+            return Err(problem("schedule", "milestones", format!("must ascend, not {milestones:?}")));
+        }
+        if milestones.first() == Some(&0) {
+            return Err(problem("schedule", "milestones", "must start after step 0"));
+        }
+    } else if schedule.kind == ScheduleKind::MultiStep {
+        return Err(problem("schedule", "milestones", "is missing: the steps at which the rate drops"));
+    }
+    if let Some(factor) = schedule.factor
+        && !(factor > 0.0 && factor < 1.0)
+    {
+        return Err(problem("schedule", "factor", format!("must be above 0 and below 1, not {factor}")));
+    }
+    share("schedule", "peak", schedule.peak.unwrap_or(0.0))?;
+    for (key, value) in [("initial", schedule.initial), ("final", schedule.last)] {
+        let value = value.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&value) {
+            return Err(problem("schedule", key, format!("is a share of optimizer.lr, 0 to 1, not {value}")));
+        }
+    }
+    at_least_one("schedule", "patience", schedule.patience)?;
+    not_negative("schedule", "threshold", schedule.threshold.unwrap_or(0.0))?;
+    let start = schedule.warmup_start;
+    if !(0.0..=1.0).contains(&start) {
+        return Err(problem("schedule", "warmup_start", format!("is a share of the rate, 0 to 1, not {start}")));
+    }
+    hold(recipe)?;
+    if schedule.kind == ScheduleKind::Plateau && recipe.data.validation == Some(0) {
+        let mut problem = problem("schedule", "kind", "= \"plateau\" watches the validation error");
+        problem.message += ", but data.validation = 0 leaves no pictures for it";
+        return Err(problem);
+    }
+    Ok(())
+}
+
+/// The paper's start of the 110-layer net: both keys or none.
+fn hold(recipe: &Recipe) -> Verdict {
+    match (recipe.schedule.hold_lr, recipe.schedule.hold_error) {
+        (None, None) => Ok(()),
+        (Some(_), None) => Err(problem("schedule", "hold_lr", "needs hold_error, the training error that ends it")),
+        (None, Some(_)) => Err(problem("schedule", "hold_error", "needs hold_lr, the rate that is held")),
+        (Some(lr), Some(error)) => {
+            positive("schedule", "hold_lr", lr)?;
+            if error > 0.0 && error <= 100.0 {
+                return Ok(());
+            }
+            Err(problem("schedule", "hold_error", format!("is in percent, above 0 to 100, not {error}")))
+        }
+    }
+}
+
+/// A key that the kind does not use would be ignored in silence.
+fn applicable(recipe: &Recipe) -> Verdict {
+    let schedule = &recipe.schedule;
+    let given = [
+        ("milestones", schedule.milestones.is_some()),
+        ("factor", schedule.factor.is_some()),
+        ("peak", schedule.peak.is_some()),
+        ("initial", schedule.initial.is_some()),
+        ("final", schedule.last.is_some()),
+        ("patience", schedule.patience.is_some()),
+        ("threshold", schedule.threshold.is_some()),
+        ("max_drops", schedule.max_drops.is_some()),
+    ];
+    let kind = schedule.kind;
+    match given.into_iter().find(|(key, given)| *given && !kind.keys().contains(key)) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let mut known: Vec<&str> = kind.keys().to_vec();
+            known.extend(SCHEDULE_COMMON.iter().filter(|key| **key != "kind"));
+            let mut problem = problem("schedule", key, format!("does not apply to kind = \"{}\"", kind.name()));
+            problem.hint = Some(format!("{} takes {}", kind.name(), known.join(", ")));
+            Err(problem)
+        }
+    }
+}

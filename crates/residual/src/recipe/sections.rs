@@ -1,0 +1,279 @@
+//! The sections of a recipe, as they stand in the file: one struct each, every key with its default and its unit.
+//!
+//! `[model]` is [`ModelOptions`](crate::models::options::ModelOptions). An `Option` that is `None` is decided when the
+//! recipe is resolved: by the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
+
+pub use crate::data::{Filter, Flip, Resize};
+use serde::{Deserialize, Serialize};
+
+/// How pixels are normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalize {
+    /// `(x − mean) / std` per channel.
+    #[default]
+    Channel,
+    /// The mean picture of the training pictures is subtracted, pixel by pixel (ResNet §4.2).
+    Pixel,
+}
+
+/// `[data]`: which pictures, and how they enter the net.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataOptions {
+    /// `shapes`, `cifar10`, `cifar100`, `mnist` or a folder.
+    pub source: String,
+    /// Only the first this many pictures of the fixed shuffle; 0 takes all.
+    pub train_size: usize,
+    /// Pictures taken from those for validation; a tenth where absent, 0 trains on everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
+    /// Per channel or per pixel.
+    pub normalize: Normalize,
+    /// Mean of each channel, pixels being 0 to 1; the source's own where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f64>>,
+    /// Standard deviation of each channel; the source's own where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f64>>,
+    /// How pictures become square.
+    pub resize: Resize,
+    /// With which filter.
+    pub filter: Filter,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            source: "shapes".into(),
+            train_size: 0,
+            validation: None,
+            normalize: Normalize::Channel,
+            mean: None,
+            std: None,
+            resize: Resize::Crop,
+            filter: Filter::Bilinear,
+        }
+    }
+}
+
+/// `[augment]`: what happens to training pictures only.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentOptions {
+    /// Pixels of zero padding (after normalisation) around the picture before a random crop back to size; 0 is off.
+    pub pad_crop: usize,
+    /// Left-right flips.
+    pub flip: Flip,
+    /// Side in pixels of the square that is set to zero at a random place (DeVries & Taylor 2017); 0 is off.
+    pub cutout: usize,
+}
+
+/// `[train]`: how long, in which portions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainOptions {
+    /// Passes over the training pictures; exactly one of `epochs` and `steps` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Optimiser steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Pictures per forward pass.
+    pub batch: usize,
+    /// Forward passes whose gradients are averaged into one step.
+    pub accumulate: usize,
+    /// Decay per step of the moving average of the weights; 0 is off.
+    pub ema: f64,
+    /// Direct convolutions only (no Winograd): slower, smaller rounding error.
+    pub precise: bool,
+    /// Steps between checkpoints besides the one at the end of each epoch; 0 for none besides.
+    pub checkpoint_every: u64,
+    /// Decides initial weights, order, augmentation and dropout.
+    pub seed: u64,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            epochs: None,
+            steps: None,
+            batch: 128,
+            accumulate: 1,
+            ema: 0.0,
+            precise: false,
+            checkpoint_every: 1000,
+            seed: 0,
+        }
+    }
+}
+
+/// `[loss]`: cross-entropy and what softens its targets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossOptions {
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// α of mixup's Beta(α, α) (Zhang et al. 2017); 0 is off.
+    pub mixup: f64,
+    /// α of CutMix's Beta(α, α) (Yun et al. 2019); 0 is off.
+    pub cutmix: f64,
+}
+
+/// Optimisers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Stochastic gradient descent with momentum, dampening 0, PyTorch's form: v ← m·v + g, w ← w − lr·v.
+    #[default]
+    Sgd,
+}
+
+/// `[optimizer]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerOptions {
+    /// Which.
+    pub kind: OptimizerKind,
+    /// The base learning rate; the schedule works in shares of it.
+    pub lr: f64,
+    /// Momentum, in [0, 1).
+    pub momentum: f64,
+    /// Look ahead along the momentum.
+    pub nesterov: bool,
+    /// L2 penalty, added to the gradient as λ·w.
+    pub weight_decay: f64,
+    /// Whether batch norm's scale and shift and all biases are decayed, too.
+    pub decay_norm_and_bias: bool,
+    /// Largest L2 norm of all gradients together; 0 does not clip.
+    pub clip_norm: f64,
+}
+
+impl Default for OptimizerOptions {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Sgd,
+            lr: 0.1,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 1e-4,
+            decay_norm_and_bias: true,
+            clip_norm: 0.0,
+        }
+    }
+}
+
+/// How the rate changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Always `optimizer.lr`.
+    #[default]
+    Constant,
+    /// Times `factor` at each of `milestones`.
+    MultiStep,
+    /// Half a cosine from `optimizer.lr` down to `final`.
+    Cosine,
+    /// Linear from `initial` up to `optimizer.lr` at `peak`, linear down to `final`.
+    OneCycle,
+    /// Times `factor` when the validation error stops improving (VGG §3.1).
+    Plateau,
+}
+
+/// `[schedule]`: the kind, and what that kind needs. A key that the kind does not use is refused.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleOptions {
+    /// Which.
+    pub kind: ScheduleKind,
+    /// multi-step: the steps, counted from the beginning of the run, at which the rate drops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Vec<u64>>,
+    /// multi-step, plateau: what a drop multiplies the rate with (0.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// one-cycle: the share of the steps after which `optimizer.lr` is reached (0.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+    /// one-cycle: the first rate as a share of `optimizer.lr` (0.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<f64>,
+    /// cosine, one-cycle: the last rate as a share of `optimizer.lr` (0 and 0.0001).
+    #[serde(rename = "final", skip_serializing_if = "Option::is_none")]
+    pub last: Option<f64>,
+    /// plateau: validations without improvement before a drop (3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// plateau: points of validation error that count as an improvement (0.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// plateau: drops in all (3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_drops: Option<u64>,
+    /// Any kind: steps of linear warm-up before it; 0 for none.
+    pub warmup_steps: u64,
+    /// Any kind: the warm-up's first rate as a share of its last.
+    pub warmup_start: f64,
+    /// Any kind: a rate that is held until the training error falls below `hold_error` (ResNet §4.2, 110 layers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_lr: Option<f64>,
+    /// The training error in percent that ends the hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_error: Option<f64>,
+}
+
+/// The keys of `[schedule]` that every kind takes.
+pub(super) const SCHEDULE_COMMON: &[&str] = &["kind", "warmup_steps", "warmup_start", "hold_lr", "hold_error"];
+
+impl ScheduleKind {
+    /// The keys of `[schedule]` that only this kind (and its like) takes.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Constant => &[],
+            Self::MultiStep => &["milestones", "factor"],
+            Self::Cosine => &["final"],
+            Self::OneCycle => &["peak", "initial", "final"],
+            Self::Plateau => &["factor", "patience", "threshold", "max_drops"],
+        }
+    }
+
+    /// The kind's name in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::MultiStep => "multi-step",
+            Self::Cosine => "cosine",
+            Self::OneCycle => "one-cycle",
+            Self::Plateau => "plateau",
+        }
+    }
+}
+
+impl ScheduleOptions {
+    /// The same options with every key that the kind uses written out.
+    pub fn filled(&self) -> Self {
+        let mut full = self.clone();
+        match self.kind {
+            ScheduleKind::Constant => {}
+            ScheduleKind::MultiStep => {
+                full.milestones.get_or_insert_default();
+                full.factor.get_or_insert(0.1);
+            }
+            ScheduleKind::Cosine => {
+                full.last.get_or_insert(0.0);
+            }
+            ScheduleKind::OneCycle => {
+                full.peak.get_or_insert(0.2);
+                full.initial.get_or_insert(0.1);
+                full.last.get_or_insert(1e-4);
+            }
+            ScheduleKind::Plateau => {
+                full.factor.get_or_insert(0.1);
+                full.patience.get_or_insert(3);
+                full.threshold.get_or_insert(0.1);
+                full.max_drops.get_or_insert(3);
+            }
+        }
+        full
+    }
+}

@@ -1,0 +1,119 @@
+//! The recipes that ship with the library, and the one that a data source takes when none is named.
+
+use super::{Flip, Recipe};
+use crate::error::{Error, Kind, Result, nearest};
+use crate::models::options::ModelOptions;
+use std::path::{Path, PathBuf};
+
+/// A recipe that ships with the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shipped {
+    /// The file's name without `.toml`.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+macro_rules! embed {
+    ($($name:literal),* $(,)?) => {
+        &[$(Shipped { name: $name, text: include_str!(concat!("../../../../recipes/", $name, ".toml")) }),*]
+    };
+}
+
+const SHIPPED: &[Shipped] = embed![
+    "shapes-resnet20",
+    "cifar10-resnet20-quick",
+    "cifar10-resnet20-paper",
+    "cifar10-resnet110-paper",
+    "cifar10-resnet18",
+    "cifar10-vgg19bn",
+];
+
+/// All of them, the default of `residual train` first.
+pub fn shipped() -> &'static [Shipped] {
+    SHIPPED
+}
+
+/// The shipped recipe called `name`, with or without `.toml`.
+pub(super) fn named(name: &str) -> Option<&'static Shipped> {
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    SHIPPED.iter().find(|recipe| recipe.name == name)
+}
+
+/// Neither a file nor a shipped recipe.
+pub(super) fn missing(what: &str) -> Error {
+    let name = what.rsplit(['/', '\\']).next().unwrap_or(what);
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    let error = Error::new(Kind::Usage, format!("no recipe at {what}"));
+    match nearest(name, SHIPPED.iter().map(|recipe| recipe.name)) {
+        Some(near) => error.with_hint(format!("did you mean the built-in recipe {near}?")),
+        None => error.with_hint(format!(
+            "built-in recipes: {}",
+            SHIPPED.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// Whether `network` is one of the ResNet paper's CIFAR nets (6n+2 layers).
+fn is_cifar_net(network: &str) -> bool {
+    let depth = network.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u32>().ok());
+    let imagenet = [18, 34, 50, 101, 152];
+    !network.starts_with("vgg") && (network.contains("cifar") || depth.is_some_and(|depth| !imagenet.contains(&depth)))
+}
+
+/// The input size in pixels that `network` was published with.
+pub(super) fn native_input(network: &str) -> usize {
+    if is_cifar_net(&network.to_lowercase()) { 32 } else { 224 }
+}
+
+/// Whether `path` holds pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`.
+fn is_picture_folder(path: &Path) -> bool {
+    let inside = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten();
+        entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let is_picture = |path: &PathBuf| {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        extension.is_some_and(|extension| ["jpg", "jpeg", "png"].contains(&extension.as_str()))
+    };
+    let classes = inside(path);
+    classes.iter().any(|class| inside(class).iter().any(is_picture))
+        || classes.iter().flat_map(|split| inside(split)).any(|class| inside(&class).iter().any(is_picture))
+}
+
+/// The default recipe of a data source, with `network`.
+pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
+    let base = if source == "shapes" { "shapes-resnet20" } else { "cifar10-resnet20-quick" };
+    let text = named(base).ok_or_else(|| Error::new(Kind::Recipe, format!("no built-in recipe {base}")))?.text;
+    let mut recipe = Recipe::parse(text, base, &[])?;
+    recipe.model = ModelOptions { name: network.into(), ..ModelOptions::default() };
+    recipe.data.source = source.into();
+    // The recipe repeats a published run on all pictures; somebody's own run gets a validation split.
+    recipe.data.validation = None;
+    if source != "shapes" && source != "cifar10" {
+        recipe.data.mean = None;
+        recipe.data.std = None;
+    }
+    if source == "mnist" {
+        // A mirrored digit is another digit or none.
+        recipe.augment.flip = Flip::None;
+    }
+    let network = network.to_lowercase();
+    if is_picture_folder(Path::new(source)) {
+        let input = native_input(&network);
+        recipe.model.input = Some(input);
+        // Four pixels of 32, in proportion.
+        recipe.augment.pad_crop = input / 8;
+        if input > 64 {
+            // 128 pictures of 224 px do not fit into most machines; a quarter of the batch takes a quarter of the rate.
+            recipe.train.batch /= 4;
+            recipe.optimizer.lr /= 4.0;
+        }
+    }
+    if network.starts_with("vgg") && !network.ends_with("bn") {
+        // Without batch norm a VGG does not survive a rate of 0.2; VGG §3.1 starts at 0.01.
+        recipe.optimizer.lr = 0.01;
+        recipe.optimizer.nesterov = false;
+    }
+    Ok(recipe)
+}
