@@ -72,7 +72,7 @@ class ResNet8(nn.Module):
 
 
 class VggA(nn.Module):
-    """vgg-a-bn with the 512 -> 10 head."""
+    """vgg-a with the 512 -> 10 head."""
 
     def __init__(self):
         super().__init__()
@@ -81,7 +81,7 @@ class VggA(nn.Module):
             if o == "M":
                 features.append(nn.MaxPool2d(2))
             else:
-                features += [nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU()]
+                features += [nn.Conv2d(i, o, 3, 1, 1), nn.ReLU()]
                 i = o
         self.features, self.classifier = nn.Sequential(*features), nn.Sequential(nn.Linear(512, 10))
 
@@ -89,7 +89,7 @@ class VggA(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-for name, net, lr in [("resnet-cifar-8", ResNet8(), 0.02), ("vgg-a-bn", VggA(), 0.002)]:
+for name, net, lr in [("resnet-cifar-8", ResNet8(), 0.02), ("vgg-a", VggA(), 0.002)]:
     fill(net)
     sgd = torch.optim.SGD(net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     losses = []
