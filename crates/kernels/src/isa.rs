@@ -116,6 +116,11 @@ impl Isa {
         }
     }
 
+    /// Vector registers, which decide the tiles of the micro-kernels.
+    pub(crate) fn registers(self) -> usize {
+        if self == Self::Avx512 || cfg!(target_arch = "aarch64") { 32 } else { 16 }
+    }
+
     /// Compiles `op` for each instruction set and runs the one for this. A closure is compiled with the instruction
     /// set's features and left to the compiler's vectoriser; a `WithSimd` gets the token.
     #[inline(always)]

@@ -11,6 +11,8 @@
 //! # Panics
 //! Every kernel panics with a sentence when a slice does not have the size that the shape demands. Nothing else panics.
 
+#![allow(clippy::needless_range_loop, reason = "rows, vectors and points are indices of the formula")]
+
 pub mod activation;
 mod columns;
 pub mod conv;
@@ -25,9 +27,12 @@ mod pieces;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
+mod scratch;
 mod shape;
 pub mod shortcut;
+mod tile;
 pub mod update;
+mod vector;
 
 pub use conv::Epilogue;
 pub use isa::{Isa, IsaError};

@@ -71,4 +71,15 @@ impl<'a, T> Parts<'a, T> {
         // SAFETY: in bounds by the assertion; alone on it by the contract.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(range.start), range.end - range.start) }
     }
+
+    /// A pointer to `len` elements from `start`, for pieces whose parts interleave.
+    ///
+    /// # Safety
+    /// The elements written through the pointer must not be touched by another piece meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn pointer(&self, start: usize, len: usize) -> *mut T {
+        assert!(start <= self.len && len <= self.len - start, "a piece lies outside of its slice");
+        // SAFETY: in bounds by the assertion.
+        unsafe { self.pointer.add(start) }
+    }
 }

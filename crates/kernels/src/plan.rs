@@ -27,6 +27,14 @@ pub enum Pass {
 }
 
 /// The algorithm for a shape. `precise` excludes the algorithms whose rounding error is larger than the direct one's.
-pub fn algorithm(s: &ConvShape, _pass: Pass, _precise: bool) -> Algorithm {
-    if s.kh == 1 && s.kw == 1 && s.pad == 0 { Algorithm::Matrix } else { Algorithm::Im2row }
+pub fn algorithm(s: &ConvShape, pass: Pass, precise: bool) -> Algorithm {
+    if s.kh == 1 && s.kw == 1 && s.pad == 0 {
+        return Algorithm::Matrix;
+    }
+    if precise || s.kh != 3 || s.kw != 3 || s.stride != 1 || s.pad > 2 {
+        return Algorithm::Im2row;
+    }
+    // The input gradient's tiles lie on the input.
+    let (height, width) = if pass == Pass::Dx { (s.h, s.w) } else { (s.out_h(), s.out_w()) };
+    if height <= 2 || width <= 2 { Algorithm::Winograd2 } else { Algorithm::Winograd4 }
 }

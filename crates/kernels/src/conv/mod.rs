@@ -2,34 +2,38 @@
 //!
 //! `precise` keeps to algorithms whose error is that of the direct sum.
 
+mod epilogue;
+mod winograd;
+
+pub use epilogue::Epilogue;
+
+use self::epilogue::Finish;
+use self::winograd::{Ending, F2, F4, Filters, Tiles};
 use crate::matrix::{Matrix, serial_product};
 use crate::pieces::{self, Parts};
+use crate::plan::{self, Algorithm, Pass};
 use crate::{ConvShape, norm};
 
-/// What happens to the output of a convolution before it is done.
-#[derive(Debug)]
-pub enum Epilogue<'a> {
-    /// Nothing.
-    None,
-    /// `+ bias [k]`, then a ReLU if `relu`.
-    Bias {
-        /// One value for each output channel.
-        bias: &'a [f32],
-        /// Whether negative values become zero.
-        relu: bool,
-    },
-    /// Mean and biased variance of each output channel over all positions, `[k]` each: what a batch norm needs next.
-    Statistics {
-        /// Becomes the mean.
-        mean: &'a mut [f32],
-        /// Becomes the biased variance.
-        var: &'a mut [f32],
-    },
-}
-
 /// `y = x * w`, then the epilogue.
-pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, _precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
+pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     check(x, w, y, s);
+    if let Epilogue::Bias { bias, .. } = epilogue {
+        assert!(bias.len() == s.k, "bias must have {} values", s.k);
+    }
+    let algorithm = plan::algorithm(s, Pass::Forward, precise);
+    if matches!(algorithm, Algorithm::Winograd4 | Algorithm::Winograd2) {
+        let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
+        let ending = match epilogue {
+            Epilogue::None => Ending::Finish(Finish::Store),
+            Epilogue::Bias { bias, relu } => Ending::Finish(Finish::Bias { bias, relu }),
+            Epilogue::Statistics { mean, var } => Ending::Statistics { mean, var },
+        };
+        let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
+        return match algorithm {
+            Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, x, ending, y),
+            _ => winograd::correlate(F2, tiles(2), filters, x, ending, y),
+        };
+    }
     let weights = matrix_of(w, s);
     let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
     let depth = s.kh * s.kw * s.c;
@@ -56,8 +60,18 @@ pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, _precise: bool, epilogue: Ep
 }
 
 /// The input gradient; added to what is in `dx` if `accumulate`.
-pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, _precise: bool, accumulate: bool, dx: &mut [f32]) {
+pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool, dx: &mut [f32]) {
     check(dx, w, dy, s);
+    let algorithm = plan::algorithm(s, Pass::Dx, precise);
+    if matches!(algorithm, Algorithm::Winograd4 | Algorithm::Winograd2) {
+        let filters = Filters { w, inputs: s.k, outputs: s.c, backward: true };
+        let ending = Ending::Finish(if accumulate { Finish::Add } else { Finish::Store });
+        let tiles = |side| Tiles::new(s.n, s.out_h(), s.out_w(), 2 - s.pad, side);
+        return match algorithm {
+            Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, dy, ending, dx),
+            _ => winograd::correlate(F2, tiles(2), filters, dy, ending, dx),
+        };
+    }
     let weights = matrix_of(w, s);
     let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
     let depth = s.kh * s.kw * s.c;
@@ -79,8 +93,14 @@ pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, _precise: bool, accumulate: bool
 }
 
 /// The weight gradient.
-pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, _precise: bool, dw: &mut [f32]) {
+pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f32]) {
     check(x, dw, dy, s);
+    let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
+    match plan::algorithm(s, Pass::Dw, precise) {
+        Algorithm::Winograd4 => return winograd::dw(F4, tiles(4), x, dy, s.c, s.k, dw),
+        Algorithm::Winograd2 => return winograd::dw(F2, tiles(2), x, dy, s.c, s.k, dw),
+        _ => {}
+    }
     let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
     let depth = s.kh * s.kw * s.c;
     // At most sixteen partial sums, however many threads there are.

@@ -1,0 +1,165 @@
+//! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution work, share of the sgemm rate
+//! measured in the same run, and the algorithm, for the forward pass and both gradients.
+//!
+//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise]`; the least of the times is shown.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use residual_kernels::plan::{self, Pass};
+use residual_kernels::{ConvShape, Epilogue, Isa, conv};
+
+/// What was asked for on the command line.
+struct Options {
+    files: Vec<String>,
+    seconds: f64,
+    pass: Option<String>,
+    precise: bool,
+}
+
+impl Options {
+    fn from_args() -> Self {
+        let mut options = Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                // cargo bench adds this.
+                "--bench" => {}
+                "--precise" => options.precise = true,
+                "--seconds" => options.seconds = args.next().and_then(|s| s.parse().ok()).expect("--seconds S"),
+                "--pass" => options.pass = args.next(),
+                file => options.files.push(file.to_owned()),
+            }
+        }
+        if options.files.is_empty() {
+            options.files.push("resnet18".to_owned());
+        }
+        options
+    }
+}
+
+fn main() {
+    let options = Options::from_args();
+    let rate = sgemm_rate(options.seconds);
+    println!("{} threads, {}, sgemm {rate:.0} GFLOP/s", rayon::current_num_threads(), Isa::active());
+    println!(
+        "{:>36} {:>8} {:>9} {:>9} {:>7}  algorithm",
+        "n h w c k kernel stride pad", "pass", "ms", "GFLOP/s", "sgemm"
+    );
+    for file in &options.files {
+        for shape in shapes(file) {
+            for (name, pass) in [("forward", Pass::Forward), ("dx", Pass::Dx), ("dw", Pass::Dw)] {
+                if options.pass.as_deref().is_none_or(|only| only == name) {
+                    let seconds = time(&shape, pass, &options);
+                    let gflops = 2e-9 * shape.macs() as f64 / seconds;
+                    let ConvShape { n, h, w, c, k, kh, stride, pad, .. } = shape;
+                    let algorithm = plan::algorithm(&shape, pass, options.precise);
+                    println!(
+                        "{:>36} {name:>8} {:>9.3} {gflops:>9.0} {:>6.2}x  {algorithm:?}",
+                        format!("{n} {h} {w} {c} {k} {kh} {stride} {pad}"),
+                        1e3 * seconds,
+                        gflops / rate
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The shapes of one file: eight numbers a line.
+fn shapes(name: &str) -> Vec<ConvShape> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/shapes").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let numbers: Vec<usize> = line.split_whitespace().map(|n| n.parse().expect("a number")).collect();
+            let [n, h, w, c, k, kernel, stride, pad] = numbers[..] else { panic!("eight numbers, not `{line}`") };
+            ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape")
+        })
+        .collect()
+}
+
+/// The least time of one pass, over at least three calls and `options.seconds`.
+fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
+    let (x, w, dy) = (noise(s.x_len()), noise(s.w_len()), noise(s.y_len()));
+    let mut out = vec![0f32; s.x_len().max(s.y_len()).max(s.w_len())];
+    let (mut mean, mut var) = (vec![0f32; s.k], vec![0f32; s.k]);
+    least(options.seconds, || match pass {
+        Pass::Forward => {
+            let epilogue = Epilogue::Statistics { mean: &mut mean, var: &mut var };
+            conv::forward(&x, &w, s, options.precise, epilogue, &mut out[..s.y_len()]);
+        }
+        Pass::Dx => conv::dx(&dy, &w, s, options.precise, false, &mut out[..s.x_len()]),
+        Pass::Dw => conv::dw(&x, &dy, s, options.precise, &mut out[..s.w_len()]),
+    })
+}
+
+fn least(seconds: f64, mut f: impl FnMut()) -> f64 {
+    f();
+    let (start, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
+    while calls < 3 || start.elapsed() < Duration::from_secs_f64(seconds) {
+        let call = clock();
+        f();
+        best = best.min(clock() - call);
+        calls += 1;
+    }
+    best
+}
+
+/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what other programs on the machine leave
+/// alone.
+fn clock() -> f64 {
+    let id = if rayon::current_num_threads() == 1 { libc::CLOCK_PROCESS_CPUTIME_ID } else { libc::CLOCK_MONOTONIC };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes to a local.
+    unsafe { libc::clock_gettime(id, &mut time) };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+}
+
+/// GFLOP/s of a large product with the `gemm` crate on all threads.
+fn sgemm_rate(seconds: f64) -> f64 {
+    const SIDE: usize = 1536;
+    let (a, b) = (noise(SIDE * SIDE), noise(SIDE * SIDE));
+    let mut out = vec![0f32; SIDE * SIDE];
+    let side = SIDE as isize;
+    let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
+    let best = least(seconds, || {
+        // SAFETY: three square matrices, row by row.
+        unsafe {
+            gemm::gemm(
+                SIDE,
+                SIDE,
+                SIDE,
+                out.as_mut_ptr(),
+                1,
+                side,
+                false,
+                a.as_ptr(),
+                1,
+                side,
+                b.as_ptr(),
+                1,
+                side,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                threads,
+            );
+        }
+    });
+    2e-9 * (SIDE * SIDE * SIDE) as f64 / best
+}
+
+/// Reproducible values between -1 and 1.
+fn noise(len: usize) -> Vec<f32> {
+    let mut state = 0x2545_F491u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}

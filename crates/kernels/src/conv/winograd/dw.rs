@@ -1,0 +1,483 @@
+//! The Winograd weight gradient: transformed tiles of `x` and of `dy` are multiplied over the tiles, one matrix `[c, k]` for each
+//! point, and one transform at the end gives the taps.
+//!
+//! Two orders of work. Where the matrices are small (up to 128 x 128 channels, 2.4 MB), a piece is a group of tile blocks with its own
+//! sum. Where they are large, a round of blocks is transformed for all to read, and a piece is a chunk of the matrices, `[CHUNK,
+//! CHUNK]` channels of every point, which stays in L2 while all blocks of the round are added to it.
+
+use pulp::{Simd, WithSimd};
+
+use super::tiles::{Tiles, data_block, gradient_block, point_step};
+use super::transform::{Minimal, Source, Weights, square};
+use crate::isa::Isa;
+use crate::pieces::{self, Parts};
+use crate::scratch::Scratch;
+use crate::tile::{GRAM_VECTORS, gram};
+use crate::vector::{MAX_LANES, load, store_first};
+
+/// Bytes of transformed tiles of `x` and `dy` in a block, together: what fits in a 512 KiB L2 beside the streams.
+const BLOCK_BYTES: usize = 448 * 1024;
+
+/// Fewest and most tiles of a block: the depth of the products, which reads and writes each accumulator once.
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 24..=128;
+
+/// Transformed gradients up to this size are summed by groups of blocks.
+const GROUP_BYTES: usize = 5 << 19;
+
+/// Groups: enough for the threads of a large machine, few enough that adding them up costs little.
+const GROUPS: usize = 16;
+
+/// All partial sums of the groups together.
+const PARTIAL_BYTES: usize = 24 << 20;
+
+/// Channels on a side of a chunk: 36 matrices of 64 x 64 are 590 KB, and each of its operands is read again for every 64 channels of
+/// the other.
+const CHUNK: usize = 64;
+
+/// Transformed tiles of a round: what stays in a shared L3.
+const ROUND_BYTES: usize = 24 << 20;
+
+/// Everything that does not change during a gradient.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    tiles: Tiles,
+    c: usize,
+    k: usize,
+    x: &'a [f32],
+    dy: &'a [f32],
+    zeros: &'a [f32],
+    /// Tiles of a block, and blocks.
+    block: usize,
+    blocks: usize,
+}
+
+/// The weight gradient `dw [k, c, 3, 3]` with the tiles of `W`.
+pub(crate) fn dw<W: Minimal<M, N>, const M: usize, const N: usize>(
+    _: W,
+    tiles: Tiles,
+    x: &[f32],
+    dy: &[f32],
+    c: usize,
+    k: usize,
+    dw: &mut [f32],
+) {
+    let isa = Isa::active();
+    let lanes = isa.lanes();
+    let channels = c.next_multiple_of(lanes) + k.next_multiple_of(lanes);
+    let fitting = BLOCK_BYTES / (4 * N * N * channels);
+    let blocks = tiles.count().div_ceil(fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end()));
+    let block = tiles.count().div_ceil(blocks);
+    let mut zeros = Scratch::take(c.max(k).next_multiple_of(MAX_LANES));
+    zeros.fill(0.0);
+    let job = Job { tiles, c, k, x, dy, zeros: &zeros, block, blocks: tiles.count().div_ceil(block) };
+    let out = Parts::new(dw);
+    if 4 * N * N * c * k.next_multiple_of(lanes) <= GROUP_BYTES {
+        by_groups::<W, M, N>(isa, &job, &out);
+    } else {
+        by_chunks::<W, M, N>(isa, &job, &out);
+    }
+}
+
+/// A type of minimal filtering that a piece works with.
+type Kind<W> = std::marker::PhantomData<W>;
+
+/// Some matrices of channels, one for each point: `[N N, c, columns]`, `columns` a multiple of the lanes.
+#[derive(Clone, Copy)]
+struct Matrices {
+    /// First channel of `x` and channels of it.
+    c_first: usize,
+    c_count: usize,
+    /// First channel of `dy` and channels of it.
+    k_first: usize,
+    k_count: usize,
+    columns: usize,
+}
+
+impl Matrices {
+    fn new(c_first: usize, c_count: usize, k_first: usize, k_count: usize, lanes: usize) -> Self {
+        Self { c_first, c_count, k_first, k_count, columns: k_count.next_multiple_of(lanes) }
+    }
+
+    fn point(&self) -> usize {
+        self.c_count * self.columns
+    }
+}
+
+impl Job<'_> {
+    fn data_len(&self, points: usize, lanes: usize) -> usize {
+        points * point_step(self.c, self.block, lanes)
+    }
+
+    fn gradient_len(&self, points: usize, lanes: usize) -> usize {
+        points * point_step(self.k, self.block, lanes)
+    }
+
+    fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
+        block * self.block..self.tiles.count().min((block + 1) * self.block)
+    }
+
+    #[inline(always)]
+    fn transform<S: Simd, W: Minimal<M, N>, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        block: usize,
+        data: &mut [f32],
+        gradient: &mut [f32],
+    ) {
+        let tiles = self.tiles_of(block);
+        assert!(data.len() >= self.data_len(N * N, S::F32_LANES), "a block of tiles is too small");
+        assert!(gradient.len() >= self.gradient_len(N * N, S::F32_LANES), "a block of tiles is too small");
+        let (first, count) = (tiles.start, tiles.len());
+        let zeros = self.zeros.as_ptr();
+        // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has as many values as either has
+        // channels, and the blocks were just checked.
+        unsafe {
+            let (x, dy) = (self.x.as_ptr(), self.dy.as_ptr());
+            data_block::<S, W, M, N>(simd, &self.tiles, x, self.c, zeros, first, count, self.block, data.as_mut_ptr());
+            let to = gradient.as_mut_ptr();
+            gradient_block::<S, W, M, N>(simd, &self.tiles, dy, self.k, zeros, first, count, self.block, to);
+        }
+    }
+
+    /// Adds the products of one block to the matrices, or stores them if not `accumulate`.
+    #[inline(always)]
+    fn multiply<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        block: usize,
+        part: &Matrices,
+        data: &[f32],
+        gradient: &[f32],
+        accumulate: bool,
+        sums: &mut [f32],
+    ) {
+        let lanes = S::F32_LANES;
+        assert!(data.len() >= self.data_len(N * N, lanes), "a block of tiles is too small");
+        assert!(gradient.len() >= self.gradient_len(N * N, lanes), "a block of tiles is too small");
+        assert!(sums.len() >= N * N * part.point(), "the matrices are too small");
+        assert!(part.c_first.is_multiple_of(lanes) && part.k_first.is_multiple_of(lanes), "chunks start at a vector");
+        let count = self.tiles_of(block).len();
+        let (data_step, gradient_step) = (point_step(self.c, self.block, lanes), point_step(self.k, self.block, lanes));
+        let stride = self.block * lanes;
+        for point in 0..N * N {
+            // SAFETY: lane blocks are inside the operands: the first channels and counts are inside `c` and `k`.
+            unsafe {
+                let a = data.as_ptr().add(point * data_step + part.c_first / lanes * stride);
+                let b = gradient.as_ptr().add(point * gradient_step + part.k_first / lanes * stride);
+                let to = sums.as_mut_ptr().add(point * part.point());
+                matrix(simd, count, a, b, stride, accumulate, to, part.c_count, part.columns);
+            }
+        }
+    }
+}
+
+/// `[c, columns] (+)= aᵀ b` for one point, in tiles of half a lane block (all of it below eight lanes) and three vectors.
+///
+/// # Safety
+/// `a` must be readable for `⌈c / L⌉` lane blocks and `b` for `columns / L`, `stride` floats apart; `to` writable for `c` rows of `columns`.
+#[inline(always)]
+unsafe fn matrix<S: Simd>(
+    simd: S,
+    count: usize,
+    a: *const f32,
+    b: *const f32,
+    stride: usize,
+    accumulate: bool,
+    to: *mut f32,
+    c: usize,
+    columns: usize,
+) {
+    let lanes = S::F32_LANES;
+    let height = if S::REGISTER_COUNT >= 32 { lanes.min(8) } else { 4 };
+    for column in (0..columns / lanes).step_by(GRAM_VECTORS) {
+        let vectors = GRAM_VECTORS.min(columns / lanes - column);
+        for row in (0..c).step_by(height) {
+            // SAFETY: the contract.
+            unsafe {
+                let a = a.add(row / lanes * stride + row % lanes);
+                let b = b.add(column * stride);
+                let to = to.add(row * columns + column * lanes);
+                match vectors {
+                    1 => rows::<S, 1>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
+                    2 => rows::<S, 2>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
+                    _ => rows::<S, 3>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
+                }
+            }
+        }
+    }
+}
+
+/// [`gram`] with up to eight rows.
+///
+/// # Safety
+/// As [`gram`].
+#[inline(always)]
+unsafe fn rows<S: Simd, const NV: usize>(
+    simd: S,
+    rows: usize,
+    count: usize,
+    a: *const f32,
+    b: *const f32,
+    stride: usize,
+    accumulate: bool,
+    to: *mut f32,
+    step: usize,
+) {
+    // SAFETY: the contract, for these rows.
+    unsafe {
+        match rows {
+            8 if S::REGISTER_COUNT >= 32 => gram::<S, 8, NV>(simd, count, a, b, stride, accumulate, to, step),
+            5.. if S::REGISTER_COUNT >= 32 => {
+                gram::<S, 4, NV>(simd, count, a, b, stride, accumulate, to, step);
+                for row in 4..rows {
+                    gram::<S, 1, NV>(simd, count, a.add(row), b, stride, accumulate, to.add(row * step), step);
+                }
+            }
+            4 => gram::<S, 4, NV>(simd, count, a, b, stride, accumulate, to, step),
+            3 => gram::<S, 3, NV>(simd, count, a, b, stride, accumulate, to, step),
+            2 => gram::<S, 2, NV>(simd, count, a, b, stride, accumulate, to, step),
+            _ => gram::<S, 1, NV>(simd, count, a, b, stride, accumulate, to, step),
+        }
+    }
+}
+
+/// Groups of blocks, each with a partial sum; then the taps from all of them.
+fn by_groups<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, out: &Parts<'_, f32>) {
+    let lanes = isa.lanes();
+    let part = Matrices::new(0, job.c, 0, job.k, lanes);
+    let len = N * N * part.point();
+    let groups = job.blocks.min(GROUPS).min((PARTIAL_BYTES / (4 * len)).max(1));
+    let share = job.blocks.div_ceil(groups);
+    let groups = job.blocks.div_ceil(share);
+    let mut memory = Scratch::take(groups * len);
+    let partial = Parts::new(&mut memory);
+    pieces::for_each(groups, |group| {
+        // SAFETY: the sum of `group` is this piece's alone.
+        let sums = unsafe { partial.range(group * len..(group + 1) * len) };
+        let blocks = group * share..job.blocks.min((group + 1) * share);
+        isa.run(Group::<W, M, N> { job, part, blocks, sums, minimal: std::marker::PhantomData });
+    });
+    // Taps, in pieces of one vector of output channels and some input channels.
+    const INPUTS: usize = 32;
+    let parts = job.c.div_ceil(INPUTS);
+    pieces::for_each(part.columns / lanes * parts, |piece| {
+        let (column, first) = (piece / parts * lanes, piece % parts * INPUTS);
+        let rows = first..job.c.min(first + INPUTS);
+        isa.run(Taps::<W, M, N> {
+            job,
+            part,
+            partial: &memory,
+            groups,
+            column,
+            rows,
+            out,
+            minimal: std::marker::PhantomData,
+        });
+    });
+}
+
+/// The sum of one group of blocks.
+struct Group<'a, W, const M: usize, const N: usize> {
+    job: &'a Job<'a>,
+    part: Matrices,
+    blocks: std::ops::Range<usize>,
+    sums: &'a mut [f32],
+    minimal: Kind<W>,
+}
+
+impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Group<'_, W, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let job = self.job;
+        let mut data = Scratch::take(job.data_len(N * N, S::F32_LANES));
+        let mut gradient = Scratch::take(job.gradient_len(N * N, S::F32_LANES));
+        let first = self.blocks.start;
+        for block in self.blocks {
+            job.transform::<S, W, M, N>(simd, block, &mut data, &mut gradient);
+            job.multiply::<S, N>(simd, block, &self.part, &data, &gradient, block > first, self.sums);
+        }
+    }
+}
+
+/// The taps of one vector of output channels and some input channels, from the sums of `groups` groups.
+struct Taps<'a, W, const M: usize, const N: usize> {
+    job: &'a Job<'a>,
+    part: Matrices,
+    partial: &'a [f32],
+    groups: usize,
+    column: usize,
+    rows: std::ops::Range<usize>,
+    out: &'a Parts<'a, f32>,
+    minimal: Kind<W>,
+}
+
+impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Taps<'_, W, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { job, part, partial, groups, column, .. } = self;
+        let lanes = S::F32_LANES;
+        let len = N * N * part.point();
+        assert!(partial.len() >= groups * len && column + lanes <= part.columns, "the matrices are too small");
+        let count = lanes.min(part.k_count - column);
+        let mut taps = [[0f32; MAX_LANES]; 9];
+        for row in self.rows {
+            let from = partial[row * part.columns + column..].as_ptr();
+            let source = Groups { from, row: N * part.point(), column: part.point(), groups, group: len };
+            // SAFETY: in bounds by the check above.
+            let square = unsafe { square::<S, Weights<W, M, N>, N, 3>(simd, &source) };
+            for (tap, &value) in square.as_flattened().iter().enumerate() {
+                // SAFETY: a row of `taps` has as many lanes as any vector.
+                unsafe { store_first(simd, taps[tap].as_mut_ptr(), value, lanes) };
+            }
+            for lane in 0..count {
+                let filter = (part.k_first + column + lane) * job.c + part.c_first + row;
+                // SAFETY: these filters are this piece's alone.
+                let dw = unsafe { self.out.range(filter * 9..filter * 9 + 9) };
+                dw.iter_mut().zip(&taps).for_each(|(dw, tap)| *dw = tap[lane]);
+            }
+        }
+    }
+}
+
+/// A square of points in each of several groups, which are added up in order.
+struct Groups {
+    from: *const f32,
+    row: usize,
+    column: usize,
+    groups: usize,
+    group: usize,
+}
+
+impl<S: Simd> Source<S> for Groups {
+    #[inline(always)]
+    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
+        let mut sum = simd.splat_f32s(0.0);
+        for group in 0..self.groups {
+            // SAFETY: the contract.
+            sum = simd.add_f32s(sum, unsafe {
+                load(simd, self.from.add(group * self.group + i * self.row + j * self.column))
+            });
+        }
+        sum
+    }
+}
+
+/// Rounds of blocks, transformed for all; pieces are chunks of the matrices.
+fn by_chunks<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, out: &Parts<'_, f32>) {
+    let lanes = isa.lanes();
+    let (data_len, gradient_len) = (job.data_len(N * N, lanes), job.gradient_len(N * N, lanes));
+    let blocks_of_round = (ROUND_BYTES / (4 * (data_len + gradient_len))).max(1);
+    let rounds = job.blocks.div_ceil(blocks_of_round);
+    let blocks_of_round = job.blocks.div_ceil(rounds);
+    let (rows, columns) = (job.c.div_ceil(CHUNK), job.k.div_ceil(CHUNK));
+    let len = N * N * CHUNK * CHUNK;
+    let mut data = Scratch::take(blocks_of_round * data_len);
+    let mut gradient = Scratch::take(blocks_of_round * gradient_len);
+    // With a single round a piece's sums never leave its thread.
+    let mut memory = Scratch::take(if rounds > 1 { rows * columns * len } else { 0 });
+    for round in 0..rounds {
+        let blocks = round * blocks_of_round..job.blocks.min((round + 1) * blocks_of_round);
+        let (data_parts, gradient_parts) = (Parts::new(&mut data), Parts::new(&mut gradient));
+        pieces::for_each(blocks.len(), |i| {
+            // SAFETY: block `i` of both is this piece's alone.
+            let (data, gradient) = unsafe {
+                (
+                    data_parts.range(i * data_len..(i + 1) * data_len),
+                    gradient_parts.range(i * gradient_len..(i + 1) * gradient_len),
+                )
+            };
+            let block = blocks.start + i;
+            isa.run(Transform::<W, M, N> { job, block, data, gradient, minimal: std::marker::PhantomData });
+        });
+        let kept = Parts::new(&mut memory);
+        pieces::for_each(rows * columns, |piece| {
+            let (c_first, k_first) = (piece / columns * CHUNK, piece % columns * CHUNK);
+            let (c_count, k_count) = (CHUNK.min(job.c - c_first), CHUNK.min(job.k - k_first));
+            let part = Matrices::new(c_first, c_count, k_first, k_count, lanes);
+            let mut own = Scratch::take(if rounds > 1 { 0 } else { len });
+            // SAFETY: the sums of a chunk are this piece's alone.
+            let sums = if rounds > 1 { unsafe { kept.range(piece * len..(piece + 1) * len) } } else { &mut own[..] };
+            let (data, gradient) = (&data[..], &gradient[..]);
+            let (blocks, last) = (blocks.clone(), round + 1 == rounds);
+            let minimal = std::marker::PhantomData;
+            isa.run(Chunk::<W, M, N> {
+                job,
+                part,
+                blocks,
+                data,
+                gradient,
+                first: round == 0,
+                last,
+                sums,
+                out,
+                minimal,
+            });
+        });
+    }
+}
+
+/// Transforms one block of both operands.
+struct Transform<'a, W, const M: usize, const N: usize> {
+    job: &'a Job<'a>,
+    block: usize,
+    data: &'a mut [f32],
+    gradient: &'a mut [f32],
+    minimal: Kind<W>,
+}
+
+impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Transform<'_, W, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.job.transform::<S, W, M, N>(simd, self.block, self.data, self.gradient);
+    }
+}
+
+/// Adds a round of blocks to one chunk of the matrices, and makes the taps after the last round.
+struct Chunk<'a, W, const M: usize, const N: usize> {
+    job: &'a Job<'a>,
+    part: Matrices,
+    blocks: std::ops::Range<usize>,
+    data: &'a [f32],
+    gradient: &'a [f32],
+    first: bool,
+    last: bool,
+    sums: &'a mut [f32],
+    out: &'a Parts<'a, f32>,
+    minimal: Kind<W>,
+}
+
+impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Chunk<'_, W, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { job, part, sums, .. } = self;
+        let lanes = S::F32_LANES;
+        let (data_len, gradient_len) = (job.data_len(N * N, lanes), job.gradient_len(N * N, lanes));
+        let operands = self.data.chunks_exact(data_len).zip(self.gradient.chunks_exact(gradient_len));
+        for (i, (block, (data, gradient))) in self.blocks.zip(operands).enumerate() {
+            job.multiply::<S, N>(simd, block, &part, data, gradient, i > 0 || !self.first, sums);
+        }
+        if self.last {
+            for column in (0..part.columns).step_by(lanes) {
+                Taps::<W, M, N> {
+                    job,
+                    part,
+                    partial: sums,
+                    groups: 1,
+                    column,
+                    rows: 0..part.c_count,
+                    out: self.out,
+                    minimal: self.minimal,
+                }
+                .with_simd(simd);
+            }
+        }
+    }
+}

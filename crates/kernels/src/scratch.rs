@@ -1,0 +1,114 @@
+//! Scratch memory that is used again: each thread keeps the buffers it has given back.
+//!
+//! A fresh buffer costs a page fault for every 4 KiB, three times the cost of writing it. Buffers hold whatever was in them;
+//! nothing here is zeroed. They start at a cache line.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Bytes of a cache line, and of the widest vector.
+const LINE: usize = 64;
+
+/// Buffers that a thread keeps: a convolution holds at most four at a time, and two of them nest.
+const KEPT: usize = 8;
+
+thread_local! {
+    static FREE: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An aligned allocation.
+struct Block {
+    pointer: NonNull<f32>,
+    layout: Layout,
+}
+
+impl Block {
+    fn new(len: usize) -> Self {
+        let layout = Layout::array::<f32>(len.next_multiple_of(1024))
+            .and_then(|layout| layout.align_to(LINE))
+            .expect("scratch sizes follow from tensors that are addressable");
+        // SAFETY: the layout has a size of at least 4 KiB.
+        let pointer = unsafe { alloc_zeroed(layout) };
+        let pointer = NonNull::new(pointer.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+        Self { pointer, layout }
+    }
+
+    fn capacity(&self) -> usize {
+        self.layout.size() / size_of::<f32>()
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.pointer.as_ptr().cast(), self.layout) };
+    }
+}
+
+/// A buffer of floats with arbitrary, initialised contents; goes back to its thread when dropped.
+pub(crate) struct Scratch {
+    block: Option<Block>,
+    len: usize,
+}
+
+// SAFETY: a `Scratch` owns its block; shared access reads floats only.
+unsafe impl Sync for Scratch {}
+
+impl Scratch {
+    /// A buffer of `len` floats: the smallest kept one that is large enough, else a new one.
+    pub(crate) fn take(len: usize) -> Self {
+        let len = len.max(1);
+        let kept = FREE.with_borrow_mut(|free| {
+            let fits = free.iter().enumerate().filter(|(_, block)| block.capacity() >= len);
+            let best = fits.min_by_key(|(_, block)| block.capacity()).map(|(i, _)| i);
+            best.map(|i| free.swap_remove(i))
+        });
+        Self { block: Some(kept.unwrap_or_else(|| Block::new(len))), len }
+    }
+
+    fn pointer(&self) -> NonNull<f32> {
+        self.block.as_ref().expect("the block leaves only in drop").pointer
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let Some(block) = self.block.take() else { return };
+        // A thread that is ending has no list any more: the block is freed then.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            free.push(block);
+            if free.len() > KEPT {
+                let smallest = free.iter().enumerate().min_by_key(|(_, block)| block.capacity()).map(|(i, _)| i);
+                smallest.map(|i| free.swap_remove(i))
+            } else {
+                None
+            }
+        });
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: the block has at least `len` floats, zeroed when it was allocated.
+        unsafe { std::slice::from_raw_parts(self.pointer().as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the block is owned.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer().as_ptr(), self.len) }
+    }
+}
+
+/// Rounds a distance between streams up to an odd number of cache lines, so that streams that advance together fall into
+/// different sets of a cache: 36 streams at a multiple of 4 KiB would share the 8 ways of one set.
+pub(crate) fn odd_lines(floats: usize) -> usize {
+    const FLOATS: usize = LINE / size_of::<f32>();
+    (floats.div_ceil(FLOATS) | 1) * FLOATS
+}

@@ -1,0 +1,83 @@
+//! Vectors behind raw pointers: what `pulp`'s `Simd` trait leaves to the caller.
+//!
+//! Everything here is `#[inline(always)]`, so that it is compiled inside the function that [`crate::Isa::run`] made for an
+//! instruction set. `S::F32_LANES` is 16, 8 or 4.
+
+use pulp::Simd;
+
+/// The most lanes of any instruction set.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// Loads a whole vector.
+///
+/// # Safety
+/// `S::F32_LANES` floats must be readable at `from`.
+#[inline(always)]
+pub(crate) unsafe fn load<S: Simd>(_: S, from: *const f32) -> S::f32s {
+    // SAFETY: the contract; `f32s` is plain data of that many floats.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// Stores a whole vector.
+///
+/// # Safety
+/// `S::F32_LANES` floats must be writable at `to`.
+#[inline(always)]
+pub(crate) unsafe fn store<S: Simd>(_: S, to: *mut f32, value: S::f32s) {
+    // SAFETY: the contract.
+    unsafe { to.cast::<S::f32s>().write_unaligned(value) }
+}
+
+/// Loads the first `count` lanes and makes the others zero. The tail of a row of channels goes through the stack: rare, and
+/// without AVX-512 as fast as a masked load.
+///
+/// # Safety
+/// `count` floats must be readable at `from`, at most `S::F32_LANES`.
+#[inline(always)]
+pub(crate) unsafe fn load_first<S: Simd>(simd: S, from: *const f32, count: usize) -> S::f32s {
+    if count >= S::F32_LANES {
+        // SAFETY: the contract.
+        return unsafe { load(simd, from) };
+    }
+    let mut lanes = [0f32; MAX_LANES];
+    // SAFETY: `count` is below the number of lanes, which is at most 16.
+    unsafe {
+        for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+            *lane = *from.add(i);
+        }
+        load(simd, lanes.as_ptr())
+    }
+}
+
+/// Stores the first `count` lanes.
+///
+/// # Safety
+/// `count` floats must be writable at `to`, at most `S::F32_LANES`.
+#[inline(always)]
+pub(crate) unsafe fn store_first<S: Simd>(simd: S, to: *mut f32, value: S::f32s, count: usize) {
+    if count >= S::F32_LANES {
+        // SAFETY: the contract.
+        return unsafe { store(simd, to, value) };
+    }
+    let mut lanes = [0f32; MAX_LANES];
+    // SAFETY: as in `load_first`.
+    unsafe {
+        store(simd, lanes.as_mut_ptr(), value);
+        for (i, &lane) in lanes.iter().enumerate().take(count) {
+            *to.add(i) = lane;
+        }
+    }
+}
+
+/// `a * b + c`, in one rounding where the instruction set has it.
+#[inline(always)]
+pub(crate) fn fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    simd.mul_add_e_f32s(a, b, c)
+}
+
+/// `max(value, 0)`; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn relu<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
+}
