@@ -102,7 +102,9 @@ impl Initialise<'_> {
                 let normal = Normal::new(0.0, std).expect("a standard deviation is finite and positive");
                 (0..len).map(|_| normal.sample(&mut stream) as f32).collect()
             }
-            Draw::Uniform(bound) => (0..len).map(|_| (stream.random::<f64>() * 2.0 - 1.0) * bound).map(|v| v as f32).collect(),
+            Draw::Uniform(bound) => {
+                (0..len).map(|_| (stream.random::<f64>() * 2.0 - 1.0) * bound).map(|v| v as f32).collect()
+            }
         };
         Tensor::from_data(TensorData::new(values, dims), self.device)
     }

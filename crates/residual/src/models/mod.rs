@@ -46,9 +46,7 @@ impl Model {
                 let vgg = vgg::Vgg::new(steps, norm, spec.ending(), spec.input[2], spec.classes, device);
                 Net::Vgg(vgg)
             }
-            Architecture::ResNet { ref table, .. } => {
-                Net::ResNet(resnet::ResNet::new(table, &spec.build(), device))
-            }
+            Architecture::ResNet { ref table, .. } => Net::ResNet(resnet::ResNet::new(table, &spec.build(), device)),
         };
         Self { spec, net }
     }

@@ -113,9 +113,8 @@ fn folded(name: &str) -> String {
 pub fn find(name: &str) -> Result<Entry> {
     let typed = folded(name);
     let entries = registry();
-    let matches = |entry: &&Entry| {
-        std::iter::once(&entry.name).chain(&entry.aliases).any(|known| folded(known) == typed)
-    };
+    let matches =
+        |entry: &&Entry| std::iter::once(&entry.name).chain(&entry.aliases).any(|known| folded(known) == typed);
     if let Some(entry) = entries.iter().find(matches) {
         return Ok(entry.clone());
     }

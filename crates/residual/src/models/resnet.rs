@@ -2,9 +2,7 @@
 
 use super::inspect::Trace;
 use super::options::{Shortcut, StrideIn};
-use crate::layers::{
-    BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu,
-};
+use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -355,14 +353,9 @@ impl ResNet {
                 let c_in = std::mem::replace(&mut c, out);
                 match table.kind {
                     Kind::Basic => Block::Basic(BasicBlock::new(c_in, width, stride, build.shortcut, device)),
-                    Kind::Bottleneck => Block::Bottleneck(Bottleneck::new(
-                        c_in,
-                        width,
-                        stride,
-                        build.shortcut,
-                        build.stride_in,
-                        device,
-                    )),
+                    Kind::Bottleneck => {
+                        Block::Bottleneck(Bottleneck::new(c_in, width, stride, build.shortcut, build.stride_in, device))
+                    }
                 }
             };
             (0..table.depths[i]).map(block).collect()

@@ -58,7 +58,9 @@ impl Spec {
             Architecture::ResNet { plain, cifar, .. } => {
                 if cifar && options.stem == Stem::Imagenet {
                     return Err(Error::usage(format!("model.stem: {} begins with one 3x3 convolution", entry.name))
-                        .with_hint("the networks with a 7x7 stem are resnet-18, -34, -50, -101, -152, plain-18, plain-34"));
+                        .with_hint(
+                            "the networks with a 7x7 stem are resnet-18, -34, -50, -101, -152, plain-18, plain-34",
+                        ));
                 }
                 if plain && options.shortcut.is_some() {
                     return Err(Error::usage(format!("model.shortcut: {} has no shortcuts", entry.name))

@@ -98,14 +98,7 @@ const HEAD_MAP: usize = 7;
 
 impl Vgg {
     /// The network of `steps` for pictures of `channels`.
-    pub fn new(
-        steps: &[Step],
-        norm: bool,
-        ending: Ending,
-        channels: usize,
-        classes: usize,
-        device: &Device,
-    ) -> Self {
+    pub fn new(steps: &[Step], norm: bool, ending: Ending, channels: usize, classes: usize, device: &Device) -> Self {
         let mut features = Vec::new();
         let mut c = channels;
         for step in steps {

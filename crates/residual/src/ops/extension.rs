@@ -129,14 +129,7 @@ impl NetOps for Flex {
         mode: ConvMode,
         relu: bool,
     ) -> FloatTensor<Self> {
-        flex::conv_bias(
-            &flex::contiguous(x),
-            &flex::contiguous(w),
-            &flex::contiguous(bias),
-            &s,
-            mode.precise,
-            relu,
-        )
+        flex::conv_bias(&flex::contiguous(x), &flex::contiguous(w), &flex::contiguous(bias), &s, mode.precise, relu)
     }
 
     fn conv_statistics(

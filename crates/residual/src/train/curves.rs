@@ -71,7 +71,8 @@ fn panel(svg: &mut String, top: f64, title: &str, curves: &[Curve]) {
     for &tick in &ticks {
         let (at, right) = (y(tick), LEFT + PLOT_WIDTH);
         let _ = writeln!(svg, r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{at:.1}" y2="{at:.1}"/>"#);
-        let _ = writeln!(svg, r#"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"#, LEFT - 8.0, at + 4.0, label(tick));
+        let _ =
+            writeln!(svg, r#"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"#, LEFT - 8.0, at + 4.0, label(tick));
     }
     let bottom = top + TOP + PLOT_HEIGHT + 20.0;
     let _ = writeln!(svg, r#"<text x="{LEFT}" y="{bottom}" text-anchor="middle">1</text>"#);

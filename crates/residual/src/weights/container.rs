@@ -5,8 +5,8 @@
 
 use crate::error::{Error, Result};
 use burn::tensor::{DType, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -60,9 +60,12 @@ pub fn read(path: &Path) -> Result<Contents> {
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = Tensors::new();
     for (name, view) in file.tensors() {
-        tensors.insert(name.clone(), floats(&name, &view).ok_or_else(|| {
-            Error::weights(format!("{}: {name} is {:?}, not a float tensor", path.display(), view.dtype()))
-        })?);
+        tensors.insert(
+            name.clone(),
+            floats(&name, &view).ok_or_else(|| {
+                Error::weights(format!("{}: {name} is {:?}, not a float tensor", path.display(), view.dtype()))
+            })?,
+        );
     }
     let entry = header.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
     let Some(entry) = entry else { return Ok(Contents { tensors, metadata: None }) };
@@ -84,7 +87,9 @@ fn floats(_name: &str, view: &TensorView<'_>) -> Option<TensorData> {
             .chunks_exact(8)
             .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
             .collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect(),
+        Dtype::BF16 => {
+            data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
+        }
         Dtype::I64 => data
             .chunks_exact(8)
             .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)

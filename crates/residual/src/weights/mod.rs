@@ -106,7 +106,9 @@ fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &
         {
             let found = data.shape();
             let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {name}");
-            return Err(Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?"));
+            return Err(
+                Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?")
+            );
         }
     }
     let missing: Vec<&str> =

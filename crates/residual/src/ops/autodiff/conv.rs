@@ -3,11 +3,11 @@
 use super::super::extension::ConvMode;
 use super::super::flex;
 use super::{Tracked, arrived, finish};
+use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
-use burn::backend::Flex;
 use residual_kernels::ConvShape;
 
 /// What both convolutions keep.

@@ -1,0 +1,210 @@
+//! `residual bench`: what this machine does per second.
+//!
+//! `train` times what `residual train` does for a step: a new augmented batch, forward, all gradients, SGD with momentum
+//! and decay. `infer` times a forward pass with running statistics. Both give the median of `--iters` after one warm-up.
+
+use crate::ui::Ui;
+use crate::ui::numbers::{rate, thousands};
+use burn::tensor::Device;
+use residual::data::{Augment, Batch, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
+use residual::layers::Pass;
+use residual::models::{Model, ModelOptions, Spec};
+use residual::recipe::Recipe;
+use residual::train::machine::{Machine, peak_rss_mb};
+use residual::train::trainer::Trainer;
+use residual::{Error, Kind, Result, eval};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Pictures above this size are ImageNet's, with 1000 classes; up to it CIFAR's, with ten.
+const CIFAR_UP_TO: usize = 64;
+
+/// Measure this machine
+#[derive(Debug, clap::Subcommand)]
+pub enum Bench {
+    /// Time training steps
+    Train(Options),
+    /// Time forward passes of a trained network
+    Infer(Options),
+}
+
+/// What is measured.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A network (`residual models` lists them)
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Pictures per step [default: 128 up to 64 px, 16 above]
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+
+    /// Height and width in pixels [default: the network's own]
+    #[arg(long, value_name = "N")]
+    size: Option<usize>,
+
+    /// Steps that are timed, after one warm-up
+    #[arg(long, value_name = "N", default_value = "10")]
+    iters: NonZeroUsize,
+}
+
+/// The result: the keys of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    name: String,
+    what: &'static str,
+    batch: usize,
+    input: [usize; 3],
+    classes: usize,
+    images_per_second: f64,
+    /// Median.
+    ms_per_step: f64,
+    /// The fastest step.
+    ms_per_step_min: f64,
+    peak_rss_mb: Option<u64>,
+    /// What a direct convolution would have to do for the same result, per second: two operations for each multiply-add,
+    /// and three times that for a training step (forward, gradient of the input, gradient of the weights).
+    gflops_of_direct_convolution: f64,
+    isa: String,
+    threads: usize,
+    cpu: String,
+}
+
+impl Bench {
+    /// Measures and prints.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let report = match self {
+            Self::Train(options) => options.train()?,
+            Self::Infer(options) => options.infer()?,
+        };
+        if ui.json() {
+            return ui.value(&report);
+        }
+        let [h, w, c] = report.input;
+        ui.line(&format!(
+            "{} {}, batch {}, {h}x{w}x{c}, {} classes: {} images/s",
+            report.what,
+            report.name,
+            report.batch,
+            report.classes,
+            rate(report.images_per_second)
+        ))?;
+        ui.line(&format!(
+            "{:.2} ms per step (fastest {:.2}), {:.1} GFLOP/s of direct convolution, peak memory {}",
+            report.ms_per_step,
+            report.ms_per_step_min,
+            report.gflops_of_direct_convolution,
+            report.peak_rss_mb.map_or_else(|| "unknown".into(), |mb| format!("{} MB", thousands(mb)))
+        ))?;
+        ui.line(&format!("{}, {}, {} threads", report.cpu, report.isa, report.threads))
+    }
+}
+
+impl Options {
+    fn spec(&self) -> Result<Spec> {
+        let entry = residual::models::find(&self.name)?;
+        let size = self.size.unwrap_or(entry.input);
+        let classes = if size <= CIFAR_UP_TO { 10 } else { 1000 };
+        Spec::resolve(&ModelOptions {
+            name: entry.name,
+            input: Some(size),
+            channels: Some(3),
+            classes: Some(classes),
+            ..ModelOptions::default()
+        })
+    }
+
+    fn batch(&self, size: usize) -> usize {
+        self.batch.map_or(if size <= CIFAR_UP_TO { 128 } else { 16 }, usize::from)
+    }
+
+    fn train(&self) -> Result<Report> {
+        let spec = self.spec()?;
+        let batch = self.batch(spec.input[0]);
+        let mut recipe = Recipe::default_for("cifar10", &spec.name)?;
+        recipe.train.batch = batch;
+        let device = Device::flex().autodiff();
+        let mut loader = loader(&spec, batch)?;
+        let model = Model::new(spec.clone(), &device).initialised(0, &device);
+        let mut trainer = Trainer::new(model, &recipe, &device);
+        // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
+        let times = self.time(|step| {
+            let batch = loader.next()?;
+            let mut batches = [batch];
+            trainer.step(&mut batches, step, 0.0);
+            let [batch] = batches;
+            loader.recycle(batch);
+            Ok(())
+        })?;
+        Ok(report("train", &spec, batch, 3, times))
+    }
+
+    fn infer(&self) -> Result<Report> {
+        let spec = self.spec()?;
+        let batch = self.batch(spec.input[0]);
+        let device = Device::flex();
+        let model = Model::new(spec.clone(), &device).initialised(0, &device);
+        let pictures = loader(&spec, batch)?.next()?;
+        let times = self.time(|_| forward(&model, &pictures, &device))?;
+        Ok(report("infer", &spec, batch, 1, times))
+    }
+
+    /// Milliseconds of each step but the first.
+    fn time(&self, mut step: impl FnMut(u64) -> Result<()>) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        for number in 0..=self.iters.get() as u64 {
+            let began = Instant::now();
+            step(number)?;
+            times.push(1e3 * began.elapsed().as_secs_f64());
+        }
+        times.remove(0);
+        Ok(times)
+    }
+}
+
+fn forward(model: &Model, batch: &Batch, device: &Device) -> Result<()> {
+    let logits = model.forward(eval::input(batch, model.spec.input, device), &Pass::test());
+    // Reading the values is what ends the work.
+    logits.into_data().try_to_vec::<f32>().map(|_| ()).map_err(|error| Error::new(Kind::Training, format!("{error:?}")))
+}
+
+/// Batches of noise that are prepared as `train` prepares pictures.
+fn loader(spec: &Spec, batch: usize) -> Result<Loader> {
+    let [h, w, c] = spec.input;
+    let images = 2 * batch;
+    // Knuth's multiplicative hash: the top byte of each product looks like noise.
+    let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
+    let labels = (0..images).map(|i| (i % spec.classes) as u32).collect();
+    let pictures = Pictures::from_memory(h, w, c, (0..images * h * w * c).map(noise).collect(), labels)?;
+    let normalize = Normalize::Channel { mean: vec![0.5; c], std: vec![0.25; c] };
+    let normalizer = Normalizer::new(&normalize, h, w, c)?;
+    let augment = Augment { pad_crop: h / 8, flip: Flip::Random, ..Augment::default() };
+    let options = LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0 };
+    Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
+}
+
+fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, mut times: Vec<f64>) -> Report {
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    let median = if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] };
+    let machine = Machine::here();
+    let macs = Model::new(spec.clone(), &Device::flex()).summary().macs;
+    let operations = (2 * passes * macs * batch as u64) as f64;
+    Report {
+        name: spec.name.clone(),
+        what,
+        batch,
+        input: spec.input,
+        classes: spec.classes,
+        images_per_second: 1e3 * batch as f64 / median,
+        ms_per_step: median,
+        ms_per_step_min: times[0],
+        peak_rss_mb: peak_rss_mb(),
+        gflops_of_direct_convolution: operations / median / 1e6,
+        isa: machine.isa,
+        threads: machine.threads,
+        cpu: machine.cpu,
+    }
+}

@@ -1,0 +1,206 @@
+//! `residual inspect`: a network as a table of layers.
+
+use crate::ui::Ui;
+use crate::ui::numbers::{short, thousands};
+use crate::ui::table::{Align, Table};
+use residual::models::{self, Layer, ModelOptions, Summary};
+use residual::{Result, weights};
+use serde::Serialize;
+use std::path::Path;
+
+/// Show a network's layers: shapes, parameters, multiply-adds, receptive fields
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// A network (`residual models` lists them), or a weights file
+    #[arg(value_name = "NAME|FILE")]
+    what: String,
+
+    /// Input size in pixels [default: the network's own]
+    #[arg(long, value_name = "SIZE")]
+    input: Option<usize>,
+
+    /// Input channels [default: 3]
+    #[arg(long, value_name = "N")]
+    channels: Option<usize>,
+
+    /// Number of classes [default: the network's own]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+
+    /// Mark the layers that are different, or not there, at this input size
+    #[arg(long, value_name = "SIZE")]
+    against: Option<usize>,
+}
+
+/// `--json`: the summary, and what `--against` found.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    name: &'a str,
+    family: &'a str,
+    params: u64,
+    macs: u64,
+    receptive_field: usize,
+    input: [usize; 3],
+    classes: usize,
+    layers: Vec<Marked<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<Against<'a>>,
+}
+
+/// A layer, and whether the other size has the same.
+#[derive(Debug, Serialize)]
+struct Marked<'a> {
+    #[serde(flatten)]
+    layer: &'a Layer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differs: Option<bool>,
+}
+
+/// The network at the other size.
+#[derive(Debug, Serialize)]
+struct Against<'a> {
+    input: [usize; 3],
+    params: u64,
+    macs: u64,
+    /// Layers that are only there, or different there.
+    layers: Vec<&'a Layer>,
+}
+
+impl Inspect {
+    /// Prints the table.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let options = self.options()?;
+        let summary = models::summary(&options)?;
+        let other = self.against.map(|size| self.at(&options, size)).transpose()?;
+        if ui.json() {
+            return ui.value(&report(&summary, other.as_ref()));
+        }
+        ui.line(&headline(&summary))?;
+        ui.line("")?;
+        ui.line(&table(&summary, other.as_ref()))?;
+        match &other {
+            Some(other) => ui.line(&comparison(&summary, other)),
+            None => Ok(()),
+        }
+    }
+
+    /// The network that is meant; a weights file says which it belongs to.
+    fn options(&self) -> Result<ModelOptions> {
+        let path = Path::new(&self.what);
+        let is_file = path.is_file() || path.extension().is_some_and(|extension| extension == "safetensors");
+        let mut options = if is_file {
+            weights::metadata(path)?.model
+        } else {
+            ModelOptions { name: self.what.clone(), ..Default::default() }
+        };
+        options.input = self.input.or(options.input);
+        options.channels = self.channels.or(options.channels);
+        options.classes = self.classes.or(options.classes);
+        Ok(options)
+    }
+
+    /// The same network, built for another size: with the stem and the head that belong to it.
+    fn at(&self, options: &ModelOptions, size: usize) -> Result<Summary> {
+        let auto = ModelOptions::default();
+        let other = ModelOptions { input: Some(size), stem: auto.stem, head: auto.head, ..options.clone() };
+        models::summary(&other)
+    }
+}
+
+fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> Report<'a> {
+    let marked = |layer| Marked { layer, differs: other.map(|other| differs(layer, other)) };
+    Report {
+        name: &summary.name,
+        family: &summary.family,
+        params: summary.params,
+        macs: summary.macs,
+        receptive_field: summary.receptive_field,
+        input: summary.input,
+        classes: summary.classes,
+        layers: summary.layers.iter().map(marked).collect(),
+        against: other.map(|other| Against {
+            input: other.input,
+            params: other.params,
+            macs: other.macs,
+            layers: other.layers.iter().filter(|layer| differs(layer, summary)).collect(),
+        }),
+    }
+}
+
+/// Whether `other` has no such layer, or one of another kind or another number of parameters. Maps grow with the input,
+/// so their sizes do not count.
+fn differs(layer: &Layer, other: &Summary) -> bool {
+    let same = |l: &Layer| l.name == layer.name && l.kind == layer.kind && l.params == layer.params;
+    !other.layers.iter().any(same)
+}
+
+fn headline(summary: &Summary) -> String {
+    let [h, w, c] = summary.input;
+    format!(
+        "{}: {} parameters, {} multiply-adds, input {h}x{w}x{c}, {} classes, receptive field {} px",
+        summary.name,
+        thousands(summary.params),
+        short(summary.macs),
+        summary.classes,
+        summary.receptive_field
+    )
+}
+
+fn table(summary: &Summary, other: Option<&Summary>) -> String {
+    let mut columns = vec![
+        ("layer", Align::Left),
+        ("kind", Align::Left),
+        ("output", Align::Left),
+        ("params", Align::Right),
+        ("multiply-adds", Align::Right),
+        ("sees px", Align::Right),
+    ];
+    if other.is_some() {
+        columns.push(("", Align::Left));
+    }
+    let mut table = Table::new(&columns);
+    for layer in &summary.layers {
+        let mut row = cells(layer);
+        row.push(if other.is_some_and(|other| differs(layer, other)) { "*" } else { "" }.into());
+        table.row(row);
+    }
+    table.render()
+}
+
+fn cells(layer: &Layer) -> Vec<String> {
+    let [h, w, c] = layer.output;
+    let number = |value: u64, text: fn(u64) -> String| if value == 0 { "-".to_string() } else { text(value) };
+    vec![
+        layer.name.clone(),
+        layer.kind.clone(),
+        format!("{h}x{w}x{c}"),
+        number(layer.params, thousands),
+        number(layer.macs, short),
+        layer.receptive_field.map_or_else(|| "all".into(), |field| field.to_string()),
+    ]
+}
+
+fn comparison(summary: &Summary, other: &Summary) -> String {
+    let size = other.input[0];
+    let mut text = format!(
+        "\n* different at {size} px, where the network has {} parameters and {} multiply-adds",
+        thousands(other.params),
+        short(other.macs)
+    );
+    let missing: Vec<&Layer> = other.layers.iter().filter(|layer| differs(layer, summary)).collect();
+    if missing.is_empty() {
+        return text;
+    }
+    text += &format!("\n\nonly at {size} px:\n");
+    let mut table = Table::new(&[
+        ("layer", Align::Left),
+        ("kind", Align::Left),
+        ("output", Align::Left),
+        ("params", Align::Right),
+        ("multiply-adds", Align::Right),
+    ]);
+    for layer in missing {
+        table.row(cells(layer).into_iter().take(5).collect());
+    }
+    text + &table.render()
+}

@@ -1,0 +1,24 @@
+//! One file for each command.
+
+pub mod bench;
+pub mod data;
+pub mod eval;
+pub mod inspect;
+pub mod models;
+pub mod train;
+
+use crate::arguments::Command;
+use crate::ui::Ui;
+use residual::Result;
+
+/// Does what was asked.
+pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
+    match command {
+        Command::Models(command) => command.run(ui),
+        Command::Inspect(command) => command.run(ui),
+        Command::Train(command) => command.run(ui),
+        Command::Eval(command) => command.run(ui),
+        Command::Bench(command) => command.run(ui),
+        Command::Data(command) => command.run(ui),
+    }
+}

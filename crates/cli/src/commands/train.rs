@@ -1,0 +1,198 @@
+//! `residual train`: from a name or a recipe to tested weights in a run folder.
+
+use crate::interrupt;
+use crate::ui::Ui;
+use crate::ui::training::TrainingView;
+use residual::recipe::Recipe;
+use residual::train::{self, RunOptions};
+use residual::{Error, Result, models};
+use std::path::{Path, PathBuf};
+
+/// Train a network and test it once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  residual train                                   a ResNet-20 on built-in pictures, offline
+  residual train resnet-56 --data cifar10          a network on a data set, by that set's default recipe
+  residual train cifar10-resnet20-quick            a built-in recipe
+  residual train my.toml --set optimizer.lr=0.05   a recipe of your own, with one value changed
+  residual train --resume --out runs/mine          go on with a run")]
+pub struct Train {
+    /// A network (`residual models` lists them), a recipe file, or a built-in recipe [default: shapes-resnet20]
+    #[arg(value_name = "NAME|RECIPE.toml")]
+    what: Option<String>,
+
+    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder [default: the recipe's, or shapes]
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+
+    /// Change a value of the recipe
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+
+    /// Seed of initial weights, order, augmentation and dropout [default: the recipe's, or 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// The run folder [default: runs/NETWORK-DATA, numbered]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Go on from the run folder's checkpoint; without one, begin
+    #[arg(long)]
+    resume: bool,
+
+    /// Start from these weights
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+
+    /// Leave out pictures that do not decode, rather than stop
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl Train {
+    /// Trains, tests, and leaves everything in the run folder.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let recipe = self.recipe()?;
+        let out = match &self.out {
+            Some(out) => out.clone(),
+            None => default_folder(&recipe, self.resume),
+        };
+        let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
+        let mut bars = ui.bars();
+        let mut view = TrainingView::new(ui, recipe.train.batch * recipe.train.accumulate);
+        let outcome = train::run(&recipe, &options, &mut bars, &mut view);
+        let shown = view.finish();
+        outcome?;
+        shown
+    }
+
+    /// The recipe that is meant, with everything from the command line in it.
+    fn recipe(&self) -> Result<Recipe> {
+        self.base()?.with(&self.overrides()?)
+    }
+
+    fn base(&self) -> Result<Recipe> {
+        let Some(what) = &self.what else { return self.unnamed() };
+        let is_recipe = what.ends_with(".toml")
+            || Path::new(what).is_file()
+            || residual::recipe::shipped().iter().any(|recipe| recipe.name == what);
+        if is_recipe {
+            return Recipe::load(what, &[]);
+        }
+        let entry = models::find(what)?;
+        Recipe::default_for(self.data.as_deref().unwrap_or("shapes"), &entry.name)
+    }
+
+    /// Nothing is named: the run that is resumed knows its recipe, else it is the built-in one of the data.
+    fn unnamed(&self) -> Result<Recipe> {
+        if self.resume
+            && let Some(saved) = self.out.as_ref().map(|out| out.join("recipe.toml"))
+            && saved.is_file()
+        {
+            return Recipe::load(&saved.to_string_lossy(), &[]);
+        }
+        match &self.data {
+            Some(data) => Recipe::default_for(data, "resnet-20"),
+            None => Recipe::load("shapes-resnet20", &[]),
+        }
+    }
+
+    /// The flags as overrides, before the user's own: `--set` has the last word.
+    fn overrides(&self) -> Result<Vec<String>> {
+        let mut overrides = Vec::new();
+        if let Some(data) = &self.data {
+            overrides.push(format!("data.source={}", quoted(&lasting(data))));
+        }
+        if let Some(seed) = self.seed {
+            if i64::try_from(seed).is_err() {
+                return Err(Error::usage(format!("--seed {seed}: must be at most {}", i64::MAX)));
+            }
+            overrides.push(format!("train.seed={seed}"));
+        }
+        if let Some(from) = &self.from {
+            overrides.push(format!("model.from={}", quoted(&lasting(&from.to_string_lossy()))));
+        }
+        overrides.extend(self.sets.iter().cloned());
+        Ok(overrides)
+    }
+}
+
+/// The recipe in the run folder must be of use from any folder: a path that exists becomes absolute.
+fn lasting(path: &str) -> String {
+    if Path::new(path).exists()
+        && let Ok(absolute) = std::path::absolute(path)
+    {
+        return absolute.to_string_lossy().into_owned();
+    }
+    path.to_string()
+}
+
+/// `text` as a TOML string.
+fn quoted(text: &str) -> String {
+    // JSON's escapes are TOML's, too.
+    serde_json::Value::from(text).to_string()
+}
+
+/// `runs/resnet-20-shapes`, or the first of `-2`, `-3`, … that is free; the last that is taken when resuming.
+fn default_folder(recipe: &Recipe, resume: bool) -> PathBuf {
+    let source = Path::new(&recipe.data.source).file_name().map_or("data".into(), |name| name.to_string_lossy());
+    let base = format!("{}-{source}", recipe.model.name);
+    let folder = |number: u32| match number {
+        1 => Path::new("runs").join(&base),
+        number => Path::new("runs").join(format!("{base}-{number}")),
+    };
+    let free = (1..).find(|number| !folder(*number).exists()).unwrap_or(1);
+    folder(if resume { free.saturating_sub(1).max(1) } else { free })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn train() -> Train {
+        Train {
+            what: None,
+            data: None,
+            sets: Vec::new(),
+            seed: None,
+            out: None,
+            resume: false,
+            from: None,
+            skip_bad: false,
+        }
+    }
+
+    #[test]
+    fn without_arguments_the_built_in_pictures_are_learnt() {
+        let recipe = train().recipe().expect("a recipe");
+        assert_eq!((recipe.model.name.as_str(), recipe.data.source.as_str()), ("resnet-20", "shapes"));
+    }
+
+    #[test]
+    fn a_network_takes_the_default_recipe_of_the_data_and_any_of_its_names() {
+        let asked = Train { what: Some("VGG16_bn".into()), data: Some("cifar10".into()), ..train() };
+        let recipe = asked.recipe().expect("a recipe");
+        assert_eq!((recipe.model.name.as_str(), recipe.data.source.as_str()), ("vgg-d-bn", "cifar10"));
+    }
+
+    #[test]
+    fn set_has_the_last_word() {
+        let sets = vec!["train.seed=3".into(), "train.steps=7".into()];
+        let asked = Train { what: Some("cifar10-resnet18".into()), seed: Some(1), sets, ..train() };
+        let recipe = asked.recipe().expect("a recipe");
+        assert_eq!((recipe.train.seed, recipe.train.steps, recipe.train.epochs), (3, Some(7), None));
+    }
+
+    #[test]
+    fn a_data_folder_with_quotes_in_its_name_survives() {
+        let asked = Train { data: Some("a \"b\" \\ ü = c".into()), ..train() };
+        assert_eq!(asked.recipe().expect("a recipe").data.source, "a \"b\" \\ ü = c");
+    }
+
+    #[test]
+    fn an_unknown_name_is_wrong_usage() {
+        let asked = Train { what: Some("resnet-21".into()), ..train() };
+        assert_eq!(asked.recipe().expect_err("there is none").kind(), residual::Kind::Usage);
+    }
+}

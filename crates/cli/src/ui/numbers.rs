@@ -1,0 +1,78 @@
+//! Numbers for people.
+
+/// `269722` → `269,722`.
+pub fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `40552832` → `40.6 M`: three significant digits or so, and a unit.
+pub fn short(value: u64) -> String {
+    let value = value as f64;
+    let (scaled, unit) = match value {
+        v if v < 999.5 => return format!("{v}"),
+        v if v < 999.5e3 => (v / 1e3, "k"),
+        v if v < 999.5e6 => (v / 1e6, "M"),
+        v if v < 999.5e9 => (v / 1e9, "G"),
+        v => (v / 1e12, "T"),
+    };
+    let decimals = match scaled {
+        s if s < 9.995 => 2,
+        s if s < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{scaled:.decimals$} {unit}")
+}
+
+/// Seconds → `0.8 s`, `42 s`, `3m 07s`, `2h 05m`.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 9.95 {
+        return format!("{:.1} s", seconds.max(0.0));
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
+        _ => format!("{}h {:02}m", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// `12.3456` → `12.35 %`; `-` where it does not apply.
+pub fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.2} %"))
+}
+
+/// Images per second: whole numbers, except where they are few.
+pub fn rate(value: f64) -> String {
+    if value < 9.95 { format!("{value:.1}") } else { thousands(value.round() as u64) }
+}
+
+/// A learning rate: short, but never rounded to 0.
+pub fn learning_rate(value: f64) -> String {
+    if value == 0.0 || value >= 1e-3 { format!("{value:.4}") } else { format!("{value:.2e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(
+            [0, 999, 1000, 269_722, 138_357_544].map(thousands),
+            ["0", "999", "1,000", "269,722", "138,357,544"]
+        );
+        assert_eq!([0, 999, 1234, 40_552_832, 999_999_999].map(short), ["0", "999", "1.23 k", "40.6 M", "1.00 G"]);
+        assert_eq!([0.84, 9.96, 59.6, 187.2, 7500.0].map(duration), ["0.8 s", "10 s", "1m 00s", "3m 07s", "2h 05m"]);
+        assert_eq!([0.2, 0.00002, 0.0].map(learning_rate), ["0.2000", "2.00e-5", "0.0000"]);
+        assert_eq!([3.14159, 812.4, 5231.0].map(rate), ["3.1", "812", "5,231"]);
+        assert_eq!([percent(Some(8.754)), percent(None)], ["8.75 %", "-"]);
+    }
+}

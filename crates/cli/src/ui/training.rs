@@ -1,0 +1,201 @@
+//! A run as it is seen: JSON lines for programs; for people a line for each epoch on stdout, and on a terminal a bar for
+//! the steps between. Where stderr is no terminal, a line every ten seconds takes the bar's place.
+
+use super::Ui;
+use super::numbers::{duration, learning_rate, percent, rate, thousands};
+use indicatif::ProgressBar;
+use residual::train::{Event, Sink};
+use residual::{Error, Result};
+use std::time::{Duration, Instant};
+
+/// Time between plain step lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Share of the newest step in the running means of loss and speed: about the last twenty steps.
+const NEWEST: f64 = 0.05;
+
+const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";
+
+/// A listener of one run.
+#[derive(Debug)]
+pub struct TrainingView<'a> {
+    ui: &'a mut Ui,
+    /// Pictures of a step.
+    batch: u64,
+    steps: u64,
+    steps_per_epoch: u64,
+    bar: Option<ProgressBar>,
+    last_step: Option<Instant>,
+    last_line: Instant,
+    loss: Option<f64>,
+    seconds_per_step: Option<f64>,
+    failure: Option<Error>,
+}
+
+impl<'a> TrainingView<'a> {
+    /// `batch`: pictures of a step.
+    pub fn new(ui: &'a mut Ui, batch: usize) -> Self {
+        Self {
+            ui,
+            batch: batch as u64,
+            steps: 0,
+            steps_per_epoch: 1,
+            bar: None,
+            last_step: None,
+            last_line: Instant::now(),
+            loss: None,
+            seconds_per_step: None,
+            failure: None,
+        }
+    }
+
+    /// Whether everything could be shown.
+    pub fn finish(self) -> Result<()> {
+        self.clear();
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show(&mut self, event: &Event) -> Result<()> {
+        if self.ui.json() {
+            self.ui.value(event)?;
+        }
+        match event {
+            Event::Start { step, steps, steps_per_epoch, model, params, images, path } => {
+                (self.steps, self.steps_per_epoch) = (*steps, (*steps_per_epoch).max(1));
+                let begin =
+                    if *step > 0 { format!("going on at step {step} of {steps}") } else { format!("{steps} steps") };
+                let epochs = steps.div_ceil(self.steps_per_epoch);
+                self.text(&format!(
+                    "{model}: {} parameters, {} training pictures, {begin}, {epochs} {} → {}",
+                    thousands(*params),
+                    thousands(*images),
+                    if epochs == 1 { "epoch" } else { "epochs" },
+                    path.display()
+                ))
+            }
+            Event::Step { step, loss, lr } => self.step(*step, *loss, *lr),
+            Event::Epoch { .. } => self.epoch(event),
+            Event::Checkpoint { .. } => Ok(()),
+            Event::Warning { message, hint, .. } => {
+                self.ui.warning(message, hint.as_deref());
+                Ok(())
+            }
+            Event::Done { .. } => self.done(event),
+        }
+    }
+
+    /// A line for people.
+    fn text(&mut self, line: &str) -> Result<()> {
+        if self.ui.json() { Ok(()) } else { self.ui.line(line) }
+    }
+
+    fn step(&mut self, step: u64, loss: f64, lr: f64) -> Result<()> {
+        let now = Instant::now();
+        let blend = |mean: Option<f64>, new: f64| Some(mean.map_or(new, |mean| mean + NEWEST * (new - mean)));
+        self.loss = blend(self.loss, loss);
+        if let Some(last) = self.last_step {
+            self.seconds_per_step = blend(self.seconds_per_step, (now - last).as_secs_f64());
+        }
+        self.last_step = Some(now);
+        if self.ui.bars.visible() {
+            self.draw(step, lr);
+        } else if now - self.last_line > INTERVAL {
+            self.last_line = now;
+            let line = format!("step {step}/{}  {}", self.steps, self.state(step, lr));
+            return self.text(&line);
+        }
+        Ok(())
+    }
+
+    /// Loss, rate, speed and time left.
+    fn state(&self, step: u64, lr: f64) -> String {
+        let mut text = format!("loss {:.4}  lr {}", self.loss.unwrap_or(f64::NAN), learning_rate(lr));
+        if let Some(seconds) = self.seconds_per_step {
+            let left = self.steps.saturating_sub(step) as f64 * seconds;
+            text += &format!("  {} images/s  {} left", rate(self.batch as f64 / seconds), duration(left));
+        }
+        text
+    }
+
+    fn draw(&mut self, step: u64, lr: f64) {
+        let epoch = step.saturating_sub(1) / self.steps_per_epoch;
+        let epochs = self.steps.div_ceil(self.steps_per_epoch);
+        let first = epoch * self.steps_per_epoch;
+        let length = self.steps_per_epoch.min(self.steps - first.min(self.steps));
+        let message = self.state(step, lr);
+        let bars = &self.ui.bars;
+        let bar = self.bar.get_or_insert_with(|| bars.add(length, BAR));
+        bar.set_length(length);
+        bar.set_prefix(format!("epoch {}/{epochs}", epoch + 1));
+        bar.set_message(message);
+        bar.set_position(step - first);
+    }
+
+    fn epoch(&mut self, event: &Event) -> Result<()> {
+        let Event::Epoch {
+            epoch,
+            train_loss,
+            train_top1_error,
+            val_loss,
+            val_top1_error,
+            lr,
+            images_per_second,
+            data_wait,
+            seconds,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        // Validation lies between this step and the next: no measure of a step.
+        self.last_step = None;
+        self.last_line = Instant::now();
+        let epochs = self.steps.div_ceil(self.steps_per_epoch);
+        let mut line =
+            format!("epoch {epoch}/{epochs}  loss {train_loss:.4}  error {}", percent(Some(*train_top1_error)));
+        if let Some(val_loss) = val_loss {
+            line += &format!("  val loss {val_loss:.4}  val error {}", percent(*val_top1_error));
+        }
+        line += &format!(
+            "  lr {}  {} images/s  data wait {}  {}",
+            learning_rate(*lr),
+            rate(*images_per_second),
+            duration(*data_wait),
+            duration(*seconds)
+        );
+        self.text(&line)
+    }
+
+    fn done(&mut self, event: &Event) -> Result<()> {
+        let Event::Done { test_top1_error, test_top5_error, checkpoint, rule, seconds, .. } = event else {
+            return Ok(());
+        };
+        self.clear();
+        let why = match rule.as_str() {
+            "best" => "best (lowest validation error)",
+            "last" => "last (no validation split)",
+            other => other,
+        };
+        let mut line = format!("test error {}", percent(*test_top1_error));
+        if test_top5_error.is_some() {
+            line += &format!(", top-5 {}", percent(*test_top5_error));
+        }
+        line += &format!("  weights: {why}, {}  {}", checkpoint.display(), duration(*seconds));
+        self.text(&line)
+    }
+}
+
+impl Sink for TrainingView<'_> {
+    /// A failure to print does not stop a run; [`TrainingView::finish`] tells of the first.
+    fn event(&mut self, event: &Event) {
+        if let Err(error) = self.show(event) {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
