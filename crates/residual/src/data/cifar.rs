@@ -149,7 +149,7 @@ fn decode_records(
     if records == 0 {
         return Err(Error::data(format!("{file} is too short: {} bytes, where a record has {record}", bytes.len())));
     }
-    if bytes.len() % record != 0 {
+    if !bytes.len().is_multiple_of(record) {
         let rest = bytes.len() % record;
         return Err(Error::data(format!("{file} is truncated: record {records} has {rest} of {record} bytes"))
             .with_hint("copy or fetch the file again"));

@@ -76,8 +76,12 @@ fn unknown(name: &str) -> Error {
 
 /// The data set `name` in the cache, fetched first where it is not there.
 pub(crate) fn cached(name: &str, offline: bool, progress: &mut dyn Progress) -> Result<PathBuf> {
+    cached_in(&cache_dir()?, name, offline, progress)
+}
+
+fn cached_in(cache: &Path, name: &str, offline: bool, progress: &mut dyn Progress) -> Result<PathBuf> {
     let published = published(name).ok_or_else(|| unknown(name))?;
-    let to = cache_dir()?.join(name);
+    let to = cache.join(name);
     if let Some(path) = present(published, &to) {
         return Ok(path);
     }
@@ -252,6 +256,39 @@ mod tests {
     }
 
     #[test]
+    fn without_a_network_the_error_says_how_to_go_on() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let error = cached_in(cache.path(), "cifar10", true, &mut ()).expect_err("it is not there");
+        assert!(error.to_string().starts_with("cifar10 is not in "), "{error}");
+        let hint = error.hint().expect("a way on");
+        for part in ["cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", "--from-file", "--data shapes"] {
+            assert!(hint.contains(part), "{hint}");
+        }
+        let place = cache.path().join("cifar10").join("cifar-10-batches-py");
+        fs::create_dir_all(&place).expect("writable");
+        assert_eq!(cached_in(cache.path(), "cifar10", true, &mut ()).expect("it is there"), place);
+    }
+
+    #[test]
+    fn a_verified_archive_is_unpacked_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gzip);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "inner/a.bin", &b"abc"[..]).expect("in memory");
+        let bytes = tar.into_inner().and_then(flate2::write::GzEncoder::finish).expect("in memory");
+        let archive = folder.path().join("small.tar.gz");
+        fs::write(&archive, bytes).expect("writable");
+        unpack(&archive, "inner", folder.path()).expect("an archive");
+        // Again: what was there is replaced.
+        unpack(&archive, "inner", folder.path()).expect("an archive");
+        assert_eq!(fs::read(folder.path().join("inner").join("a.bin")).expect("unpacked"), b"abc");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+    }
+
+    #[test]
     fn a_slip_in_a_name_is_recognised() {
         let error = fetch("cifar-10", &FetchOptions::default(), &mut ()).expect_err("no such name");
         assert_eq!(error.hint(), Some("did you mean \"cifar10\"?"));
@@ -263,7 +300,7 @@ mod tests {
         let options = FetchOptions { from_file: None, to: Some(folder.path().into()) };
         let report = fetch("shapes", &options, &mut ()).expect("writable");
         assert_eq!((report.images, report.canonical), (22_000, None));
-        assert_eq!(report.md5, "ba0f03aee8c0d14ea5f14cc7db9a0ff1");
+        assert_eq!(report.md5, super::super::shapes::SHAPES_MD5);
         assert_eq!(report.classes[4], "star");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `DIR/{train,val,test}/CLASS/*`, or a flat `DIR/CLASS/*` that is split 80/10/10 by a hash of the file name: a picture
 //! stays in its split whatever else is added or removed. Classes are numbered by sorted name. Pictures are decoded once
-//! and kept at the net's size where all of them fit in [`BUDGET`]; otherwise they stay on disk, and a file is then
+//! and kept at the net's size where all of them fit in the budget; otherwise they stay on disk, and a file is then
 //! checked for its head and its end, not decoded, before the run.
 
 use super::cifar::hex;
@@ -19,8 +19,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes of pixels that are kept in memory: 2 GiB, which is 14,000 pictures of 224x224.
-const BUDGET: usize = 2 << 30;
 /// Files read at once: enough to keep the threads busy, few enough to hold in memory.
 const CHUNK: usize = 128;
 /// Side of the net's input where neither the user nor the pictures say.
@@ -74,18 +72,19 @@ pub(crate) fn is_folder(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| e.path().is_dir())))
 }
 
-/// Reads a folder of pictures.
+/// Reads a folder of pictures; they are kept in memory where that takes at most `budget` bytes.
 pub(crate) fn read(
     path: &Path,
     options: &DataOptions,
     thoroughness: Thoroughness,
+    budget: usize,
     progress: &mut dyn Progress,
 ) -> Result<Parts> {
     let mut splits = list(path, options.validation == Some(0))?;
     let total =
         splits.train.paths.len() + splits.validation.as_ref().map_or(0, |v| v.paths.len()) + splits.test.paths.len();
     let fit = fit(&splits, options);
-    let keep = total.saturating_mul(fit.height * fit.width * fit.channels) <= BUDGET;
+    let keep = total.saturating_mul(fit.height * fit.width * fit.channels) <= budget;
     let decode = keep || thoroughness == Thoroughness::Everything;
     let mut reader =
         Reader { fit, keep, decode, skip_bad: options.skip_bad, md5: Md5::new(), bad: Vec::new(), read: 0 };

@@ -4,7 +4,6 @@
 //! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
 //! pictures keep one channel until they are brought to the net's size.
 
-use super::preprocess::Preprocessing;
 use super::resample::Fit;
 use crate::error::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -71,14 +70,6 @@ impl Picture {
 
     pub(crate) fn fitted(&self, fit: &Fit) -> Vec<u8> {
         fit.apply(&self.pixels, self.height, self.width, self.channels)
-    }
-}
-
-impl Preprocessing {
-    /// A picture of any size as the net takes it, before normalisation: `[height, width, channels]`.
-    pub fn fit(&self, picture: &Picture) -> Vec<u8> {
-        let Self { height, width, channels, resize, filter, .. } = *self;
-        picture.fitted(&Fit { height, width, channels, resize, filter })
     }
 }
 

@@ -5,6 +5,7 @@
 //! stay on disk and are decoded when asked for.
 
 use super::folder::FileStore;
+use super::options::{Filter, Resize};
 use super::picture::Picture;
 use super::resample::Fit;
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ struct Store {
     labels: Vec<u32>,
     names: Names,
     pixels: Pixels,
+    /// How pictures are brought to another size, should that be asked for.
+    filter: Filter,
 }
 
 #[derive(Debug)]
@@ -124,13 +127,13 @@ impl Pictures {
             )));
         }
         let names = Names::Records(vec![("picture".into(), labels.len())]);
-        Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }))
+        Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }, Filter::default()))
     }
 
-    pub(crate) fn from_block(block: Block) -> Self {
+    pub(crate) fn from_block(block: Block, filter: Filter) -> Self {
         let Block { height, width, channels, pixels, labels, names } = block;
         let pixels = Pixels::Memory(pixels);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels }), chosen: None }
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
     }
 
     /// `block` seen at another size; the resizing happens whenever a picture is asked for.
@@ -138,8 +141,8 @@ impl Pictures {
         let labels = std::mem::take(&mut block.labels);
         let names = std::mem::replace(&mut block.names, Names::Records(Vec::new()));
         let (height, width, channels) = (fit.height, fit.width, fit.channels);
-        let pixels = Pixels::Fitted(block, fit);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels }), chosen: None }
+        let (pixels, filter) = (Pixels::Fitted(block, fit), fit.filter);
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
     }
 
     /// Files that are decoded when asked for.
@@ -147,8 +150,8 @@ impl Pictures {
         let fit = files.fit();
         let (height, width, channels) = (fit.height, fit.width, fit.channels);
         let names = Names::Files(files.paths().to_vec());
-        let pixels = Pixels::Files(files);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels }), chosen: None }
+        let (pixels, filter) = (Pixels::Files(files), fit.filter);
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
     }
 
     /// How many pictures there are.
@@ -228,6 +231,12 @@ impl Pictures {
             (Pixels::Fitted(block, _), _) => (block.height, block.width, block.channels, block.picture(at).to_vec()),
         };
         Ok(Picture { height, width, channels, pixels })
+    }
+
+    /// The way from any picture to the size of these.
+    pub(crate) fn fit(&self) -> Fit {
+        let Store { height, width, channels, filter, .. } = *self.store;
+        Fit { height, width, channels, resize: Resize::default(), filter }
     }
 
     /// Whether `pixels` merely borrows; the alternative is work that several threads should share.

@@ -6,6 +6,7 @@
 //! bits; each pass rounds to bytes. Pixels are `[h, w, c]`.
 
 use super::options::{Filter, Resize};
+use super::picture::Picture;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -51,6 +52,14 @@ impl Fit {
             tall = (self.width * h / w).max(self.height);
         }
         (Axis::middle(h, tall, self.height), Axis::middle(w, wide, self.width))
+    }
+
+    /// The picture brought to `size` (rows, columns), of which a window of the target's size is cut at `corner`.
+    pub fn window(&self, picture: &Picture, size: (usize, usize), corner: (usize, usize)) -> Vec<u8> {
+        let pixels = convert(&picture.pixels, picture.channels, self.channels);
+        let rows = Axis { from: picture.height, to: size.0, window: corner.0..corner.0 + self.height };
+        let columns = Axis { from: picture.width, to: size.1, window: corner.1..corner.1 + self.width };
+        resample(&pixels, picture.width, self.channels, &rows, &columns, self.filter)
     }
 
     fn letterbox(&self, pixels: &[u8], h: usize, w: usize) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Sources as users have them: small folders in every layout, whole and broken, opened through [`open`].
 
 use super::picture::tests::{png, turned_jpeg};
+use super::source::{BUDGET, Thoroughness, pictures};
 use super::*;
 use crate::error::Error;
 use image::ExtendedColorType;
@@ -267,7 +268,8 @@ fn idx_files_are_read_raw_and_compressed() {
 
 #[test]
 fn broken_idx_files_name_file_and_record() {
-    let cases: [(&str, fn(&mut Vec<u8>), &str); 5] = [
+    type Breaks = fn(&mut Vec<u8>);
+    let cases: [(&str, Breaks, &str); 5] = [
         ("train-images-idx3-ubyte", |bytes| bytes.truncate(16 + 45), "is truncated in record 2 of 3"),
         ("t10k-images-idx3-ubyte", |bytes| bytes.push(0), "has 1 bytes more than its 2 records need"),
         ("t10k-labels-idx1-ubyte", |bytes| bytes[3] = 3, "is not an idx file of bytes in 1 dimensions"),
@@ -321,6 +323,48 @@ fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
     assert!(names(&data.test).is_subset(&names(&grown.test)));
     let all = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
     assert_eq!((all.validation.len(), all.train.len() + all.test.len()), (0, 150));
+}
+
+#[test]
+fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "a", 20, 50);
+    class(folder.path(), "b", 20, 200);
+    let options = DataOptions { input: Some(16), ..options(folder.path()) };
+    let [kept, on_disk] = [BUDGET, 100].map(|budget| {
+        let parts = folder::read(folder.path(), &options, Thoroughness::Ends, budget, &mut ()).expect("whole");
+        pictures(parts.train, &options, budget)
+    });
+    assert!(kept.in_memory() && !on_disk.in_memory());
+    assert_eq!((kept.len(), kept.label(9), kept.name(9)), (on_disk.len(), on_disk.label(9), on_disk.name(9)));
+    let normalize = Normalize::channel_of(&kept).expect("pictures");
+    assert_eq!(normalize, Normalize::channel_of(&on_disk).expect("pictures"));
+    let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
+    let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0 };
+    let [mut a, mut b] = [&kept, &on_disk].map(|pictures| {
+        let pictures = std::sync::Arc::new(pictures.clone());
+        Loader::new(pictures, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")
+    });
+    for _ in 0..5 {
+        assert_eq!(a.next().expect("in memory"), b.next().expect("on disk"));
+    }
+    // A picture that vanishes later stops the loader with its name, not with a panic.
+    (0..on_disk.len()).for_each(|i| fs::remove_file(on_disk.name(i)).expect("removable"));
+    let error = (0..20).find_map(|_| b.next().err()).expect("nothing to decode");
+    assert!(error.to_string().starts_with("cannot read "), "{error}");
+    assert!(b.next().is_err());
+}
+
+#[test]
+fn pictures_resized_when_asked_for_are_those_resized_at_once() {
+    let folder = cifar();
+    let options = DataOptions { input: Some(20), ..options(folder.path()) };
+    let read = || source::read(folder.path(), &options, Thoroughness::Ends, &mut ()).expect("whole").train;
+    let (kept, later) = (pictures(read(), &options, BUDGET), pictures(read(), &options, 0));
+    assert!(kept.in_memory() && !later.in_memory());
+    assert_eq!(kept.pixels(6).expect("in memory"), later.pixels(6).expect("in memory"));
+    assert_eq!((kept.name(6), kept.label(6)), (later.name(6), later.label(6)));
+    assert_eq!(later.original(6).expect("in memory").height, 32);
 }
 
 #[test]
