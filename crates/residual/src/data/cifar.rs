@@ -59,7 +59,10 @@ pub(crate) fn read_binary_10(files: &Container, progress: &mut dyn Progress) -> 
     let last = (1..=99).rev().find(|i| files.has(&format!("data_batch_{i}.bin"))).unwrap_or(1);
     let train: Vec<String> = (1..=last).map(|i| format!("data_batch_{i}.bin")).collect();
     let classes = read_names(files, CIFAR_10.names)?.unwrap_or_else(|| CLASSES_10.map(String::from).to_vec());
-    let parts = read_binary(files, CIFAR_10, &train, "test_batch.bin", classes, "cifar10", progress)?;
+    // Other classes in the same layout, such as `shapes` written out, go by their folder's name.
+    let own = files.path().file_stem().map(|name| name.to_string_lossy().into_owned());
+    let name = if classes == CLASSES_10 { "cifar10".into() } else { own.unwrap_or_else(|| "pictures".into()) };
+    let parts = read_binary(files, CIFAR_10, &train, "test_batch.bin", classes, &name, progress)?;
     check_lengths(files, &train, &parts)?;
     Ok(parts)
 }

@@ -8,12 +8,19 @@
 pub(crate) use over_http::download;
 
 #[cfg(not(feature = "fetch"))]
+use super::catalogue::Archive;
+
+#[cfg(not(feature = "fetch"))]
 pub(crate) fn download(
-    archive: &super::catalogue::Archive,
+    archive: &Archive,
     _folder: &std::path::Path,
     _progress: &mut dyn super::progress::Progress,
 ) -> Result<std::path::PathBuf, Vec<String>> {
-    Err(vec![format!("{} would have to be downloaded, and this build cannot (feature \"fetch\")", archive.file)])
+    let Archive { file, bytes, mirrors, .. } = archive;
+    let from = mirrors.first().copied().unwrap_or_default();
+    Err(vec![format!(
+        "{file} ({bytes} bytes, {from}) would have to be downloaded, and this build cannot (feature \"fetch\")"
+    )])
 }
 
 #[cfg(feature = "fetch")]

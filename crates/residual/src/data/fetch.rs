@@ -302,5 +302,6 @@ mod tests {
         assert_eq!((report.images, report.canonical), (22_000, None));
         assert_eq!(report.md5, super::super::shapes::SHAPES_MD5);
         assert_eq!(report.classes[4], "star");
+        assert_ne!(report.name, "cifar10");
     }
 }

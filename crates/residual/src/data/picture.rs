@@ -213,4 +213,17 @@ pub(crate) mod tests {
             }
         }
     }
+
+    #[test]
+    fn changed_bytes_are_an_error_or_another_picture_never_a_panic() {
+        for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
+            for at in 0..whole.len() {
+                for flip in [0xff, 0x55, 0x80, 0x01] {
+                    let mut changed = whole.clone();
+                    changed[at] ^= flip;
+                    let _ = Picture::decode(&changed, "changed");
+                }
+            }
+        }
+    }
 }

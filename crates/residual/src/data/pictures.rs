@@ -318,11 +318,13 @@ impl Provenance {
             "cifar100" => "CIFAR-100",
             "mnist" => "MNIST",
             "fashion-mnist" => "Fashion-MNIST",
-            other => other,
+            other => return other.to_string(),
         };
         match self.canonical {
+            Some(true) => title.to_string(),
             Some(false) => format!("{title} (not canonical pixels)"),
-            _ => title.to_string(),
+            // Another number of pictures, for one.
+            None => format!("{title} (pixels not verified)"),
         }
     }
 }
@@ -357,6 +359,7 @@ mod tests {
         provenance.canonical = Some(true);
         assert_eq!(provenance.label("cifar10"), "CIFAR-10");
         provenance.canonical = None;
+        assert_eq!(provenance.label("cifar10"), "CIFAR-10 (pixels not verified)");
         assert_eq!(provenance.label("birds"), "birds");
     }
 }

@@ -165,7 +165,11 @@ fn read_layout(files: &Container, asked: Option<&str>, progress: &mut dyn Progre
 
 /// Makes three splits of what was read.
 fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<Dataset> {
-    let Parts { name, classes, train, validation, test, provenance, warnings } = parts;
+    let Parts { name, classes, train, validation, test, provenance, mut warnings } = parts;
+    if provenance.canonical == Some(false) {
+        let label = provenance.label(&name);
+        warnings.push(format!("these are not the published pixels: results are called \"{label}\""));
+    }
     let all = pictures(train, options, BUDGET);
     let (train, held_out) = split(&all, options, validation.is_some())?;
     let validation = match (validation, options.validation) {
