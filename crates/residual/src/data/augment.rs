@@ -1,10 +1,14 @@
 //! What training does to a picture so that it is never the same twice: shifted, mirrored, partly hidden.
 //!
 //! Every draw comes from the stream of (seed, epoch, picture), so neither threads nor a resumed run change it. Shifting
-//! and mirroring happen while bytes become floats, in one pass: no padded copy is made.
+//! and mirroring happen while bytes become floats, in one pass: no padded copy is made. `scale` needs the picture as it
+//! was before it was brought to the net's size, so pictures are then decoded anew in every epoch.
 
 use super::normalize::Normalizer;
-use super::sample::below;
+use super::picture::Picture;
+use super::resample::Fit;
+use super::sample::{below, normal};
+use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +27,7 @@ pub enum Flip {
 }
 
 /// How training pictures are varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Pixels of zeros around the normalised picture, of which a window of the picture's size is cut at random.
@@ -32,7 +36,23 @@ pub struct Augment {
     pub flip: Flip,
     /// Side of a square set to zero (the mean) around a random pixel; parts may lie outside (DeVries and Taylor 2017).
     pub cutout: usize,
+    /// For large pictures: the shorter side is brought to a random size from the first to the second of these, and a
+    /// window of the net's size is cut at random. VGG takes 256 to 512 (section 3.1), ResNet 256 to 480 (section 3.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[usize; 2]>,
+    /// Standard deviation of the shifts along the principal components of ImageNet's colours, 0.1 in both papers
+    /// (Krizhevsky, Sutskever, Hinton 2012, section 4.1); 0 shifts nothing. Only for three channels.
+    pub lighting: f32,
 }
+
+/// Variances' roots and directions of ImageNet's colours on the 0 to 1 scale, a row per channel (the constants that
+/// fb.resnet.torch published and everyone took over).
+const COLOUR_SPREAD: [f32; 3] = [0.2175, 0.0188, 0.0045];
+const COLOUR_AXES: [[f32; 3]; 3] = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
+
+/// Marks streams of their own: no epoch has this bit.
+const WINDOW: u64 = 1 << 63;
+const COLOUR: u64 = 1 << 62;
 
 /// What was drawn for one picture in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +89,49 @@ impl Augment {
         Draw { offset, flip, hidden: (self.cutout > 0).then_some(centre) }
     }
 
+    /// Whether a window of `height`x`width` can be cut at every scale.
+    ///
+    /// # Errors
+    /// Where a scale is smaller than the window, or the scales are in the wrong order.
+    pub fn check(&self, height: usize, width: usize) -> Result<()> {
+        match self.scale {
+            Some([low, high]) if low > high || low < height.max(width) => Err(Error::usage(format!(
+                "augment.scale = [{low}, {high}] is no range of sides from which {height}x{width} pixels can be cut"
+            ))
+            .with_hint("the smaller number first, and at least the net's input; VGG takes [256, 512]")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings `picture` to a random scale and cuts a random window of `fit`'s size: `[height, width, channels]`.
+    pub(crate) fn window(
+        &self,
+        [low, high]: [usize; 2],
+        picture: &Picture,
+        fit: &Fit,
+        seed: u64,
+        epoch: u64,
+        index: u64,
+    ) -> Vec<u8> {
+        let mut rng = stream(seed, Purpose::Augment, epoch | WINDOW, index);
+        let side = low + below(&mut rng, high - low + 1);
+        let short = picture.height.min(picture.width);
+        let scaled = |long: usize| (side * long / short).max(side);
+        let size = (scaled(picture.height), scaled(picture.width));
+        let corner = (below(&mut rng, size.0 - fit.height + 1), below(&mut rng, size.1 - fit.width + 1));
+        fit.window(picture, size, corner)
+    }
+
+    /// What is added to each channel of a normalised picture.
+    fn colour_shift(&self, normalizer: &Normalizer, seed: u64, epoch: u64, picture: u64) -> [f32; 3] {
+        let mut rng = stream(seed, Purpose::Augment, epoch | COLOUR, picture);
+        let amounts = COLOUR_SPREAD.map(|spread| spread * self.lighting * normal(&mut rng));
+        std::array::from_fn(|channel| {
+            let shift: f32 = COLOUR_AXES[channel].iter().zip(amounts).map(|(axis, amount)| axis * amount).sum();
+            shift * 255.0 * normalizer.scale_of(channel)
+        })
+    }
+
     /// Normalises and varies one picture, `[h, w, c]` to `[h, w, c]`.
     pub fn apply(&self, normalizer: &Normalizer, pixels: &[u8], seed: u64, epoch: u64, picture: u64, out: &mut [f32]) {
         if self.is_none() {
@@ -93,6 +156,12 @@ impl Augment {
             normalizer.apply_row(source, x, &pixels[start..start + (to - from) * c], &mut out[from * c..to * c]);
             if draw.flip {
                 mirror(out, c);
+            }
+        }
+        if self.lighting > 0.0 && c == 3 {
+            let shift = self.colour_shift(normalizer, seed, epoch, picture);
+            for pixel in out.chunks_exact_mut(3) {
+                pixel.iter_mut().zip(shift).for_each(|(value, shift)| *value += shift);
             }
         }
         if let Some(centre) = draw.hidden {
@@ -125,6 +194,7 @@ fn hide(out: &mut [f32], (h, w, c): (usize, usize, usize), (row, column): (usize
 #[cfg(test)]
 mod tests {
     use super::super::normalize::Normalize;
+    use super::super::options::{Filter, Resize};
     use super::*;
     use proptest::prelude::*;
 
@@ -166,7 +236,7 @@ mod tests {
             flip in prop_oneof![Just(Flip::None), Just(Flip::Random), Just(Flip::Alternating)],
             seed: u64, epoch in 0u64..4,
         ) {
-            let augment = Augment { pad_crop, flip, cutout };
+            let augment = Augment { pad_crop, flip, cutout, ..Augment::default() };
             let pixels: Vec<u8> = (0..h * w * c).map(|i| (i * 37 % 251) as u8 + 1).collect();
             let mut out = vec![7.0; h * w * c];
             augment.apply(&bytes(h, w, c), &pixels, seed, epoch, 5, &mut out);
@@ -192,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_offset_and_both_sides_turn_up_over_the_epochs() {
-        let augment = Augment { pad_crop: 2, flip: Flip::Random, cutout: 0 };
+        let augment = Augment { pad_crop: 2, flip: Flip::Random, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..2000 {
             let draw = augment.draw(1, epoch, 9, 8, 8);
@@ -214,5 +284,45 @@ mod tests {
             seen_padding |= out.contains(&0.0);
         }
         assert!(seen_padding);
+    }
+
+    #[test]
+    fn windows_are_cut_at_every_scale_and_show_the_picture() {
+        let augment = Augment { scale: Some([8, 12]), ..Augment::default() };
+        let picture =
+            Picture { height: 20, width: 30, channels: 1, pixels: (0..600).map(|i| (i / 30 * 10) as u8).collect() };
+        let fit = Fit { height: 8, width: 8, channels: 3, resize: Resize::Crop, filter: Filter::Bilinear };
+        let mut seen = std::collections::BTreeSet::new();
+        for epoch in 0..200 {
+            let window = augment.window([8, 12], &picture, &fit, 1, epoch, 0);
+            assert_eq!(window.len(), 8 * 8 * 3);
+            // Rows get lighter downwards and are flat.
+            let rows: Vec<u8> = window.chunks_exact(24).map(|row| row[0]).collect();
+            assert!(rows.windows(2).all(|pair| pair[0] < pair[1]), "{rows:?}");
+            assert!(window.chunks_exact(24).all(|row| row.iter().all(|v| *v == row[0])));
+            seen.insert(window);
+        }
+        // One place at scale 8, two to five at the others.
+        assert_eq!(seen.len(), 1 + 2 + 3 + 4 + 5);
+        assert!(augment.check(9, 9).is_err() && augment.check(8, 8).is_ok());
+    }
+
+    #[test]
+    fn lighting_shifts_whole_channels_by_the_papers_amounts() {
+        let augment = Augment { lighting: 0.1, ..Augment::default() };
+        let normalizer = Normalizer::new(&Normalize::known("imagenet").expect("known"), 2, 2, 3).expect("sizes agree");
+        let (mut plain, mut squares) = ([0.0; 12], [0.0f64; 3]);
+        normalizer.apply(&[90; 12], &mut plain);
+        for epoch in 0..4000 {
+            let mut out = [0.0; 12];
+            augment.apply(&normalizer, &[90; 12], 5, epoch, 3, &mut out);
+            for channel in 0..3 {
+                let shifts = [0, 3, 6, 9].map(|at| out[at + channel] - plain[at + channel]);
+                assert!(shifts.iter().all(|s| (s - shifts[0]).abs() < 1e-6), "{shifts:?}");
+                squares[channel] += f64::from(shifts[0]).powi(2) / 4000.0;
+            }
+        }
+        // Red: 0.1 · sqrt((0.5675 · 0.2175)² + (0.7192 · 0.0188)² + (0.4009 · 0.0045)²) / 0.229.
+        assert!((squares[0].sqrt() - 0.0542).abs() < 0.002, "{squares:?}");
     }
 }

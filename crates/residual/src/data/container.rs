@@ -4,7 +4,7 @@
 //! through the folder that they were unpacked into instead.
 
 use crate::error::{Error, Result};
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, MultiGzDecoder};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -72,6 +72,20 @@ impl Container {
             Self::Folder(folder) => folder.join(name).display().to_string(),
             Self::Archive { path, .. } => format!("{name} in {}", path.display()),
         }
+    }
+
+    /// The file's bytes, unpacked where it is gzip.
+    pub fn read_unpacked(&self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self.read(name)?;
+        if !bytes.starts_with(&[0x1f, 0x8b]) {
+            return Ok(bytes);
+        }
+        let mut unpacked = Vec::new();
+        MultiGzDecoder::new(bytes.as_slice())
+            .take(LARGEST_FILE)
+            .read_to_end(&mut unpacked)
+            .map_err(|e| Error::data(format!("{} is truncated or corrupt gzip: {e}", self.display(name))))?;
+        Ok(unpacked)
     }
 
     /// The file's bytes.

@@ -84,6 +84,7 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self> {
         check(&pictures, &normalizer, options.batch)?;
+        augment.check(pictures.height(), pictures.width())?;
         let (n, batch) = (pictures.len(), options.batch.min(pictures.len()));
         let steps_per_epoch = if options.drop_last { n / batch } else { n.div_ceil(batch) } as u64;
         let (send, ready) = sync_channel(AHEAD);
@@ -170,7 +171,7 @@ struct Work {
 impl Work {
     fn run(&self, ready: &SyncSender<Result<Batch>>, returned: &Receiver<Batch>) {
         // Without threads of its own it still works, one picture after the other.
-        let pool = match self.pictures.in_memory() {
+        let pool = match self.pictures.in_memory() && self.augment.scale.is_none() {
             true => None,
             false => rayon::ThreadPoolBuilder::new().thread_name(|i| format!("decode-{i}")).build().ok(),
         };
@@ -198,7 +199,14 @@ impl Work {
         reset(batch, &self.pictures, indices);
         let stride = self.pictures.stride();
         let prepare = |(out, &i): (&mut [f32], &u32)| {
-            let pixels = self.pictures.pixels(i as usize)?;
+            let pixels = match self.augment.scale {
+                None => self.pictures.pixels(i as usize)?,
+                Some(scale) => {
+                    let picture = self.pictures.original(i as usize)?;
+                    let (fit, seed) = (self.pictures.fit(), self.options.seed);
+                    self.augment.window(scale, &picture, &fit, seed, epoch, u64::from(i)).into()
+                }
+            };
             self.augment.apply(&self.normalizer, &pixels, self.options.seed, epoch, u64::from(i), out);
             Ok(())
         };
@@ -262,7 +270,7 @@ mod tests {
         Arc::new(Normalizer::new(&Normalize::known("cifar10").expect("known"), 2, 2, 3).expect("sizes agree"))
     }
 
-    const AUGMENT: Augment = Augment { pad_crop: 1, flip: Flip::Random, cutout: 1 };
+    const AUGMENT: Augment = Augment { pad_crop: 1, flip: Flip::Random, cutout: 1, scale: None, lighting: 0.0 };
 
     fn loader(n: usize, batch: usize, drop_last: bool, first_step: u64) -> Loader {
         let options = LoaderOptions { batch, seed: 7, drop_last, first_step };
@@ -340,5 +348,24 @@ mod tests {
     #[test]
     fn dropping_a_loader_that_nobody_reads_ends_its_thread() {
         drop(loader(100, 10, true, 0));
+    }
+
+    #[test]
+    fn random_scales_take_pictures_as_they_were_and_resume_alike() {
+        let augment = Augment { scale: Some([2, 5]), ..Augment::default() };
+        let start = |first_step| {
+            let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step };
+            Loader::new(pictures(12), normalizer(), augment, options).expect("threads")
+        };
+        let (mut whole, mut resumed) = (start(0), start(2));
+        let first = whole.next().expect("in memory");
+        whole.next().expect("in memory");
+        for _ in 0..4 {
+            assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory"));
+        }
+        assert_eq!(first.pixels.len(), 4 * 12);
+        let small = Augment { scale: Some([1, 5]), ..augment };
+        let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step: 0 };
+        assert!(Loader::new(pictures(12), normalizer(), small, options).is_err());
     }
 }

@@ -6,23 +6,39 @@
 
 mod augment;
 mod canonical;
+mod catalogue;
+mod check;
 mod cifar;
+mod cifar_python;
 mod container;
+mod download;
+mod fetch;
+mod folder;
+mod idx;
 mod loader;
 mod normalize;
 mod options;
+mod pickle;
+mod picture;
 mod pictures;
 mod preprocess;
 mod progress;
+mod resample;
 mod sample;
 mod shapes;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use augment::{Augment, Flip};
+pub use check::{Report, check};
+pub use fetch::{FetchOptions, cache_dir, fetch};
 pub use loader::{Batch, Loader, LoaderOptions, batches, epoch_order};
 pub use normalize::{Normalize, Normalizer};
 pub use options::{DataOptions, Filter, Resize, Split};
+pub use picture::Picture;
 pub use pictures::{Dataset, Pictures, Provenance};
 pub use preprocess::Preprocessing;
 pub use progress::Progress;
+pub use shapes::write_shapes;
 pub use source::{SOURCES, open};

@@ -172,6 +172,11 @@ impl Normalizer {
         self.height * self.width * self.channels
     }
 
+    /// What a value of `channel` is multiplied by: 1 / (255 · std).
+    pub(crate) fn scale_of(&self, channel: usize) -> f32 {
+        self.scale[channel]
+    }
+
     /// A whole picture, `[h, w, c]` bytes to `[h, w, c]` floats.
     pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
         for (pixels, out) in pixels.chunks_exact(self.scale.len()).zip(out.chunks_exact_mut(self.scale.len())) {

@@ -4,7 +4,12 @@
 //! subset shares the storage of the whole, so splits cost an index per picture. Pictures that would not fit in memory
 //! stay on disk and are decoded when asked for.
 
+use super::folder::FileStore;
+use super::options::{Filter, Resize};
+use super::picture::Picture;
+use super::resample::Fit;
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,12 +31,18 @@ struct Store {
     labels: Vec<u32>,
     names: Names,
     pixels: Pixels,
+    /// How pictures are brought to another size, should that be asked for.
+    filter: Filter,
 }
 
 #[derive(Debug)]
 enum Pixels {
     /// `[n, h, w, c]`.
     Memory(Vec<u8>),
+    /// Decoded and brought to size when asked for.
+    Files(FileStore),
+    /// Another store's pictures, brought to another size when asked for.
+    Fitted(Block, Fit),
 }
 
 /// How pictures are called in messages and reports.
@@ -39,11 +50,14 @@ enum Pixels {
 pub(crate) enum Names {
     /// Runs of numbered records: the file's name, and how many it holds.
     Records(Vec<(String, usize)>),
+    /// A file each.
+    Files(Vec<PathBuf>),
 }
 
 impl Names {
     fn get(&self, i: usize) -> String {
         match self {
+            Self::Files(paths) => paths[i].display().to_string(),
             Self::Records(runs) => {
                 let mut rest = i;
                 for (file, n) in runs {
@@ -79,6 +93,19 @@ impl Block {
     pub fn picture(&self, i: usize) -> &[u8] {
         &self.pixels[i * self.stride()..(i + 1) * self.stride()]
     }
+
+    /// Every picture brought to another size.
+    pub fn resized(self, fit: &Fit) -> Self {
+        let Fit { height, width, channels, .. } = *fit;
+        let stride = height * width * channels;
+        let mut pixels = vec![0; self.labels.len() * stride];
+        pixels.par_chunks_exact_mut(stride).zip(self.pixels.par_chunks_exact(self.stride())).for_each(
+            |(out, picture)| {
+                out.copy_from_slice(&fit.apply(picture, self.height, self.width, self.channels));
+            },
+        );
+        Self { height, width, channels, pixels, labels: self.labels, names: self.names }
+    }
 }
 
 impl Pictures {
@@ -100,13 +127,31 @@ impl Pictures {
             )));
         }
         let names = Names::Records(vec![("picture".into(), labels.len())]);
-        Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }))
+        Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }, Filter::default()))
     }
 
-    pub(crate) fn from_block(block: Block) -> Self {
+    pub(crate) fn from_block(block: Block, filter: Filter) -> Self {
         let Block { height, width, channels, pixels, labels, names } = block;
         let pixels = Pixels::Memory(pixels);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels }), chosen: None }
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
+    }
+
+    /// `block` seen at another size; the resizing happens whenever a picture is asked for.
+    pub(crate) fn fitted(mut block: Block, fit: Fit) -> Self {
+        let labels = std::mem::take(&mut block.labels);
+        let names = std::mem::replace(&mut block.names, Names::Records(Vec::new()));
+        let (height, width, channels) = (fit.height, fit.width, fit.channels);
+        let (pixels, filter) = (Pixels::Fitted(block, fit), fit.filter);
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
+    }
+
+    /// Files that are decoded when asked for.
+    pub(crate) fn from_files(files: FileStore, labels: Vec<u32>) -> Self {
+        let fit = files.fit();
+        let (height, width, channels) = (fit.height, fit.width, fit.channels);
+        let names = Names::Files(files.paths().to_vec());
+        let (pixels, filter) = (Pixels::Files(files), fit.filter);
+        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
     }
 
     /// How many pictures there are.
@@ -165,7 +210,33 @@ impl Pictures {
         let at = self.at(i);
         match &self.store.pixels {
             Pixels::Memory(pixels) => Ok(Cow::Borrowed(&pixels[at * self.stride()..(at + 1) * self.stride()])),
+            Pixels::Files(files) => files.pixels(at).map(Cow::Owned),
+            Pixels::Fitted(block, fit) => {
+                Ok(Cow::Owned(fit.apply(block.picture(at), block.height, block.width, block.channels)))
+            }
         }
+    }
+
+    /// Picture `i` as it was before it was brought to the net's size, for protocols that test at several scales.
+    ///
+    /// # Errors
+    /// As [`pixels`](Self::pixels).
+    pub fn original(&self, i: usize) -> Result<Picture> {
+        let at = self.at(i);
+        let (height, width, channels, pixels) = match (&self.store.pixels, &self.store.names) {
+            (Pixels::Files(files), _) => return files.picture(at),
+            // Kept at the net's size, but the file is still there.
+            (Pixels::Memory(_), Names::Files(paths)) => return Picture::open(&paths[at]),
+            (Pixels::Memory(_), _) => (self.height(), self.width(), self.channels(), self.pixels(i)?.into_owned()),
+            (Pixels::Fitted(block, _), _) => (block.height, block.width, block.channels, block.picture(at).to_vec()),
+        };
+        Ok(Picture { height, width, channels, pixels })
+    }
+
+    /// The way from any picture to the size of these.
+    pub(crate) fn fit(&self) -> Fit {
+        let Store { height, width, channels, filter, .. } = *self.store;
+        Fit { height, width, channels, resize: Resize::default(), filter }
     }
 
     /// Whether `pixels` merely borrows; the alternative is work that several threads should share.
@@ -247,11 +318,13 @@ impl Provenance {
             "cifar100" => "CIFAR-100",
             "mnist" => "MNIST",
             "fashion-mnist" => "Fashion-MNIST",
-            other => other,
+            other => return other.to_string(),
         };
         match self.canonical {
+            Some(true) => title.to_string(),
             Some(false) => format!("{title} (not canonical pixels)"),
-            _ => title.to_string(),
+            // Another number of pictures, for one.
+            None => format!("{title} (pixels not verified)"),
         }
     }
 }
@@ -286,6 +359,7 @@ mod tests {
         provenance.canonical = Some(true);
         assert_eq!(provenance.label("cifar10"), "CIFAR-10");
         provenance.canonical = None;
+        assert_eq!(provenance.label("cifar10"), "CIFAR-10 (pixels not verified)");
         assert_eq!(provenance.label("birds"), "birds");
     }
 }

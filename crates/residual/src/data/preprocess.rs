@@ -3,6 +3,8 @@
 
 use super::normalize::{Normalize, Normalizer};
 use super::options::{Filter, Resize};
+use super::picture::Picture;
+use super::resample::Fit;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -30,5 +32,34 @@ impl Preprocessing {
     /// Where the normalisation has values for pictures of another size.
     pub fn normalizer(&self) -> Result<Normalizer> {
         Normalizer::new(&self.normalize, self.height, self.width, self.channels)
+    }
+
+    /// A picture of any size as the net takes it, before normalisation: `[height, width, channels]`.
+    pub fn fit(&self, picture: &Picture) -> Vec<u8> {
+        let Self { height, width, channels, resize, filter, .. } = *self;
+        picture.fitted(&Fit { height, width, channels, resize, filter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_travels_as_json_and_does_the_same_afterwards() {
+        let normalize = Normalize::known("imagenet").expect("known");
+        let (resize, filter) = (Resize::Letterbox, Filter::Bicubic);
+        let before = Preprocessing { height: 4, width: 6, channels: 3, resize, filter, normalize };
+        let json = serde_json::to_string(&before).expect("serialises");
+        assert!(json.contains(r#""resize":"letterbox","filter":"bicubic""#), "{json}");
+        let after: Preprocessing = serde_json::from_str(&json).expect("reads its own");
+        assert_eq!(after, before);
+        let picture = Picture { height: 3, width: 5, channels: 1, pixels: (0..15).map(|i| i * 17).collect() };
+        let input = |p: &Preprocessing| {
+            let mut out = vec![0.0; 4 * 6 * 3];
+            p.normalizer().expect("sizes agree").apply(&p.fit(&picture), &mut out);
+            out
+        };
+        assert_eq!(input(&after), input(&before));
     }
 }

@@ -12,6 +12,14 @@ pub(crate) fn between(rng: &mut impl RngCore, low: i32, high: i32) -> i32 {
     low + below(rng, (high - low + 1) as usize) as i32
 }
 
+/// A draw from the standard normal distribution (Box and Muller).
+pub(crate) fn normal(rng: &mut impl RngCore) -> f32 {
+    // 32 bits each; the first is never zero.
+    let unit = |bits: u32| (f64::from(bits) + 0.5) / 4_294_967_296.0;
+    let (radius, angle) = (unit(rng.next_u32()), unit(rng.next_u32()));
+    ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+}
+
 /// `0..n` in random order (Fisher and Yates; Durstenfeld's form).
 pub(crate) fn shuffled(n: usize, rng: &mut impl RngCore) -> Vec<u32> {
     let mut order: Vec<u32> = (0..n as u32).collect();

@@ -12,10 +12,14 @@ use super::pictures::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::sample::{below, between};
 use super::source::Parts;
+use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use md5::{Digest, Md5};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
 
 /// The classes, in label order.
 pub(crate) const CLASSES: [&str; 10] =
@@ -62,8 +66,8 @@ const HEART: Polygon = &[
 ];
 const ARROW: Polygon = &[(0, 1000), (-780, 100), (-260, 100), (-260, -950), (260, -950), (260, 100), (780, 100)];
 
-/// Generates both splits.
-pub(crate) fn generate(progress: &mut dyn Progress) -> Parts {
+/// Draws both splits: training, test.
+fn generate(progress: &mut dyn Progress) -> (Block, Block, Provenance) {
     progress.start("drawing shapes", (COUNTS[0] + COUNTS[1]) as u64);
     let [train, test] = [0, 1].map(|split| {
         let n = COUNTS[split];
@@ -87,8 +91,46 @@ pub(crate) fn generate(progress: &mut dyn Progress) -> Parts {
         }
     }
     let provenance = Provenance { images: COUNTS[0] + COUNTS[1], md5: cifar::hex(&md5.finalize()), canonical: None };
-    let classes = CLASSES.map(String::from).to_vec();
-    Parts { name: "shapes".into(), classes, train, validation: None, test, provenance, warnings: Vec::new() }
+    (train, test, provenance)
+}
+
+/// Both splits as a data set.
+pub(crate) fn read(progress: &mut dyn Progress) -> Parts {
+    let (train, test, provenance) = generate(progress);
+    Parts::in_memory("shapes", CLASSES.map(String::from).to_vec(), train, test, provenance)
+}
+
+/// Writes both splits to `folder` in CIFAR-10's binary layout, class names included; returns the MD5 of the pictures.
+///
+/// # Errors
+/// Where the folder cannot be made or a file not written; files appear whole or not at all.
+pub fn write_shapes(folder: &Path, progress: &mut dyn Progress) -> Result<Provenance> {
+    let (train, test, provenance) = generate(progress);
+    fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    for block in [&train, &test] {
+        let Names::Records(runs) = &block.names else { continue };
+        let mut first = 0;
+        for (file, records) in runs {
+            let mut bytes = Vec::with_capacity(records * (1 + PIXELS));
+            (first..first + records).for_each(|i| write_record(block, i, &mut bytes));
+            write_whole(&folder.join(file), &bytes)?;
+            first += records;
+        }
+    }
+    write_whole(&folder.join("batches.meta.txt"), (CLASSES.join("\n") + "\n").as_bytes())?;
+    Ok(provenance)
+}
+
+/// Writes a file beside its place and renames it, so that nobody ever reads half of it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|e| Error::io("write", path, e))
 }
 
 /// Appends a picture as a record of CIFAR-10's binary layout.
@@ -106,13 +148,15 @@ fn label(i: usize) -> usize {
 fn draw(split: usize, i: usize, out: &mut [u8]) {
     let mut rng = stream(SEED, Purpose::Shapes, split as u64, i as u64);
     let rng = &mut rng;
-    let ground = [colour(rng), colour(rng)];
+    let first = colour(rng);
+    let ground = [first, shade(rng, first, 3)];
     let background = Paint::new(rng, ground);
-    let front = [colour_apart(rng, &ground), colour_apart(rng, &ground)];
+    let first = colour_apart(rng, &ground);
+    let front = [first, shade(rng, first, 4)];
     let foreground = Paint::new(rng, front);
-    let strokes: Vec<Stroke> = (0..below(rng, 4)).map(|_| Stroke::new(rng)).collect();
+    let strokes: Vec<Stroke> = (0..below(rng, 3)).map(|_| Stroke::new(rng)).collect();
     let shape = Shape::new(rng, label(i));
-    let noise = between(rng, 0, 28);
+    let noise = between(rng, 0, 20);
     for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
         let (x, y) = ((at % SIDE) as i32, (at / SIDE) as i32);
         let mut value = background.at(x, y);
@@ -138,11 +182,17 @@ fn colour(rng: &mut ChaCha8Rng) -> Colour {
     std::array::from_fn(|_| between(rng, 16, 239))
 }
 
-/// A colour that can be told from both of the ground: of up to eight draws the first that differs by 180 in sum, or the last.
+/// A random colour brought near another: the difference is divided by `parts`.
+fn shade(rng: &mut ChaCha8Rng, near: Colour, parts: i32) -> Colour {
+    let far = colour(rng);
+    std::array::from_fn(|i| near[i] + (far[i] - near[i]) / parts)
+}
+
+/// A colour that can be told from both of the ground: of up to 16 draws the first that differs by 240 in sum, or the last.
 fn colour_apart(rng: &mut ChaCha8Rng, ground: &[Colour; 2]) -> Colour {
     let mut drawn = colour(rng);
-    for _ in 0..7 {
-        let near = |g: &Colour| g.iter().zip(drawn).map(|(a, b)| (a - b).abs()).sum::<i32>() < 180;
+    for _ in 0..15 {
+        let near = |g: &Colour| g.iter().zip(drawn).map(|(a, b)| (a - b).abs()).sum::<i32>() < 240;
         if !ground.iter().any(near) {
             break;
         }
@@ -251,8 +301,9 @@ struct Shape {
 
 impl Shape {
     fn new(rng: &mut ChaCha8Rng, class: usize) -> Self {
-        let radius = between(rng, 6 * 16, 13 * 16);
-        let (c, s) = direction(below(rng, 64));
+        let radius = between(rng, 8 * 16, 13 * 16);
+        // Up to 45 degrees to either side: an arrow points up, more or less.
+        let (c, s) = direction(64 - 8 + below(rng, 17));
         // Up to 2 px may lie outside.
         let room = 512 - 2 * radius + 64;
         let mut place = || radius - 32 + between(rng, 0, room);
@@ -266,7 +317,8 @@ impl Shape {
         for (dx, dy) in [(4, 4), (12, 4), (4, 12), (12, 12)] {
             let (px, py) = (x * 16 + dx - self.centre.0, y * 16 + dy - self.centre.1);
             let (c, s) = self.turn;
-            let (u, v) = ((px * c + py * s) >> 12, (py * c - px * s) >> 12);
+            // Rows count downwards, v upwards.
+            let (u, v) = ((px * c + py * s) >> 12, (px * s - py * c) >> 12);
             cover += i32::from(self.contains(u, v));
         }
         cover
@@ -308,16 +360,20 @@ fn inside(polygon: Polygon, u: i32, v: i32) -> bool {
     inside
 }
 
+/// Of the pictures in CIFAR's binary layout.
+#[cfg(test)]
+pub(crate) const SHAPES_MD5: &str = "136cf6a002954d23e2cefc8053aadbc1";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pictures_are_the_same_on_every_machine() {
-        let parts = generate(&mut ());
-        assert_eq!(parts.provenance.md5, "f0f700b4f30d18f325018228efdcf1a3");
-        assert_eq!(parts.train.labels.len() + parts.test.labels.len(), 22_000);
-        assert!(parts.train.picture(0) != parts.test.picture(0));
+        let (train, test, provenance) = generate(&mut ());
+        assert_eq!(provenance.md5, SHAPES_MD5);
+        assert_eq!((train.labels.len(), test.labels.len()), (20_000, 2_000));
+        assert!(train.picture(0) != test.picture(0));
     }
 
     #[test]
@@ -326,12 +382,12 @@ mod tests {
             let shape = Shape { class, centre: (256, 256), turn: (4096 * 1024 / 208, 0) };
             (0..1024).map(|at| shape.cover(at % 32, at / 32)).collect::<Vec<i32>>()
         };
-        for a in 0..10 {
+        for (a, name) in CLASSES.iter().enumerate() {
             let covered: i32 = cover(a).iter().sum();
-            assert!((4 * 100..4 * 600).contains(&covered), "{} covers {covered} of 4096", CLASSES[a]);
-            for b in 0..a {
+            assert!((4 * 100..4 * 600).contains(&covered), "{name} covers {covered} of 4096");
+            for (b, other) in CLASSES.iter().enumerate().take(a) {
                 let differ = cover(a).iter().zip(cover(b)).filter(|(a, b)| **a != *b).count();
-                assert!(differ > 60, "{} and {} differ in {differ} pixels", CLASSES[a], CLASSES[b]);
+                assert!(differ > 60, "{name} and {other} differ in {differ} pixels");
             }
         }
     }

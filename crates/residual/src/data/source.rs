@@ -5,10 +5,15 @@
 //! but the number of pictures, so that two runs with different seeds are validated on the same pictures.
 
 use super::cifar;
+use super::cifar_python;
 use super::container::Container;
+use super::fetch;
+use super::folder::{self, FileStore};
+use super::idx;
 use super::options::DataOptions;
 use super::pictures::{Block, Dataset, Pictures, Provenance};
 use super::progress::Progress;
+use super::resample::Fit;
 use super::sample::shuffled;
 use super::shapes;
 use crate::error::{Error, Result, nearest};
@@ -17,37 +22,90 @@ use std::path::{Path, PathBuf};
 
 /// The seed of the one shuffle that splits training pictures.
 const SPLIT_SEED: u64 = 0x5eed_5eed_5eed_5eed;
+/// Bytes of pixels that are kept in memory, 2 GiB: 14,000 pictures of 224x224. More stay as they were, and are decoded
+/// or resized when asked for.
+pub(crate) const BUDGET: usize = 2 << 30;
+
+/// The pictures of one split as a reader found them.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// In memory.
+    Block(Block),
+    /// On disk, already to be brought to the net's size, with labels.
+    Files(FileStore, Vec<u32>),
+}
+
+impl Found {
+    pub fn labels(&self) -> &[u32] {
+        match self {
+            Self::Block(block) => &block.labels,
+            Self::Files(_, labels) => labels,
+        }
+    }
+
+    pub fn block(&self) -> Option<&Block> {
+        match self {
+            Self::Block(block) => Some(block),
+            Self::Files(..) => None,
+        }
+    }
+}
+
+/// How closely files are looked at that will not be kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thoroughness {
+    /// Their heads and ends, which finds truncated ones and costs no more than reading.
+    Ends,
+    /// All of them is decoded.
+    Everything,
+}
 
 /// What a reader found.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub name: String,
     pub classes: Vec<String>,
-    pub train: Block,
-    pub validation: Option<Block>,
-    pub test: Block,
+    pub train: Found,
+    pub validation: Option<Found>,
+    pub test: Found,
     pub provenance: Provenance,
     pub warnings: Vec<String>,
+}
+
+impl Parts {
+    /// Two blocks, which is what published data sets are.
+    pub fn in_memory(name: &str, classes: Vec<String>, train: Block, test: Block, provenance: Provenance) -> Self {
+        let (train, test) = (Found::Block(train), Found::Block(test));
+        Self { name: name.into(), classes, train, validation: None, test, provenance, warnings: Vec::new() }
+    }
 }
 
 /// Names that `--data` takes besides folders and archives.
 pub const SOURCES: [&str; 5] = ["shapes", "cifar10", "cifar100", "mnist", "fashion-mnist"];
 
-/// Opens a source of pictures: generated, a published data set, a folder or an archive.
+/// Opens a source of pictures: generated, a published data set (fetched on first use), a folder or an archive.
 ///
 /// # Errors
-/// Where there is no such source, a file is missing, short, truncated or corrupt, a label is out of range, or fewer
-/// pictures are there than were asked for. The message names the file, and the record where it is one record's fault.
+/// Where there is no such source, a file is missing, short, truncated or corrupt, a label is out of range, a picture
+/// does not decode, or fewer pictures are there than were asked for. The message names the file, and the record where
+/// it is one record's fault.
 pub fn open(options: &DataOptions, progress: &mut dyn Progress) -> Result<Dataset> {
     let source = options.source.as_str();
+    if let Some(0) = options.input {
+        return Err(Error::usage("pictures of 0 pixels cannot be classified"));
+    }
+    if !matches!(options.channels, None | Some(1 | 3)) {
+        return Err(Error::usage("pictures have 1 channel (grey) or 3 (colour)"));
+    }
     if source == "shapes" {
-        return finish(shapes::generate(progress), None, options);
+        return finish(shapes::read(progress), None, options);
     }
-    let path = PathBuf::from(source);
-    if !path.exists() {
-        return Err(unknown(source));
-    }
-    let parts = read(&path, progress)?;
+    let path = match Path::new(source) {
+        path if path.exists() => path.to_path_buf(),
+        _ if SOURCES.contains(&source) => fetch::cached(source, options.offline, progress)?,
+        _ => return Err(unknown(source)),
+    };
+    let parts = read(&path, options, Thoroughness::Ends, progress)?;
     finish(parts, Some(path), options)
 }
 
@@ -60,29 +118,46 @@ fn unknown(source: &str) -> Error {
 }
 
 /// Reads a folder or an archive in whichever layout it is.
-fn read(path: &Path, progress: &mut dyn Progress) -> Result<Parts> {
-    let files = match path.is_dir() {
-        true => Container::Folder(path.to_path_buf()),
-        false => Container::unpack(path)?,
-    };
-    if let Some(parts) = read_layout(&files, progress) {
-        return parts;
+pub(crate) fn read(
+    path: &Path,
+    options: &DataOptions,
+    thoroughness: Thoroughness,
+    progress: &mut dyn Progress,
+) -> Result<Parts> {
+    let asked = SOURCES.into_iter().find(|name| *name == options.source);
+    if !path.is_dir() {
+        return read_layout(&Container::unpack(path)?, asked, progress).unwrap_or_else(|| {
+            Err(Error::data(format!("{} holds none of CIFAR's or MNIST's files", path.display()))
+                .with_hint("unpack archives of pictures and give the folder"))
+        });
     }
-    for inner in ["cifar-10-batches-bin", "cifar-100-binary"] {
-        let inner = Container::Folder(path.join(inner));
-        if let Some(parts) = read_layout(&inner, progress) {
+    let inner =
+        ["", "cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "MNIST/raw", "raw"];
+    for inner in inner {
+        if let Some(parts) = read_layout(&Container::Folder(path.join(inner)), asked, progress) {
             return parts;
         }
     }
-    Err(Error::data(format!("{} holds no pictures in a layout that we know", path.display()))
-        .with_hint("CIFAR's binary layout has data_batch_1.bin and test_batch.bin"))
+    match folder::is_folder(path) {
+        true => folder::read(path, options, thoroughness, BUDGET, progress),
+        false => Err(Error::data(format!("{} holds no pictures in a layout that we know", path.display())).with_hint(
+            "a folder per class (DIR/CLASS/*.jpg), or CIFAR's data_batch_1.bin or data_batch_1, or MNIST's \
+             train-images-idx3-ubyte",
+        )),
+    }
 }
 
-fn read_layout(files: &Container, progress: &mut dyn Progress) -> Option<Result<Parts>> {
+fn read_layout(files: &Container, asked: Option<&str>, progress: &mut dyn Progress) -> Option<Result<Parts>> {
     if cifar::is_binary_10(files) {
         Some(cifar::read_binary_10(files, progress))
     } else if cifar::is_binary_100(files) {
         Some(cifar::read_binary_100(files, progress))
+    } else if cifar_python::is_python_10(files) {
+        Some(cifar_python::read_python_10(files, progress))
+    } else if cifar_python::is_python_100(files) {
+        Some(cifar_python::read_python_100(files, progress))
+    } else if idx::is_idx(files) {
+        Some(idx::read(files, asked, progress))
     } else {
         None
     }
@@ -90,12 +165,39 @@ fn read_layout(files: &Container, progress: &mut dyn Progress) -> Option<Result<
 
 /// Makes three splits of what was read.
 fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<Dataset> {
-    let Parts { name, classes, train, validation, test, provenance, warnings } = parts;
-    let all = Pictures::from_block(train);
+    let Parts { name, classes, train, validation, test, provenance, mut warnings } = parts;
+    if provenance.canonical == Some(false) {
+        let label = provenance.label(&name);
+        warnings.push(format!("these are not the published pixels: results are called \"{label}\""));
+    }
+    let all = pictures(train, options, BUDGET);
     let (train, held_out) = split(&all, options, validation.is_some())?;
-    let validation = validation.map_or(held_out, Pictures::from_block);
+    let validation = match (validation, options.validation) {
+        // A folder's own validation pictures are left alone where none are wanted.
+        (Some(own), Some(0)) => pictures(own, options, BUDGET).subset(&[]),
+        (Some(own), _) => pictures(own, options, BUDGET),
+        (None, _) => held_out,
+    };
     let path = path.map(|p| std::path::absolute(&p).unwrap_or(p));
-    Ok(Dataset { name, path, classes, train, validation, test: Pictures::from_block(test), provenance, warnings })
+    Ok(Dataset { name, path, classes, train, validation, test: pictures(test, options, BUDGET), provenance, warnings })
+}
+
+/// Pictures at the size that was asked for, in memory where that takes at most `budget` bytes.
+pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pictures {
+    let block = match found {
+        Found::Block(block) => block,
+        Found::Files(files, labels) => return Pictures::from_files(files, labels),
+    };
+    let (height, width) = options.input.map_or((block.height, block.width), |side| (side, side));
+    let channels = options.channels.unwrap_or(block.channels);
+    if (height, width, channels) == (block.height, block.width, block.channels) {
+        return Pictures::from_block(block, options.filter);
+    }
+    let fit = Fit { height, width, channels, resize: options.resize, filter: options.filter };
+    match block.labels.len().saturating_mul(height * width * channels) <= budget {
+        true => Pictures::from_block(block.resized(&fit), options.filter),
+        false => Pictures::fitted(block, fit),
+    }
 }
 
 /// Training and validation pictures from the first `train_size` of the fixed shuffle. Validation comes first in it, so

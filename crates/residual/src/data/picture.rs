@@ -1,0 +1,229 @@
+//! One picture from a JPEG or PNG file.
+//!
+//! Orientation tags are obeyed, 16-bit values become 8-bit ones, palettes are resolved, and what is transparent is laid
+//! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
+//! pictures keep one channel until they are brought to the net's size.
+
+use super::resample::Fit;
+use crate::error::{Error, Result};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+use std::path::Path;
+
+/// Decoding may take this much memory: 1 GiB holds 350 million pixels. A small file can claim to be larger.
+const MEMORY: u64 = 1 << 30;
+
+/// A decoded picture of any size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// `[height, width, channels]`.
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// Reads and decodes a file; what it is shows in its content, not its name.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is neither JPEG nor PNG, is truncated or corrupt. The message begins with the path.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        Self::decode(&bytes, &path.display().to_string())
+    }
+
+    /// Decodes the bytes of a file; `name` is what to call it in messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
+        let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
+        let mut decoder = decoder(bytes).map_err(refuse)?;
+        let orientation = decoder.orientation().map_err(|e| refuse(e.to_string()))?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
+        picture.apply_orientation(orientation);
+        let (height, width) = (picture.height() as usize, picture.width() as usize);
+        let colour = picture.color();
+        let (channels, pixels) = match (colour.has_color(), colour.has_alpha()) {
+            (false, false) => (1, picture.into_luma8().into_raw()),
+            (true, false) => (3, picture.into_rgb8().into_raw()),
+            (false, true) => (1, on_white::<2>(picture.into_luma_alpha8().as_raw())),
+            (true, true) => (3, on_white::<4>(picture.into_rgba8().as_raw())),
+        };
+        Ok(Self { height, width, channels, pixels })
+    }
+
+    /// Height and width from the head of a file, orientation obeyed, once the file is known to be whole to its end
+    /// marker; nothing is decoded.
+    pub(crate) fn inspect(bytes: &[u8], name: &str) -> Result<(usize, usize)> {
+        let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
+        let mut decoder = decoder(bytes).map_err(refuse)?;
+        let (width, height) = decoder.dimensions();
+        let turned = decoder.orientation().map_err(|e| refuse(e.to_string()))?.to_exif() >= 5;
+        let (height, width) = if turned { (width, height) } else { (height, width) };
+        Ok((height as usize, width as usize))
+    }
+
+    pub(crate) fn fitted(&self, fit: &Fit) -> Vec<u8> {
+        fit.apply(&self.pixels, self.height, self.width, self.channels)
+    }
+}
+
+/// A decoder for a file that is whole.
+fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> {
+    if bytes.is_empty() {
+        return Err("it is empty".into());
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MEMORY);
+    reader.limits(limits);
+    match reader.format() {
+        // The decoder fills what is missing with grey rather than fail.
+        Some(ImageFormat::Jpeg) if !jpeg_ends(bytes) => {
+            return Err("it is truncated: JPEG's end marker is missing".into());
+        }
+        Some(ImageFormat::Png) if !bytes.windows(4).any(|w| w == b"IEND") => {
+            return Err("it is truncated: PNG's end chunk is missing".into());
+        }
+        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        _ => return Err("it is neither JPEG nor PNG".into()),
+    }
+    reader.into_decoder().map_err(|e| e.to_string())
+}
+
+/// Whether an end marker follows the first scan. Segments before it are skipped by their length, since a thumbnail
+/// among them has an end marker of its own.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|b| <&[u8; 4]>::try_from(b).ok()) {
+        match marker {
+            // A fill byte.
+            0xff => at += 1,
+            0xda => return bytes[at..].windows(2).any(|w| w == [0xff, 0xd9]),
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    false
+}
+
+/// `[…, colour, alpha]` → `[…, colour]`, laid on white.
+fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
+    for pixel in pixels.chunks_exact(N) {
+        let alpha = u32::from(pixel[N - 1]);
+        out.extend(pixel[..N - 1].iter().map(|&v| ((u32::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8));
+    }
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Luma, LumaA, Rgba, codecs};
+
+    /// 16x8, the left half blue (20, 60, 220), the right half red (200, 30, 40), "turn clockwise" (orientation 6), by
+    /// Pillow 13.0 at quality 90.
+    const TURNED: &str = "ffd8ffe000104a46494600010100000100010000ffe100224578696600004d4d002a00000008000101120003000000010006000000000000ffdb0043000302020302020303030304030304050805050404050a070706080c0a0c0c0b0a0b0b0d0e12100d0e110e0b0b1016101113141515150c0f171816141812141514ffdb00430103040405040509050509140d0b0d1414141414141414141414141414141414141414141414141414141414141414141414141414141414141414141414141414ffc00011080008001003012200021101031101ffc400160001010100000000000000000000000000000608ffc40014100100000000000000000000000000000000ffc40014010100000000000000000000000000000007ffc40018110002030000000000000000000000000000074583c3ffda000c03010002110311003f00cb4aa02a3963edcc444ac8d5a1ffd9";
+
+    pub(crate) fn turned_jpeg() -> Vec<u8> {
+        (0..TURNED.len() / 2).map(|i| u8::from_str_radix(&TURNED[2 * i..2 * i + 2], 16).expect("hexadecimal")).collect()
+    }
+
+    pub(crate) fn png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoder = codecs::png::PngEncoder::new(&mut bytes);
+        encoder.write_image(pixels, width, height, colour).expect("a picture");
+        bytes
+    }
+
+    fn encoded(picture: DynamicImage) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).expect("a picture");
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn orientation_tags_are_obeyed() {
+        let picture = Picture::decode(&turned_jpeg(), "turned").expect("a picture");
+        assert_eq!((picture.height, picture.width, picture.channels), (16, 8, 3));
+        assert_eq!(Picture::inspect(&turned_jpeg(), "turned").expect("a head"), (16, 8));
+        // Pillow's `exif_transpose` has (20, 60, 218) above and (200, 30, 41) below; decoders may differ by 3.
+        for (at, expected) in [((2 * 8 + 3) * 3, [20u8, 60, 218]), ((13 * 8 + 3) * 3, [200, 30, 41])] {
+            let found = &picture.pixels[at..at + 3];
+            assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{found:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn grey_stays_grey_and_what_is_transparent_lies_on_white() {
+        let grey = Picture::decode(&png(&[0, 128, 255], 3, 1, ExtendedColorType::L8), "grey").expect("a picture");
+        assert_eq!((grey.channels, grey.pixels), (1, vec![0, 128, 255]));
+        let pixels = vec![9, 8, 7, 255, 9, 8, 7, 0, 0, 0, 0, 51];
+        let alpha: ImageBuffer<Rgba<u8>, _> = ImageBuffer::from_raw(3, 1, pixels).expect("three pixels");
+        let colour = Picture::decode(&encoded(DynamicImage::ImageRgba8(alpha)), "alpha").expect("a picture");
+        assert_eq!((colour.channels, colour.pixels), (3, vec![9, 8, 7, 255, 255, 255, 204, 204, 204]));
+        let alpha: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_raw(2, 1, vec![9, 255, 9, 0]).expect("two pixels");
+        let grey = Picture::decode(&encoded(DynamicImage::ImageLumaA8(alpha)), "alpha").expect("a picture");
+        assert_eq!((grey.channels, grey.pixels), (1, vec![9, 255]));
+    }
+
+    #[test]
+    fn sixteen_bits_become_eight() {
+        let deep: ImageBuffer<Luma<u16>, _> =
+            ImageBuffer::from_raw(3, 1, vec![0u16, 32_896, 65_535]).expect("three pixels");
+        let picture = Picture::decode(&encoded(DynamicImage::ImageLuma16(deep)), "deep").expect("a picture");
+        assert_eq!((picture.channels, picture.pixels), (1, vec![0, 128, 255]));
+        let deep: ImageBuffer<Rgba<u16>, _> =
+            ImageBuffer::from_raw(1, 1, vec![65_535u16, 0, 257, 65_535]).expect("a pixel");
+        let picture = Picture::decode(&encoded(DynamicImage::ImageRgba16(deep)), "deep").expect("a picture");
+        assert_eq!((picture.channels, picture.pixels), (3, vec![255, 0, 1]));
+    }
+
+    #[test]
+    fn truncated_corrupt_and_foreign_files_are_refused_by_name() {
+        let (jpeg, png) = (turned_jpeg(), png(&[77; 64 * 64], 64, 64, ExtendedColorType::L8));
+        let mut crc = png.clone();
+        crc[60] ^= 1;
+        let cases: [(&[u8], &str); 7] = [
+            (&jpeg[..jpeg.len() - 2], "it is truncated: JPEG's end marker is missing"),
+            (&jpeg[..100], "it is truncated: JPEG's end marker is missing"),
+            (&png[..png.len() - 12], "it is truncated: PNG's end chunk is missing"),
+            (&crc, ""),
+            (b"GIF89a", "it is neither JPEG nor PNG"),
+            (b"hello", "it is neither JPEG nor PNG"),
+            (b"", "it is empty"),
+        ];
+        for (bytes, why) in cases {
+            let error = Picture::decode(bytes, "cat.jpg").expect_err(why).to_string();
+            assert!(error.starts_with("cat.jpg does not decode: ") && error.ends_with(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_prefix_of_a_picture_is_a_picture_and_none_is_a_panic() {
+        for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
+            assert!(Picture::decode(&whole, "whole").is_ok());
+            for end in 0..whole.len() - 4 {
+                assert!(Picture::decode(&whole[..end], "cut").is_err(), "cut at {end} of {}", whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn changed_bytes_are_an_error_or_another_picture_never_a_panic() {
+        for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
+            for at in 0..whole.len() {
+                for flip in [0xff, 0x55, 0x80, 0x01] {
+                    let mut changed = whole.clone();
+                    changed[at] ^= flip;
+                    let _ = Picture::decode(&changed, "changed");
+                }
+            }
+        }
+    }
+}

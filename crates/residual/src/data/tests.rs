@@ -1,0 +1,491 @@
+//! Sources as users have them: small folders in every layout, whole and broken, opened through [`open`].
+
+use super::picture::tests::{png, turned_jpeg};
+use super::source::{BUDGET, Thoroughness, pictures};
+use super::*;
+use crate::error::Error;
+use image::ExtendedColorType;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const RECORD: usize = 3073;
+
+/// Two training files of five records and a test file of four; pixels tell file, record and channel.
+fn cifar() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, name, n) in [(0, "data_batch_1.bin", 5), (1, "data_batch_2.bin", 5), (2, "test_batch.bin", 4)] {
+        let records = (0..n).flat_map(|i: u8| {
+            let planes = (0..3u8).flat_map(move |c| std::iter::repeat_n(100 * file + 10 * i + c, 1024));
+            std::iter::once(i).chain(planes)
+        });
+        fs::write(folder.path().join(name), records.collect::<Vec<u8>>()).expect("writable");
+    }
+    folder
+}
+
+fn options(folder: &Path) -> DataOptions {
+    DataOptions::new(folder.to_string_lossy())
+}
+
+fn refused(folder: &Path) -> Error {
+    open(&options(folder), &mut ()).expect_err("a broken folder")
+}
+
+/// Changes one file of a folder.
+fn change(folder: &TempDir, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+    let path = folder.path().join(file);
+    let mut bytes = fs::read(&path).expect("it is there");
+    change(&mut bytes);
+    fs::write(&path, bytes).expect("writable");
+    path
+}
+
+#[test]
+fn binary_records_become_pictures_with_interleaved_channels_and_names() {
+    let folder = cifar();
+    let data = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (10, 0, 4));
+    assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (32, 32, 3));
+    assert_eq!(data.train.pixels(7).expect("in memory")[..6], [120, 121, 122, 120, 121, 122]);
+    assert_eq!((data.train.label(7), data.train.name(7).as_str()), (2, "data_batch_2.bin #2"));
+    assert_eq!(data.test.name(3), "test_batch.bin #3");
+    assert_eq!((data.name.as_str(), data.classes[9].as_str()), ("cifar10", "truck"));
+    // Ten pictures do not claim to be CIFAR-10.
+    assert_eq!((data.provenance.canonical, data.provenance.images), (None, 14));
+}
+
+#[test]
+fn a_truncated_record_is_named() {
+    let folder = cifar();
+    let path = change(&folder, "data_batch_2.bin", |bytes| bytes.truncate(4 * RECORD + 100));
+    let expected = format!("{} is truncated: record 4 has 100 of 3073 bytes", path.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn a_file_that_lost_whole_records_is_short() {
+    let folder = cifar();
+    let path = change(&folder, "data_batch_1.bin", |bytes| bytes.truncate(4 * RECORD));
+    let expected = format!("{} is short: 4 records, where the other training files have 5", path.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn an_empty_file_is_too_short() {
+    let folder = cifar();
+    let path = change(&folder, "test_batch.bin", Vec::clear);
+    let expected = format!("{} is too short: 0 bytes, where a record has 3073", path.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn a_label_out_of_range_names_file_and_record() {
+    let folder = cifar();
+    let path = change(&folder, "data_batch_2.bin", |bytes| bytes[3 * RECORD] = 17);
+    let expected = format!("label 17 of record 3 in {} is out of range: there are 10 classes", path.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn a_missing_file_is_named_even_in_the_middle() {
+    let folder = cifar();
+    fs::rename(folder.path().join("data_batch_2.bin"), folder.path().join("data_batch_3.bin")).expect("movable");
+    let missing = folder.path().join("data_batch_2.bin");
+    assert_eq!(refused(folder.path()).to_string(), format!("{} is missing", missing.display()));
+    let folder = cifar();
+    fs::remove_file(folder.path().join("test_batch.bin")).expect("removable");
+    let missing = folder.path().join("test_batch.bin");
+    assert_eq!(refused(folder.path()).to_string(), format!("{} is missing", missing.display()));
+}
+
+#[test]
+fn full_files_that_are_fewer_than_five_are_an_incomplete_cifar_10() {
+    let folder = cifar();
+    for file in ["data_batch_1.bin", "data_batch_2.bin"] {
+        change(&folder, file, |bytes| bytes.resize(10_000 * RECORD, 0));
+    }
+    let missing = folder.path().join("data_batch_3.bin");
+    let expected = format!("{} is missing: CIFAR-10 has five training files", missing.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn an_empty_folder_and_a_folder_of_something_else_say_what_would_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = refused(folder.path());
+    assert!(error.to_string().ends_with("holds no pictures in a layout that we know"), "{error}");
+    assert!(error.hint().expect("a hint").contains("DIR/CLASS/*.jpg"));
+    fs::write(folder.path().join("notes.txt"), "no pictures").expect("writable");
+    assert!(refused(folder.path()).to_string().ends_with("holds no pictures in a layout that we know"));
+}
+
+#[test]
+fn names_that_are_no_source_get_the_nearest_one() {
+    let error = open(&DataOptions::new("cifer10"), &mut ()).expect_err("no such source");
+    assert_eq!(error.hint(), Some("did you mean \"cifar10\"?"));
+}
+
+#[test]
+fn an_archive_is_read_like_its_folder_and_a_cut_one_is_refused() {
+    let folder = cifar();
+    let archive = folder.path().join("small.tar.gz");
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gzip);
+    for file in ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"] {
+        tar.append_path_with_name(folder.path().join(file), format!("cifar-10-batches-bin/{file}")).expect("readable");
+    }
+    let bytes = tar.into_inner().and_then(flate2::write::GzEncoder::finish).expect("in memory");
+    fs::write(&archive, &bytes).expect("writable");
+    let (packed, loose) = (check(&archive, &mut ()).expect("whole"), check(folder.path(), &mut ()).expect("whole"));
+    assert_eq!((packed.md5, packed.images), (loose.md5, loose.images));
+    fs::write(&archive, &bytes[..bytes.len() / 2]).expect("writable");
+    assert!(refused(&archive).to_string().contains("is truncated or not a tar archive"));
+}
+
+#[test]
+fn splits_do_not_depend_on_the_seed_and_validation_stays_when_train_size_grows() {
+    let open =
+        |train_size, validation| open(&DataOptions { train_size, validation, ..DataOptions::default() }, &mut ());
+    let names = |pictures: &Pictures| (0..pictures.len()).map(|i| pictures.name(i)).collect::<Vec<_>>();
+    let (few, many) = (open(1000, Some(100)).expect("shapes"), open(5000, Some(100)).expect("shapes"));
+    assert_eq!((few.train.len(), few.validation.len(), many.train.len()), (900, 100, 4900));
+    assert_eq!(names(&few.validation), names(&many.validation));
+    let validation: std::collections::BTreeSet<String> = names(&few.validation).into_iter().collect();
+    assert!(names(&many.train).iter().all(|name| !validation.contains(name)));
+    let default = open(0, None).expect("shapes");
+    assert_eq!((default.train.len(), default.validation.len(), default.test.len()), (18_000, 2_000, 2_000));
+    let error = open(10, Some(10)).expect_err("nothing to train on");
+    assert_eq!(error.hint(), Some("validation = 0 trains on all of them"));
+    let error = open(20_001, None).expect_err("too many");
+    assert_eq!(error.to_string(), "train_size is 20001, and there are 20000 training pictures");
+}
+
+#[test]
+fn pictures_are_brought_to_the_size_and_channels_that_were_asked_for() {
+    let folder = cifar();
+    let wanted = DataOptions { input: Some(48), channels: Some(1), ..options(folder.path()) };
+    let data = open(&wanted, &mut ()).expect("whole");
+    assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (48, 48, 1));
+    // Flat pictures stay flat: the luma of (200, 201, 202).
+    assert!(data.test.pixels(0).expect("in memory").iter().all(|v| *v == 201));
+    assert_eq!(data.test.name(0), "test_batch.bin #0");
+    let none = open(&DataOptions { input: Some(0), ..options(folder.path()) }, &mut ());
+    assert_eq!(none.expect_err("no pixels").kind(), crate::Kind::Usage);
+}
+
+/// A pickle in Python 2's manner, as CIFAR's are, of `n` records with all labels `label`.
+fn pickled(n: u32, label: u8, key: &str) -> Vec<u8> {
+    let string = |text: &[u8]| [b"U", &[text.len() as u8][..], text].concat();
+    let mut out = b"\x80\x02}(".to_vec();
+    out.extend(string(b"data"));
+    out.extend(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01M");
+    out.extend((n as u16).to_le_bytes());
+    out.extend(b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
+    out.extend((n * 3072).to_le_bytes());
+    out.extend((0..n * 3072).map(|i| (i / 1024 % 3 * 50) as u8));
+    out.extend(b"tb");
+    out.extend(string(key.as_bytes()));
+    out.extend(b"](");
+    (0..n).for_each(|_| out.extend([b'K', label]));
+    out.extend(b"eu.");
+    out
+}
+
+#[test]
+fn pickles_are_read_and_broken_ones_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("cifar-10-batches-py");
+    fs::create_dir(&inner).expect("writable");
+    for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        fs::write(inner.join(file), pickled(3, 7, "labels")).expect("writable");
+    }
+    let data = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
+    assert_eq!((data.train.len(), data.test.len(), data.train.label(14)), (15, 3, 7));
+    assert_eq!(data.train.pixels(14).expect("in memory")[..4], [0, 50, 100, 0]);
+    let file = inner.join("data_batch_4");
+    fs::write(&file, pickled(3, 12, "labels")).expect("writable");
+    let expected = format!("label 12 of record 0 in {} is out of range: there are 10 classes", file.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+    fs::write(&file, &pickled(3, 7, "labels")[..5000]).expect("writable");
+    let error = refused(folder.path()).to_string();
+    assert!(error.starts_with(&format!("{} is not a pickle that we read: it is truncated", file.display())), "{error}");
+    fs::write(&file, pickled(3, 7, "colours")).expect("writable");
+    assert_eq!(refused(folder.path()).to_string(), format!("{} has no list of \"labels\"", file.display()));
+    fs::remove_file(&file).expect("removable");
+    assert_eq!(refused(folder.path()).to_string(), format!("{} is missing", file.display()));
+}
+
+#[test]
+fn cifar_100_has_fine_labels_in_both_layouts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, n) in [("train", 6), ("test", 2)] {
+        fs::write(folder.path().join(file), pickled(n, 99, "fine_labels")).expect("writable");
+    }
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!((data.classes.len(), data.classes[data.test.label(1)].as_str()), (100, "worm"));
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["train.bin", "test.bin"] {
+        let record = [vec![3, 42], vec![9; 3072]].concat();
+        fs::write(folder.path().join(file), record.repeat(2)).expect("writable");
+    }
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!((data.name.as_str(), data.classes[data.train.label(0)].as_str()), ("cifar100", "leopard"));
+}
+
+/// MNIST's four files with 3 and 2 pictures of 4x5.
+fn idx() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (part, n) in [("train", 3u8), ("t10k", 2)] {
+        let pixels = (0..n * 20).collect::<Vec<u8>>();
+        let images = [&[0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 4, 0, 0, 0, 5][..], &pixels].concat();
+        fs::write(folder.path().join(format!("{part}-images-idx3-ubyte")), images).expect("writable");
+        let labels = [&[0, 0, 8, 1, 0, 0, 0, n][..], &vec![1; usize::from(n)]].concat();
+        fs::write(folder.path().join(format!("{part}-labels-idx1-ubyte")), labels).expect("writable");
+    }
+    folder
+}
+
+#[test]
+fn idx_files_are_read_raw_and_compressed() {
+    use std::io::Write;
+    let folder = idx();
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!((data.train.len(), data.train.height(), data.train.width(), data.train.channels()), (3, 4, 5, 1));
+    assert_eq!(data.test.pixels(1).expect("in memory").as_ref(), (20..40).collect::<Vec<u8>>());
+    let raw = check(folder.path(), &mut ()).expect("whole");
+    let path = folder.path().join("train-images-idx3-ubyte");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&fs::read(&path).expect("it is there")).expect("in memory");
+    let packed = gzip.finish().expect("in memory");
+    fs::write(path.with_extension("gz"), &packed).expect("writable");
+    fs::rename(path.with_extension("gz"), folder.path().join("train-images-idx3-ubyte.gz")).expect("movable");
+    fs::remove_file(&path).expect("removable");
+    assert_eq!(check(folder.path(), &mut ()).expect("whole").md5, raw.md5);
+    fs::write(folder.path().join("train-images-idx3-ubyte.gz"), &packed[..packed.len() - 12]).expect("writable");
+    assert!(refused(folder.path()).to_string().contains("is truncated or corrupt gzip"));
+}
+
+#[test]
+fn broken_idx_files_name_file_and_record() {
+    type Breaks = fn(&mut Vec<u8>);
+    let cases: [(&str, Breaks, &str); 5] = [
+        ("train-images-idx3-ubyte", |bytes| bytes.truncate(16 + 45), "is truncated in record 2 of 3"),
+        ("t10k-images-idx3-ubyte", |bytes| bytes.push(0), "has 1 bytes more than its 2 records need"),
+        ("t10k-labels-idx1-ubyte", |bytes| bytes[3] = 3, "is not an idx file of bytes in 1 dimensions"),
+        ("train-labels-idx1-ubyte", |bytes| bytes.clear(), "is not an idx file of bytes in 1 dimensions"),
+        ("train-images-idx3-ubyte", |bytes| bytes[4..8].fill(255), "is truncated in record 3 of 4294967295"),
+    ];
+    for (file, break_it, expected) in cases {
+        let folder = idx();
+        let path = change(&folder, file, break_it);
+        assert_eq!(refused(folder.path()).to_string(), format!("{} {expected}", path.display()));
+    }
+    let folder = idx();
+    fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).expect("removable");
+    let missing = folder.path().join("t10k-labels-idx1-ubyte");
+    assert_eq!(refused(folder.path()).to_string(), format!("{} is missing", missing.display()));
+    let folder = idx();
+    let path = change(&folder, "train-labels-idx1-ubyte", |bytes| {
+        bytes[7] = 2;
+        bytes.pop();
+    });
+    let images = folder.path().join("train-images-idx3-ubyte");
+    let expected = format!("{} has 3 pictures and {} 2 labels", images.display(), path.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+/// `n` pictures of a class, all of one grey.
+fn class(root: &Path, name: &str, n: usize, grey: u8) {
+    fs::create_dir_all(root.join(name)).expect("writable");
+    for i in 0..n {
+        let bytes = png(&[grey; 12 * 9], 12, 9, ExtendedColorType::L8);
+        fs::write(root.join(name).join(format!("{name}-{i}.png")), bytes).expect("writable");
+    }
+}
+
+#[test]
+fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "dog", 60, 50);
+    class(folder.path(), "cat", 60, 200);
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!(data.classes, ["cat", "dog"]);
+    assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (224, 224, 3));
+    let counts = [data.train.len(), data.validation.len(), data.test.len()];
+    assert_eq!(counts.iter().sum::<usize>(), 120);
+    assert!((84..=108).contains(&counts[0]) && counts[1] >= 4 && counts[2] >= 4, "{counts:?}");
+    let i = (0..data.test.len()).find(|&i| data.test.name(i).contains("cat-")).expect("a cat");
+    assert_eq!((data.test.label(i), data.test.pixels(i).expect("in memory")[0]), (0, 200));
+    class(folder.path(), "ant", 30, 100);
+    let grown = open(&options(folder.path()), &mut ()).expect("whole");
+    let names = |p: &Pictures| (0..p.len()).map(|i| p.name(i)).collect::<std::collections::BTreeSet<_>>();
+    assert!(names(&data.test).is_subset(&names(&grown.test)));
+    let all = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
+    assert_eq!((all.validation.len(), all.train.len() + all.test.len()), (0, 150));
+}
+
+#[test]
+fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "a", 20, 50);
+    class(folder.path(), "b", 20, 200);
+    let options = DataOptions { input: Some(16), ..options(folder.path()) };
+    let [kept, on_disk] = [BUDGET, 100].map(|budget| {
+        let parts = folder::read(folder.path(), &options, Thoroughness::Ends, budget, &mut ()).expect("whole");
+        pictures(parts.train, &options, budget)
+    });
+    assert!(kept.in_memory() && !on_disk.in_memory());
+    assert_eq!((kept.len(), kept.label(9), kept.name(9)), (on_disk.len(), on_disk.label(9), on_disk.name(9)));
+    let normalize = Normalize::channel_of(&kept).expect("pictures");
+    assert_eq!(normalize, Normalize::channel_of(&on_disk).expect("pictures"));
+    let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
+    let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0 };
+    let [mut a, mut b] = [&kept, &on_disk].map(|pictures| {
+        let pictures = std::sync::Arc::new(pictures.clone());
+        Loader::new(pictures, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")
+    });
+    for _ in 0..5 {
+        assert_eq!(a.next().expect("in memory"), b.next().expect("on disk"));
+    }
+    // A picture that vanishes later stops the loader with its name, not with a panic.
+    (0..on_disk.len()).for_each(|i| fs::remove_file(on_disk.name(i)).expect("removable"));
+    let error = (0..20).find_map(|_| b.next().err()).expect("nothing to decode");
+    assert!(error.to_string().starts_with("cannot read "), "{error}");
+    assert!(b.next().is_err());
+}
+
+#[test]
+fn pictures_resized_when_asked_for_are_those_resized_at_once() {
+    let folder = cifar();
+    let options = DataOptions { input: Some(20), ..options(folder.path()) };
+    let read = || source::read(folder.path(), &options, Thoroughness::Ends, &mut ()).expect("whole").train;
+    let (kept, later) = (pictures(read(), &options, BUDGET), pictures(read(), &options, 0));
+    assert!(kept.in_memory() && !later.in_memory());
+    assert_eq!(kept.pixels(6).expect("in memory"), later.pixels(6).expect("in memory"));
+    assert_eq!((kept.name(6), kept.label(6)), (later.name(6), later.label(6)));
+    assert_eq!(later.original(6).expect("in memory").height, 32);
+}
+
+#[test]
+fn train_val_and_test_folders_are_the_splits_and_classes_must_agree() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (split, n) in [("train", 5), ("val", 3), ("test", 2)] {
+        class(&folder.path().join(split), "a", n, 10);
+        class(&folder.path().join(split), "b", n, 20);
+    }
+    let data =
+        open(&DataOptions { input: Some(8), channels: Some(1), ..options(folder.path()) }, &mut ()).expect("whole");
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (10, 6, 4));
+    assert_eq!((data.test.label(3), data.test.pixels(3).expect("in memory").len()), (1, 64));
+    let original = data.test.original(3).expect("on disk");
+    assert_eq!((original.height, original.width), (9, 12));
+    class(&folder.path().join("test"), "c", 1, 10);
+    let stranger = folder.path().join("test").join("c");
+    let expected = format!("{} is a class that the training pictures do not have", stranger.display());
+    assert_eq!(refused(folder.path()).to_string(), expected);
+}
+
+#[test]
+fn an_imagenet_folder_without_test_pictures_tests_on_val() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (split, n) in [("train", 20), ("val", 3)] {
+        class(&folder.path().join(split), "n01", n, 10);
+        class(&folder.path().join(split), "n02", n, 20);
+    }
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (36, 4, 6));
+    assert!(data.warnings[0].ends_with("val is tested, and a tenth of train validates"), "{:?}", data.warnings);
+}
+
+#[test]
+fn a_picture_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "a", 30, 10);
+    class(folder.path(), "b", 30, 20);
+    let bad = folder.path().join("b").join("broken.jpg");
+    fs::write(&bad, &turned_jpeg()[..200]).expect("writable");
+    let error = refused(folder.path());
+    assert!(error.to_string().starts_with(&format!("{} does not decode", bad.display())), "{error}");
+    assert!(error.hint().expect("a hint").contains("--skip-bad"));
+    let data = open(&DataOptions { skip_bad: true, ..options(folder.path()) }, &mut ()).expect("the rest is whole");
+    assert_eq!((data.train.len() + data.validation.len() + data.test.len(), data.provenance.images), (60, 60));
+    assert!(data.warnings[0].starts_with("left out 1 of 61 pictures"), "{:?}", data.warnings);
+    fs::write(folder.path().join("a").join("empty.png"), []).expect("writable");
+    assert!(refused(folder.path()).to_string().starts_with("2 of 62 pictures do not decode: "));
+    assert!(check(folder.path(), &mut ()).is_err());
+}
+
+#[test]
+fn classes_that_cannot_be_learnt_are_errors_or_warnings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "only", 5, 10);
+    let error = refused(folder.path()).to_string();
+    assert_eq!(error, format!("{} holds one class, \"only\"", folder.path().display()));
+    fs::create_dir(folder.path().join("void")).expect("writable");
+    fs::write(folder.path().join("void").join("notes.txt"), "").expect("writable");
+    let error = refused(folder.path()).to_string();
+    assert_eq!(error, format!("class folder \"void\" in {} holds no pictures", folder.path().display()));
+    let folder = tempfile::tempdir().expect("a folder");
+    for split in ["train", "test"] {
+        class(&folder.path().join(split), "common", 50, 10);
+        class(&folder.path().join(split), "rare", 2, 20);
+        class(&folder.path().join(split), "single", 1, 30);
+    }
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!(data.warnings.len(), 2, "{:?}", data.warnings);
+    assert!(data.warnings[0].starts_with("class \"rare\" has 2 training pictures and \"common\" has 50"));
+    assert_eq!(data.warnings[1], "class \"single\" has one training picture");
+}
+
+#[test]
+fn square_pictures_of_one_size_keep_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["a", "b"] {
+        fs::create_dir(folder.path().join(name)).expect("writable");
+        for i in 0..20 {
+            let bytes = png(&[9; 40 * 40 * 3], 40, 40, ExtendedColorType::Rgb8);
+            fs::write(folder.path().join(name).join(format!("{i}.png")), bytes).expect("writable");
+        }
+    }
+    let data = open(&options(folder.path()), &mut ()).expect("whole");
+    assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (40, 40, 3));
+}
+
+/// Folders of real pictures beside the repository, where there are any.
+fn shared(inner: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let root = std::env::var_os("RESIDUAL_SHARED").map_or(beside, PathBuf::from);
+    let path = root.join(inner);
+    if !path.exists() {
+        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: there is no {}", path.display());
+        }
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn real_jpegs_of_every_kind_decode_and_fit() {
+    let Some(folder) = shared("data/imagenet-sample") else { return };
+    let preprocessing = Preprocessing {
+        height: 64,
+        width: 64,
+        channels: 3,
+        resize: Resize::Crop,
+        filter: Filter::Bilinear,
+        normalize: Normalize::known("imagenet").expect("known"),
+    };
+    let mut decoded = 0;
+    for entry in fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "JPEG") {
+            let picture = Picture::open(&path).expect("a real picture");
+            assert_eq!(preprocessing.fit(&picture).len(), 64 * 64 * 3, "{}", path.display());
+            decoded += 1;
+        }
+    }
+    assert!(decoded >= 60, "{decoded}");
+}
