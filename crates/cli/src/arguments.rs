@@ -34,6 +34,8 @@ pub enum Command {
     Train(commands::train::Train),
     /// Test trained weights
     Eval(commands::eval::Eval),
+    /// Tell what is in pictures
+    Predict(commands::predict::Predict),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::Bench),

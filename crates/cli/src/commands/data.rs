@@ -1,15 +1,100 @@
 //! `residual data`: data sets on the disk.
 
 use crate::ui::Ui;
-use residual::Result;
+use crate::ui::numbers::thousands;
+use crate::ui::table::{Align, Table};
+use residual::data::{self, FetchOptions, Report};
+use residual::{Error, Result};
+use std::path::PathBuf;
 
 /// Fetch or check a data set
 #[derive(Debug, clap::Subcommand)]
-pub enum Data {}
+pub enum Data {
+    /// Fetch a published data set, or write the built-in pictures, and check it
+    Fetch(Fetch),
+    /// Read all of a data set and say what it is
+    Check(Check),
+}
+
+/// Fetch a published data set, or write the built-in pictures, and check it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Fetched data sets go to RESIDUAL_CACHE, or to the platform's cache folder.")]
+pub struct Fetch {
+    /// cifar10, cifar100, mnist, fashion-mnist, or shapes (written in CIFAR's binary layout)
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Take the archive (or a folder of archives) from here, rather than from the network
+    #[arg(long, value_name = "F")]
+    from_file: Option<PathBuf>,
+
+    /// The folder to put it into [default: the cache]
+    #[arg(long, visible_alias = "out", value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+/// Read all of a data set and say what it is
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// A folder or an archive of pictures
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+}
 
 impl Data {
-    /// Does what was asked.
-    pub fn run(&self, _ui: &mut Ui) -> Result<()> {
-        match *self {}
+    /// Fetches or checks, and prints what was found.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let mut bars = ui.bars();
+        let report = match self {
+            Self::Fetch(fetch) => fetch.run(&mut bars)?,
+            Self::Check(check) => data::check(&check.path, &mut bars)?,
+        };
+        for warning in &report.warnings {
+            ui.warning(warning, None);
+        }
+        if ui.json() { ui.value(&report) } else { ui.line(&describe(&report)) }
+    }
+}
+
+impl Fetch {
+    fn run(&self, progress: &mut dyn data::Progress) -> Result<Report> {
+        if self.name == "shapes" && self.to.is_none() {
+            return Err(Error::usage("shapes are built in: there is nothing to fetch")
+                .with_hint("--data shapes takes them as they are; --to DIR writes them to a folder"));
+        }
+        if self.name == "shapes" && self.from_file.is_some() {
+            return Err(Error::usage("--from-file: shapes are drawn, not read from a file"));
+        }
+        let options = FetchOptions { from_file: self.from_file.clone(), to: self.to.clone() };
+        data::fetch(&self.name, &options, progress)
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let canonical = match report.canonical {
+        Some(true) => "yes, the published pixels",
+        Some(false) => "no: results on them are not comparable with published ones",
+        None => "nothing published can tell",
+    };
+    let [train, validation, test] = report.splits.map(|images| thousands(images as u64));
+    let mut table = Table::new(&[("", Align::Left), (report.label.as_str(), Align::Left)]);
+    for (key, value) in [
+        ("path", report.path.display().to_string()),
+        ("images", thousands(report.images as u64)),
+        ("splits", format!("{train} train, {validation} validation, {test} test")),
+        ("classes", format!("{}: {}", report.classes.len(), some(&report.classes))),
+        ("md5", report.md5.clone()),
+        ("canonical", canonical.to_string()),
+    ] {
+        table.row(vec![key.into(), value]);
+    }
+    table.render()
+}
+
+/// The first dozen names.
+fn some(names: &[String]) -> String {
+    match names.len() {
+        0..=12 => names.join(", "),
+        more => format!("{}, and {} more", names[..12].join(", "), more - 12),
     }
 }

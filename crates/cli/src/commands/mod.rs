@@ -5,6 +5,7 @@ pub mod data;
 pub mod eval;
 pub mod inspect;
 pub mod models;
+pub mod predict;
 pub mod train;
 
 use crate::arguments::Command;
@@ -18,6 +19,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Inspect(command) => command.run(ui),
         Command::Train(command) => command.run(ui),
         Command::Eval(command) => command.run(ui),
+        Command::Predict(command) => command.run(ui),
         Command::Bench(command) => command.run(ui),
         Command::Data(command) => command.run(ui),
     }

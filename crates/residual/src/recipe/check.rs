@@ -86,13 +86,6 @@ fn data(recipe: &Recipe) -> Verdict {
     if data.source.trim().is_empty() {
         return Err(problem("data", "source", "must name a data set or a folder"));
     }
-    if let Some(validation) = data.validation
-        && data.train_size > 0
-        && validation >= data.train_size
-    {
-        let message = format!("takes {validation} of train_size = {} pictures, which leaves none", data.train_size);
-        return Err(problem("data", "validation", message));
-    }
     for (key, values) in [("mean", &data.mean), ("std", &data.std)] {
         let Some(values) = values else { continue };
         if data.normalize == Normalize::Pixel {

@@ -52,10 +52,8 @@ pub struct DataFacts {
     pub channels: usize,
     /// Classes.
     pub classes: usize,
-    /// Training pictures, those for validation included.
-    pub images: usize,
-    /// Training pictures come with a validation split of their own (`DIR/val`), so none are taken away by default.
-    pub has_validation: bool,
+    /// Pictures in the validation split, as the data was opened.
+    pub validation: usize,
     /// Mean of each channel, pixels being 0 to 1.
     pub mean: Vec<f64>,
     /// Standard deviation of each channel.
@@ -135,7 +133,7 @@ impl Recipe {
             Some(input) => agree("input", self.model.input, input)?,
             None => self.model.input.unwrap_or_else(|| shipped::native_input(&self.model.name)),
         });
-        full.data.validation = Some(self.validation(facts)?);
+        full.data.validation = Some(facts.validation);
         if self.data.normalize == Normalize::Channel {
             for (key, values, own) in
                 [("mean", &mut full.data.mean, &facts.mean), ("std", &mut full.data.std, &facts.std)]
@@ -154,27 +152,6 @@ impl Recipe {
         full.schedule = self.schedule.filled();
         full.check()?;
         Ok(full)
-    }
-
-    /// Pictures of the validation split.
-    fn validation(&self, facts: &DataFacts) -> Result<usize> {
-        let taken = match self.data.train_size {
-            0 => facts.images,
-            size if size > facts.images => {
-                let message = format!("data.train_size = {size}, but the data has {} training pictures", facts.images);
-                return Err(Error::new(Kind::Recipe, message));
-            }
-            size => size,
-        };
-        let default = if facts.has_validation { 0 } else { taken / 10 };
-        match self.data.validation {
-            None => Ok(default),
-            Some(validation) if validation >= taken && validation > 0 => {
-                let message = format!("data.validation = {validation} leaves none of {taken} training pictures");
-                Err(Error::new(Kind::Recipe, message))
-            }
-            Some(validation) => Ok(validation),
-        }
     }
 
     /// Steps of one epoch over `images` training pictures (validation taken away): the last, smaller batch is left

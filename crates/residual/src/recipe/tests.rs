@@ -20,8 +20,7 @@ fn cifar() -> DataFacts {
         input: Some(32),
         channels: 3,
         classes: 10,
-        images: 50_000,
-        has_validation: false,
+        validation: 5_000,
         mean: vec![0.5, 0.5, 0.5],
         std: vec![0.25, 0.25, 0.25],
     }
@@ -49,8 +48,9 @@ fn a_resolved_recipe_writes_every_key_that_applies() {
 
 #[test]
 fn the_quick_recipe_is_the_baseline_of_pytorch() {
-    let recipe = Recipe::load("cifar10-resnet20-quick.toml", &[]).and_then(|r| r.resolve(&cifar())).expect("resolves");
+    let recipe = Recipe::load("cifar10-resnet20-quick.toml", &[]).expect("parses");
     assert_eq!(recipe.data.validation, Some(0));
+    let recipe = recipe.resolve(&DataFacts { validation: 0, ..cifar() }).expect("resolves");
     assert_eq!(recipe.steps_per_epoch(50_000), 390);
     assert_eq!(recipe.total_steps(50_000), 3900);
     let schedule = recipe.schedule(3900);
@@ -218,15 +218,17 @@ fn a_recipe_that_is_not_there_is_an_error_with_the_nearest_name() {
 }
 
 #[test]
-fn resolving_takes_a_tenth_for_validation_and_refuses_contradictions() {
+fn resolving_takes_what_the_data_says_and_refuses_contradictions() {
     let resolve =
         |overrides: &[&str]| Recipe::load("cifar10-resnet18", &sets(overrides)).and_then(|r| r.resolve(&cifar()));
-    assert_eq!(resolve(&[]).expect("resolves").data.validation, Some(5_000));
-    assert_eq!(resolve(&["data.train_size=10000"]).expect("resolves").data.validation, Some(1_000));
+    let resolved = resolve(&[]).expect("resolves");
+    assert_eq!(
+        (resolved.data.validation, resolved.model.classes, resolved.model.input),
+        (Some(5_000), Some(10), Some(32))
+    );
     for (set, wanted) in [
-        ("data.train_size=60000", "data.train_size = 60000, but the data has 50000 training pictures"),
-        ("data.validation=50000", "data.validation = 50000 leaves none of 50000 training pictures"),
         ("model.classes=5", "model.classes = 5, but the data says 10"),
+        ("model.input=64", "model.input = 64, but the data says 32"),
     ] {
         assert_eq!(resolve(&[set]).expect_err(set).to_string(), wanted);
     }
@@ -268,7 +270,7 @@ proptest! {
     fn any_valid_recipe_survives_toml(
         lr in 1e-8f64..10.0, momentum in 0.0f64..0.999, decay in 0.0f64..1.0, ema in 0.0f64..0.9999,
         batch in 1usize..4096, seed in 0u64..=i64::MAX as u64, epochs in 1u64..1000, kind in 0usize..5,
-        milestones in proptest::collection::btree_set(1u64..1_000_000, 0..5), train_size in 1usize..50_000,
+        milestones in proptest::collection::btree_set(1u64..1_000_000, 0..5), train_size in 5_001usize..50_000,
         source in "[a-z \"'\\\\=#\n]{0,12}x",
     ) {
         let kinds = ["constant", "multi-step", "cosine", "one-cycle", "plateau"];

@@ -75,8 +75,7 @@ fn facts(recipe: &Recipe, data: &Dataset) -> Result<DataFacts> {
         input: Some(data.train.height()),
         channels: data.train.channels(),
         classes: data.classes.len(),
-        images: data.train.len() + data.validation.len(),
-        has_validation: !data.validation.is_empty() && recipe.data.validation.is_none(),
+        validation: data.validation.len(),
         mean: decimal(mean),
         std: decimal(std),
     })

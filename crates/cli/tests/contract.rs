@@ -1,0 +1,245 @@
+//! The command-line contract: keys of `--json`, exit codes, what is left on the disk. Runs are as small as they can be:
+//! the 8-layer CIFAR network on a few dozen of the built-in pictures.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A training run that is over in a second or two.
+const SMALL: [&str; 9] = [
+    "train",
+    "resnet-cifar-8",
+    "--json",
+    "--set",
+    "train.batch=8",
+    "--set",
+    "data.train_size=40",
+    "--set",
+    "schedule.kind=constant",
+];
+
+fn residual(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("residual").expect("the binary is built with the tests");
+    command.args(arguments);
+    command
+}
+
+/// Arguments of a small run of `steps` steps in `folder`/run.
+fn small(folder: &TempDir, steps: u32, more: &[&str]) -> Command {
+    let mut command = residual(&SMALL);
+    command.args(["--set", &format!("train.steps={steps}"), "--out"]).arg(folder.path().join("run")).args(more);
+    command
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// The lines of stdout of a command that succeeds.
+fn lines(mut command: Command) -> Vec<Value> {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Exit code and stderr of a command that fails.
+fn failure(mut command: Command) -> (i32, String) {
+    let output = command.output().expect("it runs");
+    assert!(!output.status.success());
+    (output.status.code().expect("a code"), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+fn assert_keys(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value.get(key).is_some(), "no {key} in {value}");
+    }
+}
+
+fn events<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["event"] == name).collect()
+}
+
+#[test]
+fn models_lists_every_network_with_its_counts() {
+    let lines = lines(residual(&["models", "--json"]));
+    for line in &lines {
+        assert_keys(line, &["name", "family", "params", "macs", "input", "classes"]);
+    }
+    let resnet = lines.iter().find(|line| line["name"] == "resnet-20").expect("listed");
+    assert_eq!((resnet["params"].as_u64(), resnet["input"].as_u64()), (Some(269_722), Some(32)));
+}
+
+#[test]
+fn inspect_tells_layers_and_marks_what_differs() {
+    let vgg =
+        &lines(residual(&["inspect", "vgg19bn", "--input", "32", "--classes", "10", "--against", "224", "--json"]))[0];
+    assert_keys(vgg, &["name", "params", "macs", "receptive_field", "layers"]);
+    assert_eq!(vgg["params"], 20_040_522);
+    let layers = vgg["layers"].as_array().expect("layers");
+    for layer in layers {
+        assert_keys(layer, &["name", "kind", "output", "params", "macs", "receptive_field", "differs"]);
+    }
+    assert_eq!(layers.first().expect("a layer")["differs"], false);
+    assert_eq!(layers.last().expect("a layer")["differs"], true);
+}
+
+#[test]
+fn a_run_tells_its_events_and_leaves_weights_that_can_be_tested() {
+    let folder = folder();
+    let told = lines(small(&folder, 6, &[]));
+    assert_eq!(events(&told, "start")[0]["step"], 0);
+    let steps = events(&told, "step");
+    assert_eq!(steps.iter().filter_map(|step| step["step"].as_u64()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    steps.iter().for_each(|step| assert_keys(step, &["loss", "lr"]));
+    let keys = ["epoch", "step", "train_loss", "val_loss", "val_top1_error", "lr", "images_per_second", "data_wait"];
+    events(&told, "epoch").iter().for_each(|epoch| assert_keys(epoch, &keys));
+    let done = events(&told, "done")[0];
+    assert_keys(done, &["step", "test_top1_error", "test_top5_error", "checkpoint", "seconds"]);
+    let checkpoint = done["checkpoint"].as_str().expect("a path");
+    assert!(Path::new(checkpoint).is_absolute() && Path::new(checkpoint).is_file());
+    for name in ["recipe.toml", "machine.json", "metrics.jsonl", "last.safetensors", "summary.json"] {
+        assert!(folder.path().join("run").join(name).is_file(), "{name}");
+    }
+
+    let result = &lines(residual(&["eval", checkpoint, "--json"]))[0];
+    let keys = [
+        "images",
+        "loss",
+        "top1_error",
+        "top5_error",
+        "per_class",
+        "confusion",
+        "ece",
+        "protocol",
+        "images_per_second",
+    ];
+    assert_keys(result, &keys);
+    assert_eq!(result["top1_error"], done["test_top1_error"], "eval finds what training found");
+    let validation = &lines(residual(&["eval", checkpoint, "--json", "--split", "validation"]))[0];
+    assert_eq!(validation["images"], 4, "the split of the run: a tenth of 40");
+
+    let inspected = &lines(residual(&["inspect", checkpoint, "--json"]))[0];
+    assert_eq!((&inspected["name"], &inspected["classes"]), (&Value::from("resnet-cifar-8"), &Value::from(10)));
+
+    // A finished run that is resumed says so again, by its folder alone.
+    let mut again = residual(&["train", "--resume", "--json", "--out"]);
+    again.arg(folder.path().join("run"));
+    let again = lines(again);
+    assert_eq!(events(&again, "done")[0]["test_top1_error"], done["test_top1_error"]);
+    assert!(events(&again, "step").is_empty());
+
+    // And nothing is overwritten without being asked.
+    let (code, text) = failure(small(&folder, 6, &[]));
+    assert!(code != 0 && text.contains("--resume"), "{text}");
+}
+
+#[test]
+fn training_weights_tested_on_other_classes_is_refused() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let pictures = folder.path().join("pictures");
+    for class in ["cat", "dog"] {
+        std::fs::create_dir_all(pictures.join(class)).expect("a class");
+    }
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--data", &pictures.to_string_lossy()]));
+    assert_eq!(code, 1);
+    assert!(text.starts_with("error: "), "{text}");
+}
+
+/// Runs `SMALL` in `folder`/run, presses Ctrl-C after step `until`, and gives back the step that it began at and the
+/// last one that it told of.
+#[cfg(unix)]
+fn interrupted(folder: &TempDir, until: u64, more: &[&str]) -> (u64, u64) {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let mut run = Command::new(assert_cmd::cargo::cargo_bin("residual"))
+        .args(SMALL)
+        .args(["--set", "train.steps=100000", "--out"])
+        .arg(folder.path().join("run"))
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let (mut start, mut seen, mut pressed) = (0, 0, false);
+    for line in BufReader::new(run.stdout.take().expect("piped")).lines() {
+        let event: Value = serde_json::from_str(&line.expect("UTF-8")).expect("JSON");
+        let step = event["step"].as_u64().expect("every event has its step");
+        match event["event"].as_str() {
+            Some("start") => start = step,
+            Some("step") => seen = step,
+            _ => {}
+        }
+        if seen >= until && !pressed {
+            pressed = true;
+            let pressed = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+            assert!(pressed.expect("kill runs").success());
+        }
+    }
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    (start, seen)
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_a_checkpoint_and_the_run_goes_on_from_there() {
+    let folder = folder();
+    let (start, seen) = interrupted(&folder, 2, &[]);
+    assert_eq!(start, 0);
+    let (start, _) = interrupted(&folder, seen + 1, &["--resume"]);
+    assert_eq!(start, seen, "the last step that was told of is the one that was saved");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_with_its_step_and_rate() {
+    let (code, text) = failure(small(&folder(), 50, &["--set", "optimizer.lr=1e30"]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("step") && text.contains("hint: "), "{text}");
+}
+
+#[test]
+fn a_recipe_with_a_typo_names_file_and_line() {
+    let folder = folder();
+    let recipe = folder.path().join("my.toml");
+    std::fs::write(&recipe, "[train]\nepochs = 1\n[optimizer]\nmomentun = 0.9\n").expect("a recipe");
+    let (code, text) = failure(residual(&["train", &recipe.to_string_lossy()]));
+    assert_eq!(code, 2);
+    assert!(text.contains("my.toml:4: unknown key optimizer.momentun"), "{text}");
+    assert!(text.contains("hint: did you mean optimizer.momentum?"), "{text}");
+}
+
+#[test]
+fn an_unknown_instruction_set_is_refused_at_the_start() {
+    let mut command = residual(&["models"]);
+    command.env("RESIDUAL_ISA", "sse9");
+    let (code, text) = failure(command);
+    assert_eq!(code, 2);
+    assert!(text.contains("RESIDUAL_ISA is `sse9`"), "{text}");
+}
+
+#[test]
+fn bench_tells_speed_memory_and_machine() {
+    let keys = ["images_per_second", "ms_per_step", "peak_rss_mb", "gflops_of_direct_convolution", "isa", "threads"];
+    for what in ["train", "infer"] {
+        let arguments = ["bench", what, "resnet-cifar-8", "--batch", "4", "--iters", "2", "--threads", "1", "--json"];
+        let result = &lines(residual(&arguments))[0];
+        assert_keys(result, &keys);
+        assert_eq!(result["threads"], 1);
+        assert!(result["images_per_second"].as_f64().is_some_and(|rate| rate > 0.0));
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let mut models = std::process::Command::new(assert_cmd::cargo::cargo_bin("residual"))
+        .arg("models")
+        .arg("--json")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    drop(models.stdout.take());
+    assert_eq!(models.wait().expect("it ends").code(), Some(0));
+}
