@@ -439,5 +439,6 @@ fn restore(
 }
 
 fn augment(recipe: &Recipe) -> Augment {
-    Augment { pad_crop: recipe.augment.pad_crop, flip: recipe.augment.flip, cutout: recipe.augment.cutout }
+    let options = &recipe.augment;
+    Augment { pad_crop: options.pad_crop, flip: options.flip, cutout: options.cutout, ..Augment::default() }
 }
