@@ -3,8 +3,9 @@
 //! A picture is one shape of random size, place, tilt, colour and texture before a random background with strokes and
 //! noise. The class is the shape alone: colours and textures say nothing about it, so a linear model on raw pixels
 //! learns nothing (12 %, where chance gives 10), while four convolutions of 16 to 64 channels reach 96 % in five epochs
-//! (one-cycle SGD at batch 128, on a draw of the same difficulty). All arithmetic is on integers and every picture has
-//! its own stream, so the pictures are the same on every machine and with any number of threads; a test pins their MD5.
+//! and ResNet-20 97 % in the second of four (one-cycle SGD, batch 128, on a draw of the same difficulty). All arithmetic
+//! is on integers and every picture has its own stream, so the pictures are the same on every machine and with any
+//! number of threads; a test pins their MD5.
 //!
 //! Lengths are in 1/16 px on the canvas and in 1/1024 of the shape's radius inside a shape.
 
