@@ -4,15 +4,16 @@
 //! Linear layers with few pictures do not come here: [`crate::linear`].
 
 mod epilogue;
-mod patches;
+pub(crate) mod patches;
 mod winograd;
 
 pub use epilogue::Epilogue;
 
-use self::epilogue::{Ending, Finish};
+pub(crate) use self::epilogue::{Ending, Finish};
 use self::patches::{Grid, Weights};
 use self::winograd::{F2, F4, Filters, Tiles};
 use crate::ConvShape;
+use crate::pieces::{self, Parts};
 use crate::plan::{self, Algorithm, Pass};
 
 /// `y = x * w`, then the epilogue.
@@ -44,12 +45,16 @@ pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool,
         Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, dy, Ending::Finish(finish), dx),
         Algorithm::Winograd2 => winograd::correlate(F2, tiles(2), filters, dy, Ending::Finish(finish), dx),
         Algorithm::Im2row | Algorithm::Matrix => {
-            for grid in Grid::backward(s) {
-                if grid.taps.is_empty() && accumulate {
-                    continue;
-                }
+            let grids = Grid::backward(s);
+            // Pixels that no tap reaches: three of four in a 1x1 convolution with stride 2.
+            if !accumulate && grids.iter().any(|grid| grid.taps.is_empty()) {
+                let (len, parts) = (dx.len(), Parts::new(dx));
+                // SAFETY: the ranges do not overlap.
+                pieces::for_ranges(len, pieces::PIECE, |_, range| unsafe { parts.range(range) }.fill(0.0));
+            }
+            for grid in grids.iter().filter(|grid| !grid.taps.is_empty()) {
                 let weights = Weights::backward(w, s.c, s.kh * s.kw);
-                patches::correlate(&grid, weights, dy, Ending::Finish(finish), dx);
+                patches::correlate(grid, weights, dy, Ending::Finish(finish), dx);
             }
         }
     }

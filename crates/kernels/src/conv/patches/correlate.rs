@@ -101,8 +101,8 @@ impl WithSimd for Block<'_> {
         assert!(packed.len() >= self.last * depth * width, "the panels are too small");
         for at in (0..depth).step_by(DEPTH) {
             let until = depth.min(at + DEPTH);
-            // SAFETY: `from` has the size of the grid by the check at the entry; `patches` holds DEPTH values of `rows` rows.
-            unsafe { gather(simd, grid, from.as_ptr(), start, count, at..until, patches.as_mut_ptr(), step) };
+            // SAFETY: `patches` holds DEPTH values of `rows` rows.
+            unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
             for panel in self.first..self.last {
                 simd.vectorize(Product {
                     rows: count,
@@ -129,7 +129,13 @@ impl Block<'_> {
         let Job { grid, outputs, rows, finish, to, .. } = *self.job;
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
-        let together = if grid.is_identity() { TOGETHER } else { 1 };
+        let (distance, run) = grid.stride();
+        // Blocks start at a multiple of the rows of a micro-kernel, not of four: only rows of `to` that are cut nowhere are sure.
+        let together = if run == usize::MAX || (run.is_multiple_of(TOGETHER) && start.is_multiple_of(TOGETHER)) {
+            TOGETHER
+        } else {
+            1
+        };
         for channel in (self.first * width..outputs.min(self.last * width)).step_by(lanes) {
             let from = (channel / width - self.first) * rows * width + channel % width;
             let columns = lanes.min(outputs - channel);
@@ -142,10 +148,10 @@ impl Block<'_> {
                     // SAFETY: `sums` is `[panels, rows, P]`.
                     *value = [unsafe { load(simd, sums[from + (row + i) * width..].as_ptr()) }];
                 }
-                // SAFETY: the pixels of these positions follow one another, and their channels are this piece's alone.
+                // SAFETY: the pixels of these positions are `distance` apart, and their channels are this piece's alone.
                 unsafe {
-                    let to = to.pointer(pixel + channel, (height - 1) * outputs + columns);
-                    let area = Area { to, row: outputs, column: 0, height, width: 1, count: columns };
+                    let to = to.pointer(pixel + channel, (height - 1) * distance * outputs + columns);
+                    let area = Area { to, row: distance * outputs, column: 0, height, width: 1, count: columns };
                     area.finish(simd, &values, finish, channel, &mut moments);
                 }
             }

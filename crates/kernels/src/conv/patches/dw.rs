@@ -137,10 +137,10 @@ impl WithSimd for Chunk<'_> {
         let start = self.group * share * ROWS;
         for first in (start..patches.count().min(start + share * ROWS)).step_by(ROWS) {
             let count = ROWS.min(patches.count() - first);
-            // SAFETY: `x` and `dy` have the sizes of their grids by the check at the entry; the operands hold CHUNK values of ROWS rows.
+            // SAFETY: the operands hold CHUNK values of ROWS rows.
             unsafe {
-                gather(simd, patches, x.as_ptr(), first, count, self.depth.clone(), a.as_mut_ptr(), step);
-                gather(simd, outputs, dy.as_ptr(), first, count, self.channels.clone(), b.as_mut_ptr(), step);
+                gather(simd, patches, x, first, count, self.depth.clone(), a.as_mut_ptr(), step);
+                gather(simd, outputs, dy, first, count, self.channels.clone(), b.as_mut_ptr(), step);
             }
             simd.vectorize(Gram {
                 count,

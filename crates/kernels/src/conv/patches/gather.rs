@@ -8,7 +8,7 @@ use pulp::Simd;
 
 use crate::ConvShape;
 use crate::scratch::odd_lines;
-use crate::vector::{load, store};
+use crate::vector::{MAX_LANES, load, store};
 
 /// A tap: which element of the filter, and where its pixel lies.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,11 @@ impl Grid {
             to_top: 0,
             to_left: 0,
         }
+    }
+
+    /// The rows of a matrix `[n, c]`.
+    pub(crate) fn rows(n: usize, c: usize) -> Self {
+        Self::forward(&ConvShape { n, h: 1, w: 1, c, k: 1, kh: 1, kw: 1, stride: 1, pad: 0 })
     }
 
     /// The grids of the input gradient: a position is an input pixel, a patch is of `dy`. Output row `oh` reaches input row `ih` through
@@ -128,20 +133,64 @@ impl Grid {
         (picture * self.to_h + self.to_top + u * self.to_step) * self.to_w + self.to_left + v * self.to_step
     }
 
-    /// Whether the positions are the pixels of `to`, in order.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.to_step == 1
+    /// Pixels of `to` from a position to the next, and how many positions are certain to be so far apart from one another: all of them
+    /// where the positions are the pixels of `to`, those of a row otherwise.
+    pub(crate) fn stride(&self) -> (usize, usize) {
+        (self.to_step, if self.to_step == 1 { usize::MAX } else { self.columns })
     }
 
-    /// Offset of the pixel under a tap at position `row`, in floats, if it is inside the picture.
+    /// Where the first tap's origin lies for `count` positions from `first`: found by counting, since a division for each position and tap
+    /// takes as long as fifty products.
     #[inline(always)]
-    fn pixel(&self, row: usize, tap: &Tap) -> Option<usize> {
-        let (line, v) = (row / self.columns, row % self.columns);
-        let (picture, u) = (line / self.rows, line % self.rows);
-        let ih = ((u * self.step) as isize + tap.dh) as usize;
-        let iw = ((v * self.step) as isize + tap.dw) as usize;
-        // A negative row or column has become a huge one.
-        (ih < self.h && iw < self.w).then(|| ((picture * self.h + ih) * self.w + iw) * self.c)
+    fn places(&self, first: usize, places: &mut [Place]) {
+        let (line, mut v) = (first / self.columns, first % self.columns);
+        let (mut picture, mut u) = (line / self.rows, line % self.rows);
+        for place in places {
+            let (top, left) = (u * self.step, v * self.step);
+            *place = Place { pixel: ((picture * self.h + top) * self.w + left) * self.c, top, left };
+            v += 1;
+            if v == self.columns {
+                v = 0;
+                u += 1;
+            }
+            if u == self.rows {
+                u = 0;
+                picture += 1;
+            }
+        }
+    }
+
+    /// Whether the patch is a rectangle of taps whose rows are contiguous in memory: `kw c` values for each filter row.
+    fn is_window(&self, kernel_w: usize) -> bool {
+        self.taps.len().is_multiple_of(kernel_w)
+            && self.taps.chunks_exact(kernel_w).all(|row| {
+                row.iter().enumerate().all(|(j, tap)| tap.dh == row[0].dh && tap.dw == row[0].dw + j as isize)
+            })
+    }
+
+    /// Taps in a row of the filter.
+    fn kernel_w(&self) -> usize {
+        self.taps.iter().take_while(|tap| tap.dh == self.taps[0].dh).count()
+    }
+}
+
+/// A position of a grid, without its taps.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Offset of the pixel `(top, left)` in floats.
+    pixel: usize,
+    top: usize,
+    left: usize,
+}
+
+impl Place {
+    /// Offset of the pixel under a tap, if it is inside the picture.
+    #[inline(always)]
+    fn under(&self, grid: &Grid, tap: &Tap) -> Option<usize> {
+        // A negative row or column becomes a huge one.
+        let inside = self.top.wrapping_add_signed(tap.dh) < grid.h && self.left.wrapping_add_signed(tap.dw) < grid.w;
+        let offset = (tap.dh * grid.w as isize + tap.dw) * grid.c as isize;
+        inside.then(|| self.pixel.wrapping_add_signed(offset))
     }
 }
 
@@ -153,101 +202,144 @@ pub(crate) fn block_step(rows: usize, lanes: usize) -> usize {
 /// Most rows that are gathered at once.
 pub(crate) const MAX_ROWS: usize = 128;
 
+/// Most values of a patch that [`windows`] holds at once: a 7x7 filter on three channels.
+const WINDOW: usize = 160;
+
 /// Gathers the values `depth` of the patches of `count` positions from `first`, lane block `i` at `to + i step`. `depth` starts at a
-/// multiple of the lanes.
+/// multiple of the lanes. Lanes beyond the depth get arbitrary numbers.
 ///
 /// # Safety
-/// `from` must be readable for the whole tensor, `to` writable for all lane blocks.
+/// `to` must be writable for all lane blocks.
 #[inline(always)]
 pub(crate) unsafe fn gather<S: Simd>(
     simd: S,
     grid: &Grid,
-    from: *const f32,
+    from: &[f32],
     first: usize,
     count: usize,
     depth: std::ops::Range<usize>,
     to: *mut f32,
     step: usize,
 ) {
+    assert!(from.len() >= grid.n * grid.h * grid.w * grid.c, "a tensor is smaller than its grid");
     let lanes = S::F32_LANES;
-    let mut pixels = [None; MAX_ROWS];
+    let mut places = [Place::default(); MAX_ROWS];
+    let places = &mut places[..count];
+    grid.places(first, places);
+    // SAFETY: channels of pixels inside the tensor, and lane blocks inside `to`.
+    unsafe {
+        if grid.c.is_multiple_of(lanes) {
+            taps(simd, grid, from.as_ptr(), places, depth, to, step);
+        } else if depth == (0..grid.depth()) && depth.end <= WINDOW && grid.is_window(grid.kernel_w()) {
+            windows(simd, grid, from, places, to, step);
+        } else {
+            singles(grid, from.as_ptr(), places, depth, lanes, to, step);
+        }
+    }
+}
+
+/// Copies whole vectors, tap by tap.
+///
+/// # Safety
+/// As [`gather`].
+#[inline(always)]
+unsafe fn taps<S: Simd>(
+    simd: S,
+    grid: &Grid,
+    from: *const f32,
+    places: &[Place],
+    depth: std::ops::Range<usize>,
+    to: *mut f32,
+    step: usize,
+) {
+    let lanes = S::F32_LANES;
+    let zero = simd.splat_f32s(0.0);
     let mut at = depth.start;
     while at < depth.end {
         let (tap, channel) = (at / grid.c, at % grid.c);
         let end = depth.end.min((tap + 1) * grid.c);
-        for (i, pixel) in pixels[..count].iter_mut().enumerate() {
-            *pixel = grid.pixel(first + i, &grid.taps[tap]);
-        }
-        // SAFETY: channels of pixels inside the tensor, and lane blocks inside `to`.
-        unsafe {
-            if at.is_multiple_of(lanes) && (end - at).is_multiple_of(lanes) {
-                whole(
-                    simd,
-                    from.wrapping_add(channel),
-                    &pixels[..count],
-                    end - at,
-                    to.add((at - depth.start) / lanes * step),
-                    step,
-                );
-            } else {
-                single(from.wrapping_add(channel), &pixels[..count], at - depth.start, end - at, lanes, to, step);
+        let blocks = (end - at) / lanes;
+        let to = to.wrapping_add((at - depth.start) / lanes * step);
+        for (i, place) in places.iter().enumerate() {
+            let to = to.wrapping_add(i * lanes);
+            // SAFETY: the contract.
+            unsafe {
+                match place.under(grid, &grid.taps[tap]) {
+                    Some(offset) => {
+                        let from = from.add(offset + channel);
+                        for block in 0..blocks {
+                            store(simd, to.add(block * step), load(simd, from.add(block * lanes)));
+                        }
+                    }
+                    None => (0..blocks).for_each(|block| store(simd, to.add(block * step), zero)),
+                }
             }
         }
         at = end;
     }
 }
 
-/// Copies whole vectors: `channels` channels of each pixel.
+/// Copies whole patches of few channels: a run of `kw c` values for each filter row into a buffer, and that into lane blocks.
 ///
 /// # Safety
 /// As [`gather`].
 #[inline(always)]
-unsafe fn whole<S: Simd>(
-    simd: S,
-    from: *const f32,
-    pixels: &[Option<usize>],
-    channels: usize,
-    to: *mut f32,
-    step: usize,
-) {
+unsafe fn windows<S: Simd>(simd: S, grid: &Grid, from: &[f32], places: &[Place], to: *mut f32, step: usize) {
     let lanes = S::F32_LANES;
-    let zero = simd.splat_f32s(0.0);
-    for (i, pixel) in pixels.iter().enumerate() {
-        let to = to.wrapping_add(i * lanes);
-        // SAFETY: the contract.
-        unsafe {
-            match pixel {
-                Some(offset) => {
-                    let from = from.add(*offset);
-                    for block in 0..channels / lanes {
-                        store(simd, to.add(block * step), load(simd, from.add(block * lanes)));
+    let kernel_w = grid.kernel_w();
+    let run = kernel_w * grid.c;
+    let mut patch = [0f32; WINDOW + 2 * MAX_LANES];
+    for (i, place) in places.iter().enumerate() {
+        for (row, taps) in grid.taps.chunks_exact(kernel_w).enumerate() {
+            let values = &mut patch[row * run..];
+            let (start, end) = (place.under(grid, &taps[0]), place.under(grid, &taps[kernel_w - 1]));
+            match (start, end) {
+                // The whole run is inside; reading up to a vector more is harmless while that is in the tensor.
+                (Some(start), Some(_)) if start + run + lanes <= from.len() => {
+                    for at in (0..run).step_by(lanes) {
+                        // SAFETY: just checked; `patch` has room for a vector more than the longest patch.
+                        unsafe { store(simd, values[at..].as_mut_ptr(), load(simd, from.as_ptr().add(start + at))) };
                     }
                 }
-                None => (0..channels / lanes).for_each(|block| store(simd, to.add(block * step), zero)),
+                _ => {
+                    for (tap, values) in taps.iter().zip(values.chunks_exact_mut(grid.c)) {
+                        match place.under(grid, tap) {
+                            Some(offset) => values.copy_from_slice(&from[offset..offset + grid.c]),
+                            None => values.fill(0.0),
+                        }
+                    }
+                }
             }
+        }
+        for block in 0..grid.depth().div_ceil(lanes) {
+            // SAFETY: the contract; `patch` ends with a vector of numbers.
+            unsafe { store(simd, to.add(block * step + i * lanes), load(simd, patch[block * lanes..].as_ptr())) };
         }
     }
 }
 
-/// Copies value by value, where channels do not fill vectors: the stems.
+/// Copies value by value: everything else.
 ///
 /// # Safety
 /// As [`gather`].
 #[inline(always)]
-unsafe fn single(
+unsafe fn singles(
+    grid: &Grid,
     from: *const f32,
-    pixels: &[Option<usize>],
-    start: usize,
-    channels: usize,
+    places: &[Place],
+    depth: std::ops::Range<usize>,
     lanes: usize,
     to: *mut f32,
     step: usize,
 ) {
-    for c in 0..channels {
-        let to = to.wrapping_add((start + c) / lanes * step + (start + c) % lanes);
-        for (i, pixel) in pixels.iter().enumerate() {
+    for (row, at) in depth.enumerate() {
+        let (tap, channel) = (&grid.taps[at / grid.c], at % grid.c);
+        let to = to.wrapping_add(row / lanes * step + row % lanes);
+        for (i, place) in places.iter().enumerate() {
             // SAFETY: the contract.
-            unsafe { *to.add(i * lanes) = pixel.map_or(0.0, |offset| *from.add(offset + c)) };
+            unsafe {
+                *to.add(i * lanes) = place.under(grid, tap).map_or(0.0, |offset| *from.add(offset + channel));
+            }
         }
     }
 }
