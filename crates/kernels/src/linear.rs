@@ -37,7 +37,8 @@ pub fn forward(x: &[f32], w: &[f32], bias: Option<&[f32]>, n: usize, c: usize, k
     }
     let mut transposed = Scratch::take(k * n);
     let weights = Weights::forward(x, c, n, 1);
-    correlate(&Grid::rows(k, c), weights, w, Ending::Finish(Finish::Store), &mut transposed);
+    let ending = Ending::Finish(Finish::Store);
+    correlate(Isa::active(), &Grid::rows(k, c), weights, None, w, ending, &mut transposed);
     /// Rows of `y` and features of a piece: squares whose lines stay in L1.
     const SQUARE: usize = 32;
     let (transposed, y) = (&transposed[..], Parts::new(y));

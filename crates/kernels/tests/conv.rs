@@ -231,6 +231,11 @@ fn check(s: &ConvShape, precise: bool) {
         conv::forward(&x, &w, s, precise, Epilogue::None, &mut out);
         assert_within(&format!("y of {what}"), &out, &y, |i| bounds[i]);
 
+        let packed = conv::Packed::new(&w, s, precise);
+        let mut prepared = vec![f32::NAN; s.y_len()];
+        packed.forward(&x, s, Epilogue::None, &mut prepared);
+        assert_within(&format!("y of packed weights of {what}"), &prepared, &y, |i| bounds[i]);
+
         let (mut mean, mut var) = (vec![f32::NAN; s.k], vec![f32::NAN; s.k]);
         let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
         let mut again = vec![f32::NAN; s.y_len()];
@@ -317,7 +322,8 @@ proptest! {
 fn every_order_of_work_is_within_the_bound() {
     // Few tiles and large filters; gradients in chunks; several blocks and groups; several chunks of outputs and depth.
     let shapes = [
-        (2, 4, 4, 256, 264, 3, 1, 1),
+        (12, 4, 4, 192, 200, 3, 1, 1),
+        (1, 7, 7, 200, 192, 3, 1, 1),
         (1, 2, 2, 264, 256, 3, 1, 1),
         (3, 40, 40, 16, 16, 3, 1, 1),
         (2, 9, 9, 70, 600, 1, 1, 0),

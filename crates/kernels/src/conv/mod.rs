@@ -12,25 +12,93 @@ pub use epilogue::Epilogue;
 pub(crate) use self::epilogue::{Ending, Finish};
 use self::patches::{Grid, Weights};
 use self::winograd::{F2, F4, Filters, Tiles};
-use crate::ConvShape;
 use crate::pieces::{self, Parts};
 use crate::plan::{self, Algorithm, Pass};
+use crate::scratch::Scratch;
+use crate::{ConvShape, Isa};
 
 /// `y = x * w`, then the epilogue.
 pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     check(x, w, y, s);
+    let algorithm = plan::algorithm(s, Pass::Forward, precise);
+    compute(Isa::active(), algorithm, x, w, None, s, epilogue, y);
+}
+
+/// Weights packed once for many forward passes: inference. Transformed where the algorithm is Winograd's: four times as large as the
+/// weights for F(4x4).
+#[derive(Debug)]
+pub struct Packed {
+    memory: Scratch,
+    isa: Isa,
+    algorithm: Algorithm,
+    /// With `n`, `h` and `w` as they were when the algorithm was chosen.
+    shape: ConvShape,
+}
+
+impl Packed {
+    /// Packs weights `[k, c, kh, kw]` with the algorithm that suits the shape; any other `n`, `h` and `w` can be computed with them.
+    pub fn new(w: &[f32], s: &ConvShape, precise: bool) -> Self {
+        assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
+        let (isa, algorithm) = (Isa::active(), plan::algorithm(s, Pass::Forward, precise));
+        let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
+        let memory = match algorithm {
+            Algorithm::Winograd4 => winograd::pack::<F4, 4, 6>(isa, filters, Scratch::owned),
+            Algorithm::Winograd2 => winograd::pack::<F2, 2, 4>(isa, filters, Scratch::owned),
+            Algorithm::Im2row | Algorithm::Matrix => {
+                let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
+                patches::pack(isa, &Grid::forward_whole(s), weights, Scratch::owned)
+            }
+        };
+        Self { memory, isa, algorithm, shape: *s }
+    }
+
+    /// `y = x * w`, then the epilogue, as [`forward`]. The shape may differ from that of [`Packed::new`] in `n`, `h` and `w`.
+    pub fn forward(&self, x: &[f32], s: &ConvShape, epilogue: Epilogue<'_>, y: &mut [f32]) {
+        let ConvShape { n, h, w, .. } = *s;
+        assert!(
+            *s == ConvShape { n, h, w, ..self.shape },
+            "{s:?} is not a shape of weights packed for {:?}",
+            self.shape
+        );
+        check_ends(x, y, s);
+        compute(self.isa, self.algorithm, x, &[], Some(&self.memory), s, epilogue, y);
+    }
+
+    /// The algorithm that was chosen.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Bytes of the packed weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.memory[..])
+    }
+}
+
+/// The forward pass by a given algorithm, with weights or packed weights.
+fn compute(
+    isa: Isa,
+    algorithm: Algorithm,
+    x: &[f32],
+    w: &[f32],
+    packed: Option<&[f32]>,
+    s: &ConvShape,
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
     if let Epilogue::Bias { bias, .. } = epilogue {
         assert!(bias.len() == s.k, "bias must have {} values", s.k);
     }
     let ending = epilogue.ending();
     let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
     let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
-    match plan::algorithm(s, Pass::Forward, precise) {
-        Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, x, ending, y),
-        Algorithm::Winograd2 => winograd::correlate(F2, tiles(2), filters, x, ending, y),
+    match algorithm {
+        Algorithm::Winograd4 => winograd::correlate(F4, isa, tiles(4), filters, packed, x, ending, y),
+        Algorithm::Winograd2 => winograd::correlate(F2, isa, tiles(2), filters, packed, x, ending, y),
         Algorithm::Im2row | Algorithm::Matrix => {
             let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
-            patches::correlate(&Grid::forward(s), weights, x, ending, y);
+            let grid = if packed.is_some() { Grid::forward_whole(s) } else { Grid::forward(s) };
+            patches::correlate(isa, &grid, weights, packed, x, ending, y);
         }
     }
 }
@@ -38,12 +106,17 @@ pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epi
 /// The input gradient; added to what is in `dx` if `accumulate`.
 pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool, dx: &mut [f32]) {
     check(dx, w, dy, s);
+    let isa = Isa::active();
     let finish = if accumulate { Finish::Add } else { Finish::Store };
     let tiles = |side| Tiles::new(s.n, s.out_h(), s.out_w(), 2 - s.pad, side);
     let filters = Filters { w, inputs: s.k, outputs: s.c, backward: true };
     match plan::algorithm(s, Pass::Dx, precise) {
-        Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, dy, Ending::Finish(finish), dx),
-        Algorithm::Winograd2 => winograd::correlate(F2, tiles(2), filters, dy, Ending::Finish(finish), dx),
+        Algorithm::Winograd4 => {
+            winograd::correlate(F4, isa, tiles(4), filters, None, dy, Ending::Finish(finish), dx);
+        }
+        Algorithm::Winograd2 => {
+            winograd::correlate(F2, isa, tiles(2), filters, None, dy, Ending::Finish(finish), dx);
+        }
         Algorithm::Im2row | Algorithm::Matrix => {
             let grids = Grid::backward(s);
             // Pixels that no tap reaches: three of four in a 1x1 convolution with stride 2.
@@ -54,7 +127,7 @@ pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool,
             }
             for grid in grids.iter().filter(|grid| !grid.taps.is_empty()) {
                 let weights = Weights::backward(w, s.c, s.kh * s.kw);
-                patches::correlate(grid, weights, dy, Ending::Finish(finish), dx);
+                patches::correlate(isa, grid, weights, None, dy, Ending::Finish(finish), dx);
             }
         }
     }
@@ -73,11 +146,15 @@ pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f32]) {
 
 /// The kernels below read and write through pointers: the slices must be what the shape says.
 fn check(x: &[f32], w: &[f32], y: &[f32], s: &ConvShape) {
+    check_ends(x, y, s);
+    assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
+}
+
+fn check_ends(x: &[f32], y: &[f32], s: &ConvShape) {
     assert!(
         s.kh <= s.h + 2 * s.pad && s.kw <= s.w + 2 * s.pad && s.stride > 0,
         "{s:?} is not the shape of a convolution"
     );
     assert!(x.len() == s.x_len(), "the input of {s:?} must have {} elements, not {}", s.x_len(), x.len());
-    assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
     assert!(y.len() == s.y_len(), "the output of {s:?} must have {} elements, not {}", s.y_len(), y.len());
 }

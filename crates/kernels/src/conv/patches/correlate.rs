@@ -38,12 +38,20 @@ struct Job<'a> {
 }
 
 /// `to = from * weights` over one grid, or nothing but `finish` where no tap reaches.
-pub(crate) fn correlate(grid: &Grid, weights: Weights<'_>, from: &[f32], ending: Ending<'_>, to: &mut [f32]) {
-    let isa = Isa::active();
-    let lanes = isa.lanes();
-    let (panels, width) = (weights.panels(lanes), OUTER_VECTORS * lanes);
-    let mut packed = Scratch::take(panels * grid.depth() * width);
-    weights.pack(grid, lanes, &mut packed);
+///
+/// `packed` holds what [`pack`] made of the weights for this grid, if that has been done before.
+pub(crate) fn correlate(
+    isa: Isa,
+    grid: &Grid,
+    weights: Weights<'_>,
+    packed: Option<&[f32]>,
+    from: &[f32],
+    ending: Ending<'_>,
+    to: &mut [f32],
+) {
+    let panels = weights.panels(isa.lanes());
+    let own = if packed.is_none() { Some(pack(isa, grid, weights, Scratch::take)) } else { None };
+    let packed = packed.or(own.as_deref()).expect("weights are packed just above where they were not before");
     // Even blocks, cut by shape alone.
     let blocks = grid.count().div_ceil(ROWS);
     let rows = grid.count().div_ceil(blocks).next_multiple_of(outer_rows(isa.registers())).min(MAX_ROWS);
@@ -53,7 +61,7 @@ pub(crate) fn correlate(grid: &Grid, weights: Weights<'_>, from: &[f32], ending:
     let chunks = panels.div_ceil(chunk);
     let to = Parts::new(to);
     let run = |finish: Finish<'_>| {
-        let job = Job { grid, from, packed: &packed, outputs: weights.outputs, to: &to, finish, rows };
+        let job = Job { grid, from, packed, outputs: weights.outputs, to: &to, finish, rows };
         pieces::for_each(blocks * chunks, |piece| {
             isa.run(Block {
                 job: &job,
@@ -72,6 +80,14 @@ pub(crate) fn correlate(grid: &Grid, weights: Weights<'_>, from: &[f32], ending:
             merge(&memory, &counts, weights.outputs, mean, var);
         }
     }
+}
+
+/// The weights as panels for a grid, in memory from `take`.
+pub(crate) fn pack(isa: Isa, grid: &Grid, weights: Weights<'_>, take: impl Fn(usize) -> Scratch) -> Scratch {
+    let lanes = isa.lanes();
+    let mut packed = take(weights.panels(lanes) * grid.depth() * OUTER_VECTORS * lanes);
+    weights.pack(grid, lanes, &mut packed);
+    packed
 }
 
 /// Some positions and some panels.

@@ -39,8 +39,15 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// The grid of the forward pass: a position is an output.
+    /// The grid of the forward pass: a position is an output. Taps that reach no pixel are left out.
     pub(crate) fn forward(s: &ConvShape) -> Self {
+        let mut grid = Self::forward_whole(s);
+        grid.taps = Self::useful(grid.taps.iter().copied(), s.h, s.w, grid.rows, grid.columns, s.stride);
+        grid
+    }
+
+    /// [`Grid::forward`] with all taps: weights that are packed for it suit any size of picture.
+    pub(crate) fn forward_whole(s: &ConvShape) -> Self {
         let tap = |index: usize| {
             let (i, j) = ((index / s.kw) as isize, (index % s.kw) as isize);
             Tap { index, dh: i - s.pad as isize, dw: j - s.pad as isize }
@@ -54,7 +61,7 @@ impl Grid {
             rows,
             columns,
             step: s.stride,
-            taps: Self::useful((0..s.kh * s.kw).map(tap), s.h, s.w, rows, columns, s.stride),
+            taps: (0..s.kh * s.kw).map(tap).collect(),
             to_h: rows,
             to_w: columns,
             to_step: 1,

@@ -9,7 +9,7 @@ mod dw;
 mod gather;
 mod panels;
 
-pub(crate) use correlate::correlate;
+pub(crate) use correlate::{correlate, pack};
 pub(crate) use dw::dw;
 pub(crate) use gather::Grid;
 pub(crate) use panels::Weights;

@@ -64,15 +64,14 @@ pub(crate) fn dw<W: Minimal<M, N>, const M: usize, const N: usize>(
     let isa = Isa::active();
     let lanes = isa.lanes();
     let channels = c.next_multiple_of(lanes) + k.next_multiple_of(lanes);
-    let fitting = crate::plan::tune("DW_KB", BLOCK_BYTES / 1024) * 1024 / (4 * N * N * channels);
-    let blocks =
-        tiles.count().div_ceil(fitting.clamp(crate::plan::tune("DW_MIN", *BLOCK_TILES.start()), *BLOCK_TILES.end()));
+    let fitting = BLOCK_BYTES / (4 * N * N * channels);
+    let blocks = tiles.count().div_ceil(fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end()));
     let block = tiles.count().div_ceil(blocks);
     let mut zeros = Scratch::take(c.max(k).next_multiple_of(MAX_LANES));
     zeros.fill(0.0);
     let job = Job { tiles, c, k, x, dy, zeros: &zeros, block, blocks: tiles.count().div_ceil(block) };
     let out = Parts::new(dw);
-    if 4 * N * N * c * k.next_multiple_of(lanes) <= crate::plan::tune("DW_GROUP", GROUP_BYTES) {
+    if 4 * N * N * c * k.next_multiple_of(lanes) <= GROUP_BYTES {
         by_groups::<W, M, N>(isa, &job, &out);
     } else {
         by_chunks::<W, M, N>(isa, &job, &out);

@@ -22,6 +22,13 @@ const BLOCK_BYTES: usize = 288 * 1024;
 /// Fewest and most tiles of a block. Below 24 the panels of filters, read once a block from L3, cost more than they save.
 const BLOCK_TILES: std::ops::RangeInclusive<usize> = 48..=96;
 
+/// Blocks, where there are at least [`FEW_TILES`] tiles for each: one picture is still shared evenly by a few threads.
+const FEW_BLOCKS: usize = 8;
+const FEW_TILES: usize = 18;
+
+/// Chunks of output channels, where pieces are chunks: for 16 threads.
+const FEW_CHUNKS: usize = 16;
+
 /// Most tiles of a block, rounded up to the rows of a micro-kernel.
 const MAX_TILES: usize = 112;
 
@@ -40,21 +47,30 @@ struct Cut {
     /// Panels of a chunk, and panels.
     chunk: usize,
     panels: usize,
+    /// Whether a piece is a chunk of channels and not a block of tiles.
+    by_channels: bool,
 }
 
 impl Cut {
     fn new(tiles: &Tiles, filters: &Filters<'_>, points: usize, isa: Isa) -> Self {
         let lanes = isa.lanes();
         let rows = outer_rows(isa.registers());
-        let fitting = crate::plan::tune("FW_KB", BLOCK_BYTES / 1024) * 1024
-            / (4 * points * filters.inputs.next_multiple_of(lanes));
-        let most = fitting.clamp(*BLOCK_TILES.start(), crate::plan::tune("FW_MAX", *BLOCK_TILES.end()));
-        // Even blocks: the last one is not a leftover, and few tiles are still shared.
-        let blocks = tiles.count().div_ceil(most);
+        let fitting = BLOCK_BYTES / (4 * points * filters.inputs.next_multiple_of(lanes));
+        let most = fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
+        let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
+        // Large filters are better read by few blocks, and shared by channels.
+        let few = if large { 1 } else { FEW_BLOCKS.min(tiles.count() / FEW_TILES) };
+        let blocks = tiles.count().div_ceil(most).max(few);
+        // Even blocks: the last one is not a leftover.
         let block = tiles.count().div_ceil(blocks).next_multiple_of(rows);
+        let blocks = tiles.count().div_ceil(block);
         let panels = filters.panels(lanes);
-        let chunk = (crate::plan::tune("FW_CHUNK", CHUNK) / (OUTER_VECTORS * lanes)).max(1).min(panels);
-        Self { block, blocks: tiles.count().div_ceil(block), chunk, panels }
+        let chunk = (CHUNK / (OUTER_VECTORS * lanes)).max(1).min(panels);
+        let chunks = panels.div_ceil(chunk);
+        let by_channels = large && blocks < chunks;
+        // Few tiles: chunks are all there is to share.
+        let chunk = if by_channels { chunk.min(panels.div_ceil(FEW_CHUNKS)) } else { chunk };
+        Self { block, blocks, chunk, panels, by_channels }
     }
 
     /// Floats of the products of a block of tiles and a chunk of panels.
@@ -90,27 +106,27 @@ fn counts(tiles: &Tiles, cut: &Cut) -> Vec<usize> {
     (0..cut.blocks).map(|b| (b * cut.block..last.min((b + 1) * cut.block)).map(values).sum()).collect()
 }
 
-/// `to = from * filters` with the tiles of `W`.
+/// `to = from * filters` with the tiles of `W`. `packed` holds what [`pack`] made of the filters, if that has been done before.
 pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     _: W,
+    isa: Isa,
     tiles: Tiles,
     filters: Filters<'_>,
+    packed: Option<&[f32]>,
     from: &[f32],
     ending: Ending<'_>,
     to: &mut [f32],
 ) {
-    let isa = Isa::active();
     let cut = Cut::new(&tiles, &filters, N * N, isa);
     let mut zeros = Scratch::take(filters.inputs.next_multiple_of(MAX_LANES));
     zeros.fill(0.0);
     let to = Parts::new(to);
     let run = |finish: Finish<'_>| {
         let job = Job { tiles, filters, cut, from, zeros: &zeros, to: &to, finish };
-        let filter_bytes = 4 * N * N * filters.inputs * filters.outputs;
-        if filter_bytes > FILTER_BYTES && cut.blocks < cut.panels.div_ceil(cut.chunk) {
-            by_channels::<W, M, N>(isa, &job);
-        } else {
-            by_tiles::<W, M, N>(isa, &job);
+        match packed {
+            _ if cut.by_channels => by_channels::<W, M, N>(isa, &job, packed),
+            Some(packed) => by_tiles::<W, M, N>(isa, &job, packed),
+            None => by_tiles::<W, M, N>(isa, &job, &pack::<W, M, N>(isa, filters, Scratch::take)),
         }
     };
     match ending {
@@ -124,13 +140,17 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     }
 }
 
-/// Filters first, then a piece for each block of tiles.
-fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>) {
-    /// Input channels of a piece of the filter transform.
+/// All filters, transformed into panels in memory from `take`.
+pub(crate) fn pack<W: Minimal<M, N>, const M: usize, const N: usize>(
+    isa: Isa,
+    filters: Filters<'_>,
+    take: impl Fn(usize) -> Scratch,
+) -> Scratch {
+    /// Input channels of a piece.
     const INPUTS: usize = 64;
-    let Job { filters, cut, .. } = *job;
+    let panels = filters.panels(isa.lanes());
     let panel = N * N * filters.point_step(isa.lanes());
-    let mut memory = Scratch::take(cut.panels * panel);
+    let mut memory = take(panels * panel);
     let transformed = Parts::new(&mut memory);
     let parts = filters.inputs.div_ceil(INPUTS);
     let transform = |piece: usize| {
@@ -138,28 +158,26 @@ fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Jo
         // SAFETY: pieces of one panel write different input channels, through the pointer alone.
         let to = unsafe { transformed.pointer(index * panel, panel) };
         let last = filters.inputs.min(first + INPUTS);
-        isa.run(TransformFilters::<W, M, N> {
-            filters,
-            panel: index,
-            first,
-            last,
-            to,
-            minimal: std::marker::PhantomData,
-        });
+        let minimal = std::marker::PhantomData;
+        isa.run(TransformFilters::<W, M, N> { filters, panel: index, first, last, to, minimal });
     };
     if filters.w.len() <= pieces::PIECE {
-        pieces::serial(cut.panels * parts, transform);
+        pieces::serial(panels * parts, transform);
     } else {
-        pieces::for_each(cut.panels * parts, transform);
+        pieces::for_each(panels * parts, transform);
     }
-    let filters = &memory[..];
-    pieces::for_each(cut.blocks, |block| {
+    memory
+}
+
+/// A piece for each block of tiles; `filters` are all panels.
+fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, filters: &[f32]) {
+    pieces::for_each(job.cut.blocks, |block| {
         isa.run(BlockOfTiles::<W, M, N> { job, filters, block, minimal: std::marker::PhantomData })
     });
 }
 
 /// Tiles first, then a piece for each chunk of output channels.
-fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>) {
+fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, packed: Option<&[f32]>) {
     let Job { filters, cut, .. } = *job;
     let block = tiles::block_len(N * N, filters.inputs, cut.block, isa.lanes());
     let mut memory = Scratch::take(cut.blocks * block);
@@ -171,7 +189,7 @@ fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: 
     });
     let data = &memory[..];
     pieces::for_each(cut.panels.div_ceil(cut.chunk), |chunk| {
-        isa.run(ChunkOfChannels::<W, M, N> { job, data, chunk, minimal: std::marker::PhantomData });
+        isa.run(ChunkOfChannels::<W, M, N> { job, data, packed, chunk, minimal: std::marker::PhantomData });
     });
 }
 
@@ -249,6 +267,8 @@ struct ChunkOfChannels<'a, W, const M: usize, const N: usize> {
     job: &'a Job<'a>,
     /// All transformed tiles.
     data: &'a [f32],
+    /// All transformed filters, where they are kept.
+    packed: Option<&'a [f32]>,
     chunk: usize,
     minimal: Kind<W>,
 }
@@ -262,15 +282,21 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for ChunkOfChann
         let lanes = S::F32_LANES;
         let (first, last) = (self.chunk * cut.chunk, cut.panels.min((self.chunk + 1) * cut.chunk));
         let panel = N * N * filters.point_step(lanes);
-        let mut panels = Scratch::take((last - first) * panel);
-        for (index, panel) in (first..last).zip(panels.chunks_exact_mut(panel)) {
-            // SAFETY: `panel` is a whole panel.
-            unsafe { filters.transform::<S, W, M, N>(simd, index, 0, filters.inputs, panel.as_mut_ptr()) };
-        }
+        let mut own = Scratch::take(if self.packed.is_some() { 0 } else { (last - first) * panel });
+        let panels = match self.packed {
+            Some(packed) => &packed[first * panel..last * panel],
+            None => {
+                for (index, panel) in (first..last).zip(own.chunks_exact_mut(panel)) {
+                    // SAFETY: `panel` is a whole panel.
+                    unsafe { filters.transform::<S, W, M, N>(simd, index, 0, filters.inputs, panel.as_mut_ptr()) };
+                }
+                &own[..]
+            }
+        };
         let mut products = Scratch::take(cut.products(N * N, lanes));
         let block = tiles::block_len(N * N, filters.inputs, cut.block, lanes);
         for (index, data) in self.data.chunks_exact(block).enumerate().take(cut.blocks) {
-            self.job.multiply::<S, N>(simd, index, first, last, data, &panels, &mut products);
+            self.job.multiply::<S, N>(simd, index, first, last, data, panels, &mut products);
             self.job.finish::<S, W, M, N>(simd, index, first, last, &products);
         }
     }
