@@ -1,14 +1,15 @@
 //! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution work, share of the sgemm rate
 //! measured in the same run, and the algorithm, for the forward pass and both gradients.
 //!
-//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise]`; the least of the times is shown.
+//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed]`; the least of the times is shown.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use residual_kernels::conv::{self, Packed};
 use residual_kernels::plan::{self, Pass};
-use residual_kernels::{ConvShape, Epilogue, Isa, conv};
+use residual_kernels::{ConvShape, Epilogue, Isa};
 
 /// What was asked for on the command line.
 struct Options {
@@ -16,17 +17,19 @@ struct Options {
     seconds: f64,
     pass: Option<String>,
     precise: bool,
+    packed: bool,
 }
 
 impl Options {
     fn from_args() -> Self {
-        let mut options = Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false };
+        let mut options = Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 // cargo bench adds this.
                 "--bench" => {}
                 "--precise" => options.precise = true,
+                "--packed" => options.packed = true,
                 "--seconds" => options.seconds = args.next().and_then(|s| s.parse().ok()).expect("--seconds S"),
                 "--pass" => options.pass = args.next(),
                 file => options.files.push(file.to_owned()),
@@ -86,7 +89,12 @@ fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     let (x, w, dy) = (noise(s.x_len()), noise(s.w_len()), noise(s.y_len()));
     let mut out = vec![0f32; s.x_len().max(s.y_len()).max(s.w_len())];
     let (mut mean, mut var) = (vec![0f32; s.k], vec![0f32; s.k]);
+    let packed = Packed::new(&w, s, options.precise);
     least(options.seconds, || match pass {
+        // What inference does: weights packed before, a bias and a ReLU.
+        Pass::Forward if options.packed => {
+            packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
+        }
         Pass::Forward => {
             let epilogue = Epilogue::Statistics { mean: &mut mean, var: &mut var };
             conv::forward(&x, &w, s, options.precise, epilogue, &mut out[..s.y_len()]);

@@ -16,6 +16,7 @@
 pub mod activation;
 mod columns;
 pub mod conv;
+mod dropout;
 pub mod isa;
 pub mod linear;
 pub mod loss;

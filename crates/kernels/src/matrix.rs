@@ -1,4 +1,4 @@
-//! Plain matrix products through the `gemm` crate, cut into row blocks by shape.
+//! Plain matrix products through the `gemm` crate, cut into blocks by shape: the gradients of linear layers.
 
 use crate::pieces::{self, Parts};
 
@@ -25,48 +25,44 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out (+)= a b`, `out` row-major, in pieces of rows.
-pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, accumulate: bool, out: &mut [f32]) {
-    /// Rows of a piece: long enough that packing `b` again for each costs under 2 %.
+/// `out = a b`, `out` row-major, in blocks of rows and columns.
+pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+    /// Rows and columns of a block: long enough that packing the operands again for each costs little.
     const ROWS: usize = 256;
+    const COLUMNS: usize = 1024;
     assert!(a.columns == b.rows && out.len() == a.rows * b.columns, "the matrices of a product do not fit");
-    let pieces = a.rows.div_ceil(ROWS);
-    let (rows, columns) = (a.rows, b.columns);
-    let out = Parts::new(out);
-    pieces::for_each(pieces, |piece| {
-        let (first, last) = (piece * ROWS, rows.min((piece + 1) * ROWS));
-        // SAFETY: rows of one piece.
-        let out = unsafe { out.range(first * columns..last * columns) };
-        let part = Matrix { data: &a.data[first * a.row_step..], rows: last - first, ..a };
-        serial_product(part, b, accumulate, out);
-    });
-}
-
-/// [`product`] on the calling thread.
-pub(crate) fn serial_product(a: Matrix<'_>, b: Matrix<'_>, accumulate: bool, out: &mut [f32]) {
-    assert!(a.columns == b.rows && out.len() == a.rows * b.columns, "the matrices of a product do not fit");
-    // SAFETY: `Matrix` guarantees that its steps stay inside its slice, and `out` is `[a.rows, b.columns]`.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            b.columns as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.column_step as isize,
-            a.row_step as isize,
-            b.data.as_ptr(),
-            b.column_step as isize,
-            b.row_step as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    if out.is_empty() {
+        return;
     }
+    let across = b.columns.div_ceil(COLUMNS);
+    let out = Parts::new(out);
+    pieces::for_each(a.rows.div_ceil(ROWS) * across, |piece| {
+        let (row, column) = (piece / across * ROWS, piece % across * COLUMNS);
+        let (rows, columns) = (ROWS.min(a.rows - row), COLUMNS.min(b.columns - column));
+        // SAFETY: `Matrix` guarantees that its steps stay inside its slice, and the block of `out` is this piece's alone.
+        unsafe {
+            let out = out.pointer(row * b.columns + column, (rows - 1) * b.columns + columns);
+            gemm::gemm(
+                rows,
+                columns,
+                a.columns,
+                out,
+                1,
+                b.columns as isize,
+                false,
+                a.data.as_ptr().wrapping_add(row * a.row_step),
+                a.column_step as isize,
+                a.row_step as isize,
+                b.data.as_ptr().wrapping_add(column * b.column_step),
+                b.column_step as isize,
+                b.row_step as isize,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    });
 }

@@ -159,7 +159,7 @@ pub fn backward(
     let scale = columns.spread(|j| norm.scale(j) as f32);
     let constant = columns.spread(|j| (norm.scale(j) * sum[j] / rows) as f32);
     let slope = columns.spread(|j| (norm.scale(j) * norm.inverse_std(j).powi(2) * product[j] / rows) as f32);
-    gradient(x, y, dy, columns, dx, dskip, |x, i, g| scale[i] * g - ((x - mean[i]) * slope[i] + constant[i]));
+    gradient(x, y, dy, columns, dx, dskip, &Slopes { scale, mean, slope, constant });
 }
 
 /// The gradient of [`scale_shift`]: the statistics are constants. `dscale` is the sum of `x dy`, `dshift` that of `dy`.
@@ -183,7 +183,8 @@ pub fn scale_shift_backward(
         dscale[j] = product[j] as f32;
     }
     let scale = columns.spread(|j| scale[j]);
-    gradient(x, y, dy, columns, dx, dskip, |_, i, g| scale[i] * g);
+    let none = Vec::new();
+    gradient(x, y, dy, columns, dx, dskip, &Slopes { scale, mean: none.clone(), slope: none.clone(), constant: none });
 }
 
 /// First pass: column sums of the masked `dy`, and of it times `x - mean`.
@@ -216,16 +217,26 @@ fn gradient_sums_piece(
 ) {
     let width = mean.len();
     for ((x, dy), y) in x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)) {
-        let inputs = x.iter().zip(dy).zip(y).zip(mean);
-        for ((((&x, &dy), &y), &mean), (sum, product)) in inputs.zip(sum.iter_mut().zip(&mut *product)) {
-            let g = mask(dy, y);
-            *sum += g;
-            *product += g * (x - mean);
+        let n = x.len();
+        let (dy, y, mean) = (&dy[..n], &y[..n], &mean[..n]);
+        let (sum, product) = (&mut sum[..n], &mut product[..n]);
+        for i in 0..n {
+            let g = mask(dy[i], y[i]);
+            sum[i] += g;
+            product[i] += g * (x[i] - mean[i]);
         }
     }
 }
 
-/// Second pass: `dx = f(x, index in the folded row, masked dy)` and `dskip` = masked `dy`.
+/// `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row; nothing but `scale` where the statistics are fixed.
+struct Slopes {
+    scale: Vec<f32>,
+    mean: Vec<f32>,
+    slope: Vec<f32>,
+    constant: Vec<f32>,
+}
+
+/// Second pass: `dx` from the masked `dy`, and `dskip` = masked `dy`.
 fn gradient(
     x: &[f32],
     y: Option<&[f32]>,
@@ -233,7 +244,7 @@ fn gradient(
     columns: Columns,
     dx: &mut [f32],
     dskip: Option<&mut [f32]>,
-    f: impl Fn(f32, usize, f32) -> f32 + Sync + Copy,
+    slopes: &Slopes,
 ) {
     assert!(dx.len() == x.len(), "dx must be as large as x");
     assert!(dskip.as_ref().is_none_or(|dskip| dskip.len() == x.len()), "dskip must be as large as x");
@@ -241,57 +252,72 @@ fn gradient(
     let width = columns.width();
     let (dx, dskip) = (Parts::new(dx), dskip.map(Parts::new));
     pieces::for_ranges(x.len(), columns.piece(), |_, range| {
-        let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
-        let y = y.map(|y| &y[range.clone()]);
-        // SAFETY: the ranges do not overlap.
-        let dx = unsafe { dx.range(range.clone()) };
-        // SAFETY: as above.
-        let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(range.clone()) });
-        let relu = |g: f32, y: f32| if y > 0.0 { g } else { 0.0 };
-        match (y, dskip) {
-            (None, None) => isa.run(|| gradient_piece(x, dy, dy, width, dx, f, |g, _| g)),
-            (Some(y), None) => isa.run(|| gradient_piece(x, dy, y, width, dx, f, relu)),
-            (None, Some(dskip)) => isa.run(|| gradient_skip_piece(x, dy, dy, width, dx, dskip, f, |g, _| g)),
-            (Some(y), Some(dskip)) => isa.run(|| gradient_skip_piece(x, dy, y, width, dx, dskip, f, relu)),
+        for start in range.clone().step_by(width) {
+            let row = start..range.end.min(start + width);
+            let (x, dy) = (&x[row.clone()], &dy[row.clone()]);
+            let y = y.map(|y| &y[row.clone()]);
+            // SAFETY: the ranges do not overlap.
+            let dx = unsafe { dx.range(row.clone()) };
+            // SAFETY: as above.
+            let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(row.clone()) });
+            match (y, dskip) {
+                (None, None) => isa.run(|| slopes.row(x, dy, dx)),
+                (Some(y), None) => isa.run(|| {
+                    mask_row(y, dy, dx);
+                    slopes.row_in_place(x, dx);
+                }),
+                (None, Some(dskip)) => {
+                    dskip.copy_from_slice(dy);
+                    isa.run(|| slopes.row(x, dy, dx));
+                }
+                (Some(y), Some(dskip)) => isa.run(|| {
+                    mask_row(y, dy, dskip);
+                    slopes.row(x, dskip, dx);
+                }),
+            }
         }
     });
 }
 
+/// `to = dy` where `y > 0`, else zero. One folded row: what it writes is read again from L1.
 #[inline(always)]
-fn gradient_piece(
-    x: &[f32],
-    dy: &[f32],
-    y: &[f32],
-    width: usize,
-    dx: &mut [f32],
-    f: impl Fn(f32, usize, f32) -> f32,
-    mask: impl Fn(f32, f32) -> f32,
-) {
-    let rows = x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)).zip(dx.chunks_mut(width));
-    for (((x, dy), y), dx) in rows {
-        for (i, (((&x, &dy), &y), dx)) in x.iter().zip(dy).zip(y).zip(dx).enumerate() {
-            *dx = f(x, i, mask(dy, y));
-        }
+fn mask_row(y: &[f32], dy: &[f32], to: &mut [f32]) {
+    for ((&y, &dy), to) in y.iter().zip(dy).zip(to) {
+        *to = if y > 0.0 { dy } else { 0.0 };
     }
 }
 
-#[inline(always)]
-fn gradient_skip_piece(
-    x: &[f32],
-    dy: &[f32],
-    y: &[f32],
-    width: usize,
-    dx: &mut [f32],
-    dskip: &mut [f32],
-    f: impl Fn(f32, usize, f32) -> f32,
-    mask: impl Fn(f32, f32) -> f32,
-) {
-    let rows = x.chunks(width).zip(dy.chunks(width)).zip(y.chunks(width)).zip(dx.chunks_mut(width));
-    for ((((x, dy), y), dx), dskip) in rows.zip(dskip.chunks_mut(width)) {
-        for (i, ((((&x, &dy), &y), dx), dskip)) in x.iter().zip(dy).zip(y).zip(dx).zip(dskip).enumerate() {
-            let g = mask(dy, y);
-            *dskip = g;
-            *dx = f(x, i, g);
+impl Slopes {
+    #[inline(always)]
+    fn row(&self, x: &[f32], g: &[f32], dx: &mut [f32]) {
+        let n = dx.len();
+        let (x, g, scale) = (&x[..n], &g[..n], &self.scale[..n]);
+        if self.mean.is_empty() {
+            for i in 0..n {
+                dx[i] = scale[i] * g[i];
+            }
+            return;
+        }
+        let (mean, slope, constant) = (&self.mean[..n], &self.slope[..n], &self.constant[..n]);
+        for i in 0..n {
+            dx[i] = scale[i] * g[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
+        }
+    }
+
+    /// The same with `g` in `dx`.
+    #[inline(always)]
+    fn row_in_place(&self, x: &[f32], dx: &mut [f32]) {
+        let n = dx.len();
+        let (x, scale) = (&x[..n], &self.scale[..n]);
+        if self.mean.is_empty() {
+            for i in 0..n {
+                dx[i] *= scale[i];
+            }
+            return;
+        }
+        let (mean, slope, constant) = (&self.mean[..n], &self.slope[..n], &self.constant[..n]);
+        for i in 0..n {
+            dx[i] = scale[i] * dx[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
         }
     }
 }

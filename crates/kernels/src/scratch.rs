@@ -51,7 +51,12 @@ impl Drop for Block {
 pub(crate) struct Scratch {
     block: Option<Block>,
     len: usize,
+    /// Whether the block goes back to a thread, or is freed.
+    recycled: bool,
 }
+
+// SAFETY: a `Scratch` owns its block.
+unsafe impl Send for Scratch {}
 
 // SAFETY: a `Scratch` owns its block; shared access reads floats only.
 unsafe impl Sync for Scratch {}
@@ -65,7 +70,12 @@ impl Scratch {
             let best = fits.min_by_key(|(_, block)| block.capacity()).map(|(i, _)| i);
             best.map(|i| free.swap_remove(i))
         });
-        Self { block: Some(kept.unwrap_or_else(|| Block::new(len))), len }
+        Self { block: Some(kept.unwrap_or_else(|| Block::new(len))), len, recycled: true }
+    }
+
+    /// Memory of its own, for what is kept: freed when dropped.
+    pub(crate) fn owned(len: usize) -> Self {
+        Self { block: Some(Block::new(len.max(1))), len, recycled: false }
     }
 
     fn pointer(&self) -> NonNull<f32> {
@@ -73,9 +83,18 @@ impl Scratch {
     }
 }
 
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scratch({} floats)", self.len)
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let Some(block) = self.block.take() else { return };
+        if !self.recycled {
+            return;
+        }
         // A thread that is ending has no list any more: the block is freed then.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();

@@ -1,34 +1,38 @@
 //! The micro-kernels: products that stay in registers, and the table of their sizes.
 //!
 //! Operands are packed by lanes. `[rows, depth]` is stored `[depth / L, rows, L]` (L lanes): the vectors in which channels-last data
-//! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`outer`] multiplies such an
-//! operand by panels `[depth, NV L]` of columns: its depth is the channels. [`gram`] multiplies two of them over their rows:
+//! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`Product`] multiplies such an
+//! operand by panels `[depth, NV L]` of columns: its depth is the channels. [`Gram`] multiplies two of them over their rows:
 //! its depth is the positions, which is what weight gradients sum over.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use crate::vector::{fma, load, store};
 
-/// Rows and vectors of the tiles, chosen so that accumulators, one row of `b` and a broadcast fit in the registers.
+/// Rows of [`Product`]'s tile. Rows and vectors are chosen so that accumulators, one row of `b` and a broadcast fit in the registers.
 ///
-/// | registers | `outer` | `gram` | reason |
+/// | registers | [`Product`] | [`Gram`] | reason |
 /// | --- | --- | --- | --- |
-/// | 16 (AVX2, SSE2) | 6 x 2 | 4 x 3 | 12 accumulators hide the 4 cycles of two FMA units; 8 and 7 loads for 12 FMA |
-/// | 32 (AVX-512, NEON) | 14 x 2 | 8 x 3 | 28 and 24 accumulators; the broadcast is part of the FMA |
-pub(crate) struct Table;
-
-impl Table {
-    /// Rows of [`outer`]'s tile.
-    pub(crate) const fn outer_rows(registers: usize) -> usize {
-        if registers >= 32 { 14 } else { 6 }
-    }
+/// | 16 (AVX2, SSE2) | 6 x 2 | 6 x 2 | 12 accumulators hide the 4 cycles of two FMA units; 8 loads for 12 FMA. 4 x 3 needs all 16 registers: the compiler spills an accumulator in every step, half the speed |
+/// | 32 (AVX-512, NEON) | 14 x 2 | 12 x 2 | 28 and 24 accumulators; the broadcast is part of the FMA |
+pub(crate) const fn outer_rows(registers: usize) -> usize {
+    if registers >= 32 { 14 } else { 6 }
 }
 
-/// Vectors of [`outer`]'s tile: the width of a packed panel of columns.
+/// Vectors of [`Product`]'s tile: the width of a packed panel of columns.
 pub(crate) const OUTER_VECTORS: usize = 2;
 
-/// Vectors of [`gram`]'s tile.
-pub(crate) const GRAM_VECTORS: usize = 3;
+/// Vectors of [`Gram`]'s tile.
+const GRAM_VECTORS: usize = 2;
+
+/// Rows of [`Gram`]'s tile. With eight lanes six rows lie in one lane block or in two; 12 rows with sixteen.
+const fn gram_rows(registers: usize, lanes: usize) -> usize {
+    match (registers, lanes) {
+        (32.., 16) => 12,
+        (_, 8) => 6,
+        _ => 4,
+    }
+}
 
 /// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
 /// of rows of `b_step` floats.
@@ -36,7 +40,7 @@ pub(crate) const GRAM_VECTORS: usize = 3;
 /// # Safety
 /// `a` must be readable for `MR` rows of `depth`, `b` for `depth` rows of `NV` vectors.
 #[inline(always)]
-pub(crate) unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     depth: usize,
     mut a: *const f32,
@@ -46,8 +50,11 @@ pub(crate) unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
 ) -> [[S::f32s; NV]; MR] {
     let lanes = S::F32_LANES;
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+    // A loop whose length the compiler knows is unrolled, and one accumulator then goes through memory in every round: a quarter of the
+    // time at a depth of 16.
+    let steps = std::hint::black_box(lanes);
     for _ in 0..depth / lanes {
-        for lane in 0..lanes {
+        for lane in 0..steps {
             // SAFETY: in bounds by the contract.
             unsafe { outer_step(simd, a.add(lane), b.add(lane * b_step), &mut acc) };
         }
@@ -87,44 +94,70 @@ unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// `acc[r][v] (+)= Σ_t a[t, r] b_v[t]` over `rows` positions `t`, with `a` and each `b_v` one lane block: position `t` at `+ t L`, the
-/// blocks of `b` `b_step` floats apart. Adds to what is at `out` if `accumulate`; output rows are `out_step` floats apart.
-///
-/// # Safety
-/// The blocks must be readable for `rows` positions, `MR` lanes and `NV` blocks, and `out` writable for `MR` rows of `NV` vectors.
-#[inline(always)]
-pub(crate) unsafe fn gram<S: Simd, const MR: usize, const NV: usize>(
-    simd: S,
-    rows: usize,
+/// Where the operands of a tile of [`Gram`] are.
+#[derive(Clone, Copy)]
+struct GramTile {
+    count: usize,
+    /// The first row's lane, and that of the row at the start of the next lane block.
     a: *const f32,
+    next: *const f32,
     b: *const f32,
     b_step: usize,
     accumulate: bool,
-    out: *mut f32,
-    out_step: usize,
-) {
-    let lanes = S::F32_LANES;
-    let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
-    // SAFETY: all accesses are inside the operands by the contract.
-    unsafe {
-        for t in 0..rows {
-            let mut columns = [simd.splat_f32s(0.0); NV];
-            for (v, column) in columns.iter_mut().enumerate() {
-                *column = load(simd, b.add(v * b_step + t * lanes));
+    to: *mut f32,
+    to_step: usize,
+}
+
+impl GramTile {
+    /// `acc[r][v] (+)= Σ_t a[t, r] b_v[t]`: the first `SPLIT` of the `MR` rows are lanes of one block, the others of the next.
+    ///
+    /// # Safety
+    /// The blocks must be readable for `count` positions, and `to` writable for `MR` rows of `NV` vectors.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const MR: usize, const SPLIT: usize, const NV: usize>(self, simd: S) {
+        let lanes = S::F32_LANES;
+        let Self { count, mut a, mut next, mut b, b_step, accumulate, to, to_step } = self;
+        let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+        // SAFETY: all accesses are inside the operands by the contract; the last increments are not followed.
+        unsafe {
+            for _ in 0..count {
+                let mut columns = [simd.splat_f32s(0.0); NV];
+                for v in 0..NV {
+                    columns[v] = load(simd, b.add(v * b_step));
+                }
+                for r in 0..MR {
+                    let row = simd.splat_f32s(if r < SPLIT { *a.add(r) } else { *next.add(r - SPLIT) });
+                    for v in 0..NV {
+                        acc[r][v] = fma(simd, row, columns[v], acc[r][v]);
+                    }
+                }
+                a = a.wrapping_add(lanes);
+                next = next.wrapping_add(lanes);
+                b = b.wrapping_add(lanes);
             }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let row = simd.splat_f32s(*a.add(t * lanes + r));
-                for (acc, &column) in acc.iter_mut().zip(&columns) {
-                    *acc = fma(simd, row, column, *acc);
+            for r in 0..MR {
+                for v in 0..NV {
+                    let to = to.add(r * to_step + v * lanes);
+                    let sum = if accumulate { simd.add_f32s(load(simd, to), acc[r][v]) } else { acc[r][v] };
+                    store(simd, to, sum);
                 }
             }
         }
-        for (r, acc) in acc.iter().enumerate() {
-            for (v, &acc) in acc.iter().enumerate() {
-                let to = out.add(r * out_step + v * lanes);
-                let sum = if accumulate { simd.add_f32s(load(simd, to), acc) } else { acc };
-                store(simd, to, sum);
-            }
+    }
+
+    /// Any number of rows of one lane block.
+    ///
+    /// # Safety
+    /// As `run`.
+    #[inline(always)]
+    unsafe fn some<S: Simd, const NV: usize>(mut self, simd: S, mut rows: usize) {
+        while rows > 0 {
+            let step = if rows >= 4 { 4 } else { 1 };
+            // SAFETY: the contract, for these rows.
+            unsafe { if step == 4 { self.run::<S, 4, 4, NV>(simd) } else { self.run::<S, 1, 1, NV>(simd) } }
+            self.a = self.a.wrapping_add(step);
+            self.to = self.to.wrapping_add(step * self.to_step);
+            rows -= step;
         }
     }
 }
@@ -169,11 +202,9 @@ macro_rules! with_rows {
         }
     };
 }
-pub(crate) use with_rows;
-
 /// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows.
 #[inline(always)]
-pub(crate) fn next_rows<S: Simd>(left: usize) -> usize {
+fn next_rows<S: Simd>(left: usize) -> usize {
     if S::REGISTER_COUNT >= 32 {
         match left {
             14.. => 14,
@@ -182,5 +213,162 @@ pub(crate) fn next_rows<S: Simd>(left: usize) -> usize {
         }
     } else {
         left.min(6)
+    }
+}
+
+/// `to [rows, P] (+)= a b` for an operand by lanes and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
+///
+/// A struct and not a function, so that it is compiled once for each instruction set and not into each of its callers.
+pub(crate) struct Product {
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    /// Row `r` at `a + r L`, lane blocks `a_step` floats apart.
+    pub(crate) a: *const f32,
+    pub(crate) a_step: usize,
+    pub(crate) b: *const f32,
+    /// Whether both vectors of the panel are used, or only the first.
+    pub(crate) full: bool,
+    /// Whether to add to what is at `to`.
+    pub(crate) accumulate: bool,
+    pub(crate) to: *mut f32,
+}
+
+impl WithSimd for Product {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut row = 0;
+        while row < self.rows {
+            let count = next_rows::<S>(self.rows - row);
+            // SAFETY: whoever made the product promises that its operands have these sizes.
+            with_rows!(S, count, MR => unsafe {
+                if self.full {
+                    self.tile::<S, MR, OUTER_VECTORS>(simd, row);
+                } else {
+                    self.tile::<S, MR, 1>(simd, row);
+                }
+            });
+            row += count;
+        }
+    }
+}
+
+impl Product {
+    /// # Safety
+    /// Rows `row .. row + MR` must be inside the operands.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize) {
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        // SAFETY: the contract.
+        unsafe {
+            let acc = outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), self.a_step, self.b, width);
+            for (r, acc) in acc.iter().enumerate() {
+                for (v, &acc) in acc.iter().enumerate() {
+                    let to = self.to.add((row + r) * width + v * lanes);
+                    let sum = if self.accumulate { simd.add_f32s(load(simd, to), acc) } else { acc };
+                    store(simd, to, sum);
+                }
+            }
+        }
+    }
+}
+
+/// `to [c, columns] (+)= aᵀ b` over `count` positions: all the tiles of two operands by lanes.
+pub(crate) struct Gram {
+    pub(crate) count: usize,
+    pub(crate) a: *const f32,
+    pub(crate) b: *const f32,
+    /// Floats between the lane blocks of `a`, and of `b`.
+    pub(crate) a_step: usize,
+    pub(crate) b_step: usize,
+    pub(crate) accumulate: bool,
+    pub(crate) to: *mut f32,
+    /// Rows, columns (a multiple of the lanes) and the floats from a row to the next.
+    pub(crate) c: usize,
+    pub(crate) columns: usize,
+    pub(crate) to_step: usize,
+}
+
+impl WithSimd for Gram {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let vectors = self.columns / S::F32_LANES;
+        for column in (0..vectors).step_by(GRAM_VECTORS) {
+            // SAFETY: whoever made the product promises that its operands have these sizes.
+            unsafe {
+                if vectors - column == 1 {
+                    self.rows::<S, 1>(simd, column);
+                } else {
+                    self.rows::<S, GRAM_VECTORS>(simd, column);
+                }
+            }
+        }
+    }
+}
+
+impl Gram {
+    /// All rows of one or two vectors of columns.
+    ///
+    /// # Safety
+    /// The columns must be inside the operands.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const NV: usize>(&self, simd: S, column: usize) {
+        let lanes = S::F32_LANES;
+        let most = gram_rows(S::REGISTER_COUNT, lanes);
+        let mut row = 0;
+        while row < self.c {
+            let (block, lane) = (row / lanes, row % lanes);
+            let tile = GramTile {
+                count: self.count,
+                a: self.a.wrapping_add(block * self.a_step + lane),
+                next: self.a.wrapping_add((block + 1) * self.a_step),
+                b: self.b.wrapping_add(column * self.b_step),
+                b_step: self.b_step,
+                accumulate: self.accumulate,
+                to: self.to.wrapping_add(row * self.to_step + column * lanes),
+                to_step: self.to_step,
+            };
+            // Rows of this tile, and how many of them are in this lane block.
+            let left = self.c - row;
+            let here = lanes - lane;
+            // SAFETY: the contract; rows beyond this lane block are in the next.
+            unsafe {
+                row += match (most, here.min(most)) {
+                    (12, 12) if left >= 12 => {
+                        tile.run::<S, 12, 12, NV>(simd);
+                        12
+                    }
+                    (12, 4) if left >= 12 => {
+                        tile.run::<S, 12, 4, NV>(simd);
+                        12
+                    }
+                    (12, 8) if left >= 12 => {
+                        tile.run::<S, 12, 8, NV>(simd);
+                        12
+                    }
+                    (6, 6) if left >= 6 => {
+                        tile.run::<S, 6, 6, NV>(simd);
+                        6
+                    }
+                    (6, 4) if left >= 6 => {
+                        tile.run::<S, 6, 4, NV>(simd);
+                        6
+                    }
+                    (6, 2) if left >= 6 => {
+                        tile.run::<S, 6, 2, NV>(simd);
+                        6
+                    }
+                    _ => {
+                        let rows = here.min(left);
+                        tile.some::<S, NV>(simd, rows);
+                        rows
+                    }
+                };
+            }
+        }
     }
 }

@@ -1,95 +1,136 @@
 //! Convolutions: `x [n, h, w, c]`, `w [k, c, kh, kw]`, `y [n, out_h, out_w, k]`; forward, input gradient, weight gradient.
 //!
-//! `precise` keeps to algorithms whose error is that of the direct sum.
+//! [`crate::plan::algorithm`] says which algorithm computes what. `precise` keeps to those whose error is that of the direct sum.
+//! Linear layers with few pictures do not come here: [`crate::linear`].
 
 mod epilogue;
+pub(crate) mod patches;
 mod winograd;
 
 pub use epilogue::Epilogue;
 
-use self::epilogue::Finish;
-use self::winograd::{Ending, F2, F4, Filters, Tiles};
-use crate::matrix::{Matrix, serial_product};
+pub(crate) use self::epilogue::{Ending, Finish};
+use self::patches::{Grid, Weights};
+use self::winograd::{F2, F4, Filters, Tiles};
 use crate::pieces::{self, Parts};
 use crate::plan::{self, Algorithm, Pass};
-use crate::{ConvShape, norm};
+use crate::scratch::Scratch;
+use crate::{ConvShape, Isa};
 
 /// `y = x * w`, then the epilogue.
 pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     check(x, w, y, s);
+    let algorithm = plan::algorithm(s, Pass::Forward, precise);
+    compute(Isa::active(), algorithm, x, w, None, s, epilogue, y);
+}
+
+/// Weights packed once for many forward passes: inference. Transformed where the algorithm is Winograd's: four times as large as the
+/// weights for F(4x4).
+#[derive(Debug)]
+pub struct Packed {
+    memory: Scratch,
+    isa: Isa,
+    algorithm: Algorithm,
+    /// With `n`, `h` and `w` as they were when the algorithm was chosen.
+    shape: ConvShape,
+}
+
+impl Packed {
+    /// Packs weights `[k, c, kh, kw]` with the algorithm that suits the shape; any other `n`, `h` and `w` can be computed with them.
+    pub fn new(w: &[f32], s: &ConvShape, precise: bool) -> Self {
+        assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
+        let (isa, algorithm) = (Isa::active(), plan::algorithm(s, Pass::Forward, precise));
+        let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
+        let memory = match algorithm {
+            Algorithm::Winograd4 => winograd::pack::<F4, 4, 6>(isa, filters, Scratch::owned),
+            Algorithm::Winograd2 => winograd::pack::<F2, 2, 4>(isa, filters, Scratch::owned),
+            Algorithm::Im2row | Algorithm::Matrix => {
+                let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
+                patches::pack(isa, &Grid::forward_whole(s), weights, Scratch::owned)
+            }
+        };
+        Self { memory, isa, algorithm, shape: *s }
+    }
+
+    /// `y = x * w`, then the epilogue, as [`forward`]. The shape may differ from that of [`Packed::new`] in `n`, `h` and `w`.
+    pub fn forward(&self, x: &[f32], s: &ConvShape, epilogue: Epilogue<'_>, y: &mut [f32]) {
+        let ConvShape { n, h, w, .. } = *s;
+        assert!(
+            *s == ConvShape { n, h, w, ..self.shape },
+            "{s:?} is not a shape of weights packed for {:?}",
+            self.shape
+        );
+        check_ends(x, y, s);
+        compute(self.isa, self.algorithm, x, &[], Some(&self.memory), s, epilogue, y);
+    }
+
+    /// The algorithm that was chosen.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Bytes of the packed weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.memory[..])
+    }
+}
+
+/// The forward pass by a given algorithm, with weights or packed weights.
+fn compute(
+    isa: Isa,
+    algorithm: Algorithm,
+    x: &[f32],
+    w: &[f32],
+    packed: Option<&[f32]>,
+    s: &ConvShape,
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
     if let Epilogue::Bias { bias, .. } = epilogue {
         assert!(bias.len() == s.k, "bias must have {} values", s.k);
     }
-    let algorithm = plan::algorithm(s, Pass::Forward, precise);
-    if matches!(algorithm, Algorithm::Winograd4 | Algorithm::Winograd2) {
-        let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
-        let ending = match epilogue {
-            Epilogue::None => Ending::Finish(Finish::Store),
-            Epilogue::Bias { bias, relu } => Ending::Finish(Finish::Bias { bias, relu }),
-            Epilogue::Statistics { mean, var } => Ending::Statistics { mean, var },
-        };
-        let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
-        return match algorithm {
-            Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, x, ending, y),
-            _ => winograd::correlate(F2, tiles(2), filters, x, ending, y),
-        };
-    }
-    let weights = matrix_of(w, s);
-    let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
-    let depth = s.kh * s.kw * s.c;
-    let bias = if let Epilogue::Bias { bias, relu } = epilogue { Some((bias, relu)) } else { None };
-    assert!(bias.is_none_or(|(bias, _)| bias.len() == s.k), "bias must have {} values", s.k);
-    let parts = Parts::new(y);
-    pieces::for_each(s.n, |i| {
-        // SAFETY: picture `i` is this piece's alone.
-        let y = unsafe { parts.range(i * out..(i + 1) * out) };
-        let rows = patches(&x[i * picture..(i + 1) * picture], s);
-        serial_product(Matrix::rows(&rows, out / s.k, depth), Matrix::rows(&weights, depth, s.k), false, y);
-        if let Some((bias, relu)) = bias {
-            for row in y.chunks_exact_mut(s.k) {
-                for (y, &bias) in row.iter_mut().zip(bias) {
-                    let v = *y + bias;
-                    *y = if relu && v < 0.0 { 0.0 } else { v };
-                }
-            }
+    let ending = epilogue.ending();
+    let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
+    let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
+    match algorithm {
+        Algorithm::Winograd4 => winograd::correlate(F4, isa, tiles(4), filters, packed, x, ending, y),
+        Algorithm::Winograd2 => winograd::correlate(F2, isa, tiles(2), filters, packed, x, ending, y),
+        Algorithm::Im2row | Algorithm::Matrix => {
+            let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
+            let grid = if packed.is_some() { Grid::forward_whole(s) } else { Grid::forward(s) };
+            patches::correlate(isa, &grid, weights, packed, x, ending, y);
         }
-    });
-    if let Epilogue::Statistics { mean, var } = epilogue {
-        norm::statistics(y, s.k, mean, var);
     }
 }
 
 /// The input gradient; added to what is in `dx` if `accumulate`.
 pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool, dx: &mut [f32]) {
     check(dx, w, dy, s);
-    let algorithm = plan::algorithm(s, Pass::Dx, precise);
-    if matches!(algorithm, Algorithm::Winograd4 | Algorithm::Winograd2) {
-        let filters = Filters { w, inputs: s.k, outputs: s.c, backward: true };
-        let ending = Ending::Finish(if accumulate { Finish::Add } else { Finish::Store });
-        let tiles = |side| Tiles::new(s.n, s.out_h(), s.out_w(), 2 - s.pad, side);
-        return match algorithm {
-            Algorithm::Winograd4 => winograd::correlate(F4, tiles(4), filters, dy, ending, dx),
-            _ => winograd::correlate(F2, tiles(2), filters, dy, ending, dx),
-        };
-    }
-    let weights = matrix_of(w, s);
-    let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
-    let depth = s.kh * s.kw * s.c;
-    let parts = Parts::new(dx);
-    pieces::for_each(s.n, |i| {
-        // SAFETY: picture `i` is this piece's alone.
-        let dx = unsafe { parts.range(i * picture..(i + 1) * picture) };
-        let mut rows = vec![0f32; out / s.k * depth];
-        let dy = Matrix::rows(&dy[i * out..(i + 1) * out], out / s.k, s.k);
-        serial_product(dy, Matrix::rows(&weights, depth, s.k).transposed(), false, &mut rows);
-        if !accumulate {
-            dx.fill(0.0);
+    let isa = Isa::active();
+    let finish = if accumulate { Finish::Add } else { Finish::Store };
+    let tiles = |side| Tiles::new(s.n, s.out_h(), s.out_w(), 2 - s.pad, side);
+    let filters = Filters { w, inputs: s.k, outputs: s.c, backward: true };
+    match plan::algorithm(s, Pass::Dx, precise) {
+        Algorithm::Winograd4 => {
+            winograd::correlate(F4, isa, tiles(4), filters, None, dy, Ending::Finish(finish), dx);
         }
-        each_run(s, |row, offset, pixel, len| {
-            let from = &rows[row * depth + offset..][..len];
-            dx[pixel..pixel + len].iter_mut().zip(from).for_each(|(dx, &v)| *dx += v);
-        });
-    });
+        Algorithm::Winograd2 => {
+            winograd::correlate(F2, isa, tiles(2), filters, None, dy, Ending::Finish(finish), dx);
+        }
+        Algorithm::Im2row | Algorithm::Matrix => {
+            let grids = Grid::backward(s);
+            // Pixels that no tap reaches: three of four in a 1x1 convolution with stride 2.
+            if !accumulate && grids.iter().any(|grid| grid.taps.is_empty()) {
+                let (len, parts) = (dx.len(), Parts::new(dx));
+                // SAFETY: the ranges do not overlap.
+                pieces::for_ranges(len, pieces::PIECE, |_, range| unsafe { parts.range(range) }.fill(0.0));
+            }
+            for grid in grids.iter().filter(|grid| !grid.taps.is_empty()) {
+                let weights = Weights::backward(w, s.c, s.kh * s.kw);
+                patches::correlate(isa, grid, weights, None, dy, Ending::Finish(finish), dx);
+            }
+        }
+    }
 }
 
 /// The weight gradient.
@@ -97,74 +138,23 @@ pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f32]) {
     check(x, dw, dy, s);
     let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
     match plan::algorithm(s, Pass::Dw, precise) {
-        Algorithm::Winograd4 => return winograd::dw(F4, tiles(4), x, dy, s.c, s.k, dw),
-        Algorithm::Winograd2 => return winograd::dw(F2, tiles(2), x, dy, s.c, s.k, dw),
-        _ => {}
-    }
-    let (picture, out) = (s.h * s.w * s.c, s.out_h() * s.out_w() * s.k);
-    let depth = s.kh * s.kw * s.c;
-    // At most sixteen partial sums, however many threads there are.
-    let pictures = s.n.div_ceil(16);
-    let groups = s.n.div_ceil(pictures);
-    let mut partial = vec![0f32; groups * depth * s.k];
-    let parts = Parts::new(&mut partial);
-    pieces::for_each(groups, |group| {
-        // SAFETY: partial sum `group` is this piece's alone.
-        let sum = unsafe { parts.range(group * depth * s.k..(group + 1) * depth * s.k) };
-        for i in group * pictures..s.n.min((group + 1) * pictures) {
-            let rows = patches(&x[i * picture..(i + 1) * picture], s);
-            let dy = Matrix::rows(&dy[i * out..(i + 1) * out], out / s.k, s.k);
-            serial_product(Matrix::rows(&rows, out / s.k, depth).transposed(), dy, true, sum);
-        }
-    });
-    let taps = s.kh * s.kw;
-    for (i, dw) in dw.iter_mut().enumerate() {
-        let (k, c, tap) = (i / (s.c * taps), i / taps % s.c, i % taps);
-        *dw = partial.chunks_exact(depth * s.k).map(|sum| sum[(tap * s.c + c) * s.k + k]).sum();
+        Algorithm::Winograd4 => winograd::dw(F4, tiles(4), x, dy, s.c, s.k, dw),
+        Algorithm::Winograd2 => winograd::dw(F2, tiles(2), x, dy, s.c, s.k, dw),
+        Algorithm::Im2row | Algorithm::Matrix => patches::dw(x, dy, s, dw),
     }
 }
 
-/// The weights as a matrix `[kh * kw * c, k]`.
-fn matrix_of(w: &[f32], s: &ConvShape) -> Vec<f32> {
-    let taps = s.kh * s.kw;
-    let mut out = vec![0f32; w.len()];
-    for (i, &w) in w.iter().enumerate() {
-        let (k, c, tap) = (i / (s.c * taps), i / taps % s.c, i % taps);
-        out[(tap * s.c + c) * s.k + k] = w;
-    }
-    out
-}
-
-/// The patches of one picture as a matrix `[out_h * out_w, kh * kw * c]`.
-fn patches(x: &[f32], s: &ConvShape) -> Vec<f32> {
-    let depth = s.kh * s.kw * s.c;
-    let mut rows = vec![0f32; s.out_h() * s.out_w() * depth];
-    each_run(s, |row, offset, pixel, len| {
-        rows[row * depth + offset..][..len].copy_from_slice(&x[pixel..pixel + len]);
-    });
-    rows
-}
-
-/// Calls `visit(row, offset in the patch, offset in the picture, length)` for each contiguous run of a patch.
-fn each_run(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize, usize)) {
-    for row in 0..s.out_h() * s.out_w() {
-        let (top, left) = (row / s.out_w() * s.stride, row % s.out_w() * s.stride);
-        let first = s.pad.saturating_sub(left);
-        let last = s.kw.min((s.w + s.pad).saturating_sub(left));
-        if first >= last {
-            continue;
-        }
-        for i in 0..s.kh {
-            if (s.pad..s.h + s.pad).contains(&(top + i)) {
-                let pixel = ((top + i - s.pad) * s.w + left + first - s.pad) * s.c;
-                visit(row, (i * s.kw + first) * s.c, pixel, (last - first) * s.c);
-            }
-        }
-    }
-}
-
+/// The kernels below read and write through pointers: the slices must be what the shape says.
 fn check(x: &[f32], w: &[f32], y: &[f32], s: &ConvShape) {
-    assert!(x.len() == s.x_len(), "the input of {s:?} must have {} elements, not {}", s.x_len(), x.len());
+    check_ends(x, y, s);
     assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
+}
+
+fn check_ends(x: &[f32], y: &[f32], s: &ConvShape) {
+    assert!(
+        s.kh <= s.h + 2 * s.pad && s.kw <= s.w + 2 * s.pad && s.stride > 0,
+        "{s:?} is not the shape of a convolution"
+    );
+    assert!(x.len() == s.x_len(), "the input of {s:?} must have {} elements, not {}", s.x_len(), x.len());
     assert!(y.len() == s.y_len(), "the output of {s:?} must have {} elements, not {}", s.y_len(), y.len());
 }

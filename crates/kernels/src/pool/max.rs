@@ -1,86 +1,161 @@
 //! Maximum pooling. Nothing is kept for the backward pass: it finds the maxima again in `x`.
+//!
+//! A vector of channels at a time: its maximum, and which tap it came from, stay in registers while the taps of a window pass.
 
-use super::{BLOCK, for_blocks};
+use pulp::{Simd, WithSimd};
+
+use super::for_blocks;
 use crate::PoolShape;
 use crate::isa::Isa;
 use crate::pieces::Parts;
+use crate::vector::{load_first, store_first};
 
 /// Calls `visit(offset of the tap's pixel in x)` for the taps of window `(oh, ow)` that lie in the picture, in order.
-#[inline(always)]
-fn each_tap(s: &PoolShape, oh: usize, ow: usize, mut visit: impl FnMut(usize)) {
-    let (top, left) = (oh * s.stride, ow * s.stride);
-    for ih in top.max(s.pad)..(top + s.kernel).min(s.h + s.pad) {
-        for iw in left.max(s.pad)..(left + s.kernel).min(s.w + s.pad) {
-            visit(((ih - s.pad) * s.w + iw - s.pad) * s.c);
+macro_rules! each_tap {
+    ($s:expr, $oh:expr, $ow:expr, $offset:ident => $body:block) => {
+        let (top, left) = ($oh * $s.stride, $ow * $s.stride);
+        for ih in top.max($s.pad)..(top + $s.kernel).min($s.h + $s.pad) {
+            for iw in left.max($s.pad)..(left + $s.kernel).min($s.w + $s.pad) {
+                let $offset = ((ih - $s.pad) * $s.w + iw - $s.pad) * $s.c;
+                $body
+            }
         }
-    }
+    };
 }
 
 /// `y` = the maximum under each window. A NaN under the window is the result, as in PyTorch.
 pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
-    assert!(x.len() == s.x_len() && y.len() == s.y_len(), "x and y must have the sizes of {s:?}");
+    check(x, s);
+    assert!(y.len() == s.y_len(), "y must have the size of {s:?}");
     let isa = Isa::active();
-    let (out_h, out_w) = (s.out_h(), s.out_w());
     let y = Parts::new(y);
     for_blocks(s.n, s.c, x.len(), |picture, first, channels| {
-        let x = &x[picture * s.h * s.w * s.c + first..];
-        isa.run(|| {
-            for (oh, ow) in (0..out_h).flat_map(|oh| (0..out_w).map(move |ow| (oh, ow))) {
-                let to = ((picture * out_h + oh) * out_w + ow) * s.c + first;
-                // SAFETY: these channels of this picture are this piece's alone.
-                let y = unsafe { y.range(to..to + channels) };
-                y.fill(f32::NEG_INFINITY);
-                each_tap(s, oh, ow, |from| {
-                    for (y, &x) in y.iter_mut().zip(&x[from..from + channels]) {
-                        // A NaN in y stays: nothing is larger than it.
-                        *y = if x > *y || x.is_nan() { x } else { *y };
-                    }
-                });
-            }
-        });
+        isa.run(Forward { x, s, y: &y, picture, first, channels });
     });
 }
 
 /// The gradient of [`max_forward`]: `dy` goes to the first maximum of its window (the last NaN where there is one).
 pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
-    assert!(x.len() == s.x_len() && dx.len() == s.x_len(), "x and dx must have the size of {s:?}");
-    assert!(dy.len() == s.y_len(), "dy must have the size of {s:?}");
+    check(x, s);
+    assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
     let isa = Isa::active();
-    let (out_h, out_w) = (s.out_h(), s.out_w());
     let dx = Parts::new(dx);
     for_blocks(s.n, s.c, x.len(), |picture, first, channels| {
-        let start = picture * s.h * s.w * s.c + first;
-        let x = &x[start..];
-        for pixel in 0..s.h * s.w {
-            // SAFETY: these channels of this picture are this piece's alone.
-            unsafe { dx.range(start + pixel * s.c..start + pixel * s.c + channels) }.fill(0.0);
-        }
-        isa.run(|| {
-            let (mut best, mut winner) = ([0f32; BLOCK], [0u32; BLOCK]);
-            for (oh, ow) in (0..out_h).flat_map(|oh| (0..out_w).map(move |ow| (oh, ow))) {
-                let dy = &dy[((picture * out_h + oh) * out_w + ow) * s.c + first..][..channels];
-                best.fill(f32::NEG_INFINITY);
-                winner.fill(0);
-                let mut tap = 0u32;
-                each_tap(s, oh, ow, |from| {
-                    let state = best[..channels].iter_mut().zip(&mut winner[..channels]);
-                    for ((best, winner), &x) in state.zip(&x[from..from + channels]) {
-                        let wins = x > *best || x.is_nan();
-                        *best = if wins { x } else { *best };
-                        *winner = if wins { tap } else { *winner };
-                    }
-                    tap += 1;
-                });
-                tap = 0;
-                each_tap(s, oh, ow, |from| {
-                    // SAFETY: as above; no other slice of dx is alive.
-                    let dx = unsafe { dx.range(start + from..start + from + channels) };
-                    for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(&winner[..channels]) {
-                        *dx += if winner == tap { dy } else { 0.0 };
-                    }
-                    tap += 1;
-                });
-            }
-        });
+        isa.run(Backward { x, dy, s, dx: &dx, picture, first, channels });
     });
+}
+
+/// The kernels read through pointers.
+fn check(x: &[f32], s: &PoolShape) {
+    assert!(s.kernel > 0 && s.stride > 0 && s.pad <= s.kernel / 2, "{s:?} is not the shape of a pooling");
+    assert!(s.kernel <= s.h + 2 * s.pad && s.kernel <= s.w + 2 * s.pad, "{s:?} is not the shape of a pooling");
+    assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
+}
+
+/// Some channels of one picture.
+struct Forward<'a> {
+    x: &'a [f32],
+    s: &'a PoolShape,
+    y: &'a Parts<'a, f32>,
+    picture: usize,
+    first: usize,
+    channels: usize,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, s, y, picture, first, channels } = self;
+        let x = x[picture * s.h * s.w * s.c + first..].as_ptr();
+        let (out_h, out_w) = (s.out_h(), s.out_w());
+        for oh in 0..out_h {
+            for ow in 0..out_w {
+                let to = ((picture * out_h + oh) * out_w + ow) * s.c + first;
+                // SAFETY: taps lie in the picture, and these channels of this picture are this piece's alone.
+                unsafe {
+                    let to = y.pointer(to, channels);
+                    for channel in (0..channels).step_by(S::F32_LANES) {
+                        let count = S::F32_LANES.min(channels - channel);
+                        let mut best = simd.splat_f32s(f32::NEG_INFINITY);
+                        each_tap!(s, oh, ow, offset => {
+                            let value = load_first(simd, x.add(offset + channel), count);
+                            best = simd.select_f32s(wins(simd, value, best), value, best);
+                        });
+                        store_first(simd, to.add(channel), best, count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a value takes the place of the best so far: it is larger, or NaN. Nothing is larger than a NaN.
+#[inline(always)]
+fn wins<S: Simd>(simd: S, value: S::f32s, best: S::f32s) -> S::m32s {
+    simd.or_m32s(simd.greater_than_f32s(value, best), simd.not_m32s(simd.equal_f32s(value, value)))
+}
+
+/// Some channels of one picture.
+struct Backward<'a> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    s: &'a PoolShape,
+    dx: &'a Parts<'a, f32>,
+    picture: usize,
+    first: usize,
+    channels: usize,
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, dy, s, dx, picture, first, channels } = self;
+        let start = picture * s.h * s.w * s.c + first;
+        let x = x[start..].as_ptr();
+        let (out_h, out_w) = (s.out_h(), s.out_w());
+        // Windows that tile the picture write each pixel once: no zeros first, nothing to add to.
+        let tiles = s.stride == s.kernel && s.pad == 0 && out_h * s.stride == s.h && out_w * s.stride == s.w;
+        // SAFETY: pixels lie in the picture, and these channels of this picture are this piece's alone.
+        unsafe {
+            let dx = dx.pointer(start, (s.h * s.w - 1) * s.c + channels);
+            if !tiles {
+                for pixel in 0..s.h * s.w {
+                    std::slice::from_raw_parts_mut(dx.add(pixel * s.c), channels).fill(0.0);
+                }
+            }
+            for oh in 0..out_h {
+                for ow in 0..out_w {
+                    let from = dy[((picture * out_h + oh) * out_w + ow) * s.c + first..][..channels].as_ptr();
+                    for channel in (0..channels).step_by(S::F32_LANES) {
+                        let count = S::F32_LANES.min(channels - channel);
+                        let mut best = simd.splat_f32s(f32::NEG_INFINITY);
+                        // Taps are numbered in floats: exact up to 16 million.
+                        let (mut winner, mut tap) = (simd.splat_f32s(0.0), 0.0);
+                        each_tap!(s, oh, ow, offset => {
+                            let value = load_first(simd, x.add(offset + channel), count);
+                            let wins = wins(simd, value, best);
+                            best = simd.select_f32s(wins, value, best);
+                            winner = simd.select_f32s(wins, simd.splat_f32s(tap), winner);
+                            tap += 1.0;
+                        });
+                        let gradient = load_first(simd, from.add(channel), count);
+                        let zero = simd.splat_f32s(0.0);
+                        tap = 0.0;
+                        each_tap!(s, oh, ow, offset => {
+                            let to = dx.add(offset + channel);
+                            let won = simd.equal_f32s(winner, simd.splat_f32s(tap));
+                            let part = simd.select_f32s(won, gradient, zero);
+                            let sum = if tiles { part } else { simd.add_f32s(load_first(simd, to, count), part) };
+                            store_first(simd, to, sum, count);
+                            tap += 1.0;
+                        });
+                    }
+                }
+            }
+        }
+    }
 }

@@ -7,19 +7,19 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::tiles::{Tiles, data_block, gradient_block, point_step};
-use super::transform::{Minimal, Source, Weights, square};
+use super::tiles::{Picture, Tiles, block_len, point_step};
+use super::transform::{Data, Gradient, Minimal, Source, Weights, square};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::{GRAM_VECTORS, gram};
+use crate::tile::Gram;
 use crate::vector::{MAX_LANES, load, store_first};
 
 /// Bytes of transformed tiles of `x` and `dy` in a block, together: what fits in a 512 KiB L2 beside the streams.
 const BLOCK_BYTES: usize = 448 * 1024;
 
 /// Fewest and most tiles of a block: the depth of the products, which reads and writes each accumulator once.
-const BLOCK_TILES: std::ops::RangeInclusive<usize> = 24..=128;
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 64..=128;
 
 /// Transformed gradients up to this size are summed by groups of blocks.
 const GROUP_BYTES: usize = 5 << 19;
@@ -105,11 +105,11 @@ impl Matrices {
 
 impl Job<'_> {
     fn data_len(&self, points: usize, lanes: usize) -> usize {
-        points * point_step(self.c, self.block, lanes)
+        block_len(points, self.c, self.block, lanes)
     }
 
     fn gradient_len(&self, points: usize, lanes: usize) -> usize {
-        points * point_step(self.k, self.block, lanes)
+        block_len(points, self.k, self.block, lanes)
     }
 
     fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
@@ -127,15 +127,16 @@ impl Job<'_> {
         let tiles = self.tiles_of(block);
         assert!(data.len() >= self.data_len(N * N, S::F32_LANES), "a block of tiles is too small");
         assert!(gradient.len() >= self.gradient_len(N * N, S::F32_LANES), "a block of tiles is too small");
-        let (first, count) = (tiles.start, tiles.len());
+        let Tiles { h, w, out_h, out_w, pad, .. } = self.tiles;
         let zeros = self.zeros.as_ptr();
+        let x = Picture { from: self.x.as_ptr(), h, w, c: self.c, before: pad, zeros };
+        let dy = Picture { from: self.dy.as_ptr(), h: out_h, w: out_w, c: self.k, before: 0, zeros };
         // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has as many values as either has
         // channels, and the blocks were just checked.
         unsafe {
-            let (x, dy) = (self.x.as_ptr(), self.dy.as_ptr());
-            data_block::<S, W, M, N>(simd, &self.tiles, x, self.c, zeros, first, count, self.block, data.as_mut_ptr());
+            x.transform::<S, Data<W, M, N>, N, N>(simd, &self.tiles, tiles.clone(), self.block, data.as_mut_ptr());
             let to = gradient.as_mut_ptr();
-            gradient_block::<S, W, M, N>(simd, &self.tiles, dy, self.k, zeros, first, count, self.block, to);
+            dy.transform::<S, Gradient<W, M, N>, M, N>(simd, &self.tiles, tiles, self.block, to);
         }
     }
 
@@ -157,86 +158,27 @@ impl Job<'_> {
         assert!(sums.len() >= N * N * part.point(), "the matrices are too small");
         assert!(part.c_first.is_multiple_of(lanes) && part.k_first.is_multiple_of(lanes), "chunks start at a vector");
         let count = self.tiles_of(block).len();
-        let (data_step, gradient_step) = (point_step(self.c, self.block, lanes), point_step(self.k, self.block, lanes));
-        let stride = self.block * lanes;
+        let step = point_step(self.block, lanes);
+        let stride = N * N * step;
         for point in 0..N * N {
             // SAFETY: lane blocks are inside the operands: the first channels and counts are inside `c` and `k`.
             unsafe {
-                let a = data.as_ptr().add(point * data_step + part.c_first / lanes * stride);
-                let b = gradient.as_ptr().add(point * gradient_step + part.k_first / lanes * stride);
+                let a = data.as_ptr().add(part.c_first / lanes * stride + point * step);
+                let b = gradient.as_ptr().add(part.k_first / lanes * stride + point * step);
                 let to = sums.as_mut_ptr().add(point * part.point());
-                matrix(simd, count, a, b, stride, accumulate, to, part.c_count, part.columns);
+                simd.vectorize(Gram {
+                    count,
+                    a,
+                    b,
+                    a_step: stride,
+                    b_step: stride,
+                    accumulate,
+                    to,
+                    c: part.c_count,
+                    columns: part.columns,
+                    to_step: part.columns,
+                });
             }
-        }
-    }
-}
-
-/// `[c, columns] (+)= aᵀ b` for one point, in tiles of half a lane block (all of it below eight lanes) and three vectors.
-///
-/// # Safety
-/// `a` must be readable for `⌈c / L⌉` lane blocks and `b` for `columns / L`, `stride` floats apart; `to` writable for `c` rows of `columns`.
-#[inline(always)]
-unsafe fn matrix<S: Simd>(
-    simd: S,
-    count: usize,
-    a: *const f32,
-    b: *const f32,
-    stride: usize,
-    accumulate: bool,
-    to: *mut f32,
-    c: usize,
-    columns: usize,
-) {
-    let lanes = S::F32_LANES;
-    let height = if S::REGISTER_COUNT >= 32 { lanes.min(8) } else { 4 };
-    for column in (0..columns / lanes).step_by(GRAM_VECTORS) {
-        let vectors = GRAM_VECTORS.min(columns / lanes - column);
-        for row in (0..c).step_by(height) {
-            // SAFETY: the contract.
-            unsafe {
-                let a = a.add(row / lanes * stride + row % lanes);
-                let b = b.add(column * stride);
-                let to = to.add(row * columns + column * lanes);
-                match vectors {
-                    1 => rows::<S, 1>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
-                    2 => rows::<S, 2>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
-                    _ => rows::<S, 3>(simd, height.min(c - row), count, a, b, stride, accumulate, to, columns),
-                }
-            }
-        }
-    }
-}
-
-/// [`gram`] with up to eight rows.
-///
-/// # Safety
-/// As [`gram`].
-#[inline(always)]
-unsafe fn rows<S: Simd, const NV: usize>(
-    simd: S,
-    rows: usize,
-    count: usize,
-    a: *const f32,
-    b: *const f32,
-    stride: usize,
-    accumulate: bool,
-    to: *mut f32,
-    step: usize,
-) {
-    // SAFETY: the contract, for these rows.
-    unsafe {
-        match rows {
-            8 if S::REGISTER_COUNT >= 32 => gram::<S, 8, NV>(simd, count, a, b, stride, accumulate, to, step),
-            5.. if S::REGISTER_COUNT >= 32 => {
-                gram::<S, 4, NV>(simd, count, a, b, stride, accumulate, to, step);
-                for row in 4..rows {
-                    gram::<S, 1, NV>(simd, count, a.add(row), b, stride, accumulate, to.add(row * step), step);
-                }
-            }
-            4 => gram::<S, 4, NV>(simd, count, a, b, stride, accumulate, to, step),
-            3 => gram::<S, 3, NV>(simd, count, a, b, stride, accumulate, to, step),
-            2 => gram::<S, 2, NV>(simd, count, a, b, stride, accumulate, to, step),
-            _ => gram::<S, 1, NV>(simd, count, a, b, stride, accumulate, to, step),
         }
     }
 }

@@ -7,20 +7,30 @@
 use pulp::{Simd, WithSimd};
 
 use super::filter::Filters;
-use super::tiles::{self, Tiles, data_block};
-use super::transform::{Minimal, Output, Strided, square};
-use crate::conv::epilogue::Finish;
+use super::tiles::{self, Picture, Place, Tiles};
+use super::transform::{Data, Minimal, Output, Strided, square};
+use crate::conv::epilogue::{Area, Ending, Finish, Moments, SUMS, Sums, merge};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::{Scratch, odd_lines};
-use crate::tile::{OUTER_VECTORS, Table, next_rows, outer, with_rows};
-use crate::vector::{MAX_LANES, fma, load_first, relu, store, store_first};
+use crate::tile::{OUTER_VECTORS, Product, outer_rows};
+use crate::vector::MAX_LANES;
 
 /// Bytes of transformed tiles in a block: with as much for the products, what fits in a 512 KiB L2.
 const BLOCK_BYTES: usize = 288 * 1024;
 
 /// Fewest and most tiles of a block. Below 24 the panels of filters, read once a block from L3, cost more than they save.
-const BLOCK_TILES: std::ops::RangeInclusive<usize> = 24..=96;
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 48..=96;
+
+/// Blocks, where there are at least [`FEW_TILES`] tiles for each: one picture is still shared evenly by a few threads.
+const FEW_BLOCKS: usize = 8;
+const FEW_TILES: usize = 18;
+
+/// Chunks of output channels, where pieces are chunks: for 16 threads.
+const FEW_CHUNKS: usize = 16;
+
+/// Most tiles of a block, rounded up to the rows of a micro-kernel.
+const MAX_TILES: usize = 112;
 
 /// Output channels multiplied before the transform back: their products share L2 with the block of tiles.
 const CHUNK: usize = 64;
@@ -37,20 +47,30 @@ struct Cut {
     /// Panels of a chunk, and panels.
     chunk: usize,
     panels: usize,
+    /// Whether a piece is a chunk of channels and not a block of tiles.
+    by_channels: bool,
 }
 
 impl Cut {
     fn new(tiles: &Tiles, filters: &Filters<'_>, points: usize, isa: Isa) -> Self {
         let lanes = isa.lanes();
-        let rows = Table::outer_rows(isa.registers());
+        let rows = outer_rows(isa.registers());
         let fitting = BLOCK_BYTES / (4 * points * filters.inputs.next_multiple_of(lanes));
         let most = fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
-        // Even blocks: the last one is not a leftover, and few tiles are still shared.
-        let blocks = tiles.count().div_ceil(most);
+        let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
+        // Large filters are better read by few blocks, and shared by channels.
+        let few = if large { 1 } else { FEW_BLOCKS.min(tiles.count() / FEW_TILES) };
+        let blocks = tiles.count().div_ceil(most).max(few);
+        // Even blocks: the last one is not a leftover.
         let block = tiles.count().div_ceil(blocks).next_multiple_of(rows);
+        let blocks = tiles.count().div_ceil(block);
         let panels = filters.panels(lanes);
         let chunk = (CHUNK / (OUTER_VECTORS * lanes)).max(1).min(panels);
-        Self { block, blocks: tiles.count().div_ceil(block), chunk, panels }
+        let chunks = panels.div_ceil(chunk);
+        let by_channels = large && blocks < chunks;
+        // Few tiles: chunks are all there is to share.
+        let chunk = if by_channels { chunk.min(panels.div_ceil(FEW_CHUNKS)) } else { chunk };
+        Self { block, blocks, chunk, panels, by_channels }
     }
 
     /// Floats of the products of a block of tiles and a chunk of panels.
@@ -86,60 +106,51 @@ fn counts(tiles: &Tiles, cut: &Cut) -> Vec<usize> {
     (0..cut.blocks).map(|b| (b * cut.block..last.min((b + 1) * cut.block)).map(values).sum()).collect()
 }
 
-/// Which of the two epilogues a caller wants: see [`correlate`].
-pub(crate) enum Ending<'a> {
-    /// Everything that needs no sums.
-    Finish(Finish<'a>),
-    /// Mean and biased variance of each channel.
-    Statistics {
-        /// Becomes the mean.
-        mean: &'a mut [f32],
-        /// Becomes the biased variance.
-        var: &'a mut [f32],
-    },
-}
-
-/// `to = from * filters` with the tiles of `W`.
+/// `to = from * filters` with the tiles of `W`. `packed` holds what [`pack`] made of the filters, if that has been done before.
 pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     _: W,
+    isa: Isa,
     tiles: Tiles,
     filters: Filters<'_>,
+    packed: Option<&[f32]>,
     from: &[f32],
     ending: Ending<'_>,
     to: &mut [f32],
 ) {
-    let isa = Isa::active();
     let cut = Cut::new(&tiles, &filters, N * N, isa);
     let mut zeros = Scratch::take(filters.inputs.next_multiple_of(MAX_LANES));
     zeros.fill(0.0);
     let to = Parts::new(to);
     let run = |finish: Finish<'_>| {
         let job = Job { tiles, filters, cut, from, zeros: &zeros, to: &to, finish };
-        let filter_bytes = 4 * N * N * filters.inputs * filters.outputs;
-        if filter_bytes > FILTER_BYTES && cut.blocks < cut.panels.div_ceil(cut.chunk) {
-            by_channels::<W, M, N>(isa, &job);
-        } else {
-            by_tiles::<W, M, N>(isa, &job);
+        match packed {
+            _ if cut.by_channels => by_channels::<W, M, N>(isa, &job, packed),
+            Some(packed) => by_tiles::<W, M, N>(isa, &job, packed),
+            None => by_tiles::<W, M, N>(isa, &job, &pack::<W, M, N>(isa, filters, Scratch::take)),
         }
     };
     match ending {
         Ending::Finish(finish) => run(finish),
         Ending::Statistics { mean, var } => {
             let k = filters.outputs;
-            let mut memory = Scratch::take(cut.blocks * crate::conv::epilogue::SUMS * k);
-            run(Finish::Statistics(&crate::conv::epilogue::Sums::new(&mut memory, k)));
-            crate::conv::epilogue::merge(&memory, &counts(&tiles, &cut), k, mean, var);
+            let mut memory = Scratch::take(cut.blocks * SUMS * k);
+            run(Finish::Statistics(&Sums::new(&mut memory, k)));
+            merge(&memory, &counts(&tiles, &cut), k, mean, var);
         }
     }
 }
 
-/// Filters first, then a piece for each block of tiles.
-fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>) {
-    /// Input channels of a piece of the filter transform.
+/// All filters, transformed into panels in memory from `take`.
+pub(crate) fn pack<W: Minimal<M, N>, const M: usize, const N: usize>(
+    isa: Isa,
+    filters: Filters<'_>,
+    take: impl Fn(usize) -> Scratch,
+) -> Scratch {
+    /// Input channels of a piece.
     const INPUTS: usize = 64;
-    let Job { filters, cut, .. } = *job;
+    let panels = filters.panels(isa.lanes());
     let panel = N * N * filters.point_step(isa.lanes());
-    let mut memory = Scratch::take(cut.panels * panel);
+    let mut memory = take(panels * panel);
     let transformed = Parts::new(&mut memory);
     let parts = filters.inputs.div_ceil(INPUTS);
     let transform = |piece: usize| {
@@ -147,30 +158,28 @@ fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Jo
         // SAFETY: pieces of one panel write different input channels, through the pointer alone.
         let to = unsafe { transformed.pointer(index * panel, panel) };
         let last = filters.inputs.min(first + INPUTS);
-        isa.run(TransformFilters::<W, M, N> {
-            filters,
-            panel: index,
-            first,
-            last,
-            to,
-            minimal: std::marker::PhantomData,
-        });
+        let minimal = std::marker::PhantomData;
+        isa.run(TransformFilters::<W, M, N> { filters, panel: index, first, last, to, minimal });
     };
     if filters.w.len() <= pieces::PIECE {
-        pieces::serial(cut.panels * parts, transform);
+        pieces::serial(panels * parts, transform);
     } else {
-        pieces::for_each(cut.panels * parts, transform);
+        pieces::for_each(panels * parts, transform);
     }
-    let filters = &memory[..];
-    pieces::for_each(cut.blocks, |block| {
+    memory
+}
+
+/// A piece for each block of tiles; `filters` are all panels.
+fn by_tiles<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, filters: &[f32]) {
+    pieces::for_each(job.cut.blocks, |block| {
         isa.run(BlockOfTiles::<W, M, N> { job, filters, block, minimal: std::marker::PhantomData })
     });
 }
 
 /// Tiles first, then a piece for each chunk of output channels.
-fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>) {
+fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &Job<'_>, packed: Option<&[f32]>) {
     let Job { filters, cut, .. } = *job;
-    let block = N * N * tiles::point_step(filters.inputs, cut.block, isa.lanes());
+    let block = tiles::block_len(N * N, filters.inputs, cut.block, isa.lanes());
     let mut memory = Scratch::take(cut.blocks * block);
     let transformed = Parts::new(&mut memory);
     pieces::for_each(cut.blocks, |index| {
@@ -180,7 +189,7 @@ fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: 
     });
     let data = &memory[..];
     pieces::for_each(cut.panels.div_ceil(cut.chunk), |chunk| {
-        isa.run(ChunkOfChannels::<W, M, N> { job, data, chunk, minimal: std::marker::PhantomData });
+        isa.run(ChunkOfChannels::<W, M, N> { job, data, packed, chunk, minimal: std::marker::PhantomData });
     });
 }
 
@@ -240,7 +249,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for BlockOfTiles
     fn with_simd<S: Simd>(self, simd: S) {
         let Job { filters, cut, .. } = *self.job;
         let lanes = S::F32_LANES;
-        let mut data = Scratch::take(N * N * tiles::point_step(filters.inputs, cut.block, lanes));
+        let mut data = Scratch::take(tiles::block_len(N * N, filters.inputs, cut.block, lanes));
         let mut products = Scratch::take(cut.products(N * N, lanes));
         self.job.transform::<S, W, M, N>(simd, self.block, &mut data);
         let panel = N * N * filters.point_step(lanes);
@@ -258,6 +267,8 @@ struct ChunkOfChannels<'a, W, const M: usize, const N: usize> {
     job: &'a Job<'a>,
     /// All transformed tiles.
     data: &'a [f32],
+    /// All transformed filters, where they are kept.
+    packed: Option<&'a [f32]>,
     chunk: usize,
     minimal: Kind<W>,
 }
@@ -271,15 +282,21 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for ChunkOfChann
         let lanes = S::F32_LANES;
         let (first, last) = (self.chunk * cut.chunk, cut.panels.min((self.chunk + 1) * cut.chunk));
         let panel = N * N * filters.point_step(lanes);
-        let mut panels = Scratch::take((last - first) * panel);
-        for (index, panel) in (first..last).zip(panels.chunks_exact_mut(panel)) {
-            // SAFETY: `panel` is a whole panel.
-            unsafe { filters.transform::<S, W, M, N>(simd, index, 0, filters.inputs, panel.as_mut_ptr()) };
-        }
+        let mut own = Scratch::take(if self.packed.is_some() { 0 } else { (last - first) * panel });
+        let panels = match self.packed {
+            Some(packed) => &packed[first * panel..last * panel],
+            None => {
+                for (index, panel) in (first..last).zip(own.chunks_exact_mut(panel)) {
+                    // SAFETY: `panel` is a whole panel.
+                    unsafe { filters.transform::<S, W, M, N>(simd, index, 0, filters.inputs, panel.as_mut_ptr()) };
+                }
+                &own[..]
+            }
+        };
         let mut products = Scratch::take(cut.products(N * N, lanes));
-        let block = N * N * tiles::point_step(filters.inputs, cut.block, lanes);
+        let block = tiles::block_len(N * N, filters.inputs, cut.block, lanes);
         for (index, data) in self.data.chunks_exact(block).enumerate().take(cut.blocks) {
-            self.job.multiply::<S, N>(simd, index, first, last, data, &panels, &mut products);
+            self.job.multiply::<S, N>(simd, index, first, last, data, panels, &mut products);
             self.job.finish::<S, W, M, N>(simd, index, first, last, &products);
         }
     }
@@ -301,23 +318,12 @@ impl Job<'_> {
     ) {
         let tiles = self.tiles_of(block);
         let c = self.filters.inputs;
-        assert!(
-            to.len() >= N * N * tiles::point_step(c, self.cut.block, S::F32_LANES),
-            "a block of tiles is too small"
-        );
+        assert!(to.len() >= tiles::block_len(N * N, c, self.cut.block, S::F32_LANES), "a block of tiles is too small");
+        let Tiles { h, w, pad, .. } = self.tiles;
+        let picture = Picture { from: self.from.as_ptr(), h, w, c, before: pad, zeros: self.zeros.as_ptr() };
         // SAFETY: `from` is `[n, h, w, c]` by the check at the entry, `zeros` has `c` values, `to` was just checked.
         unsafe {
-            data_block::<S, W, M, N>(
-                simd,
-                &self.tiles,
-                self.from.as_ptr(),
-                c,
-                self.zeros.as_ptr(),
-                tiles.start,
-                tiles.len(),
-                self.cut.block,
-                to.as_mut_ptr(),
-            );
+            picture.transform::<S, Data<W, M, N>, N, N>(simd, &self.tiles, tiles, self.cut.block, to.as_mut_ptr());
         }
     }
 
@@ -336,9 +342,9 @@ impl Job<'_> {
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
         let (c, count) = (self.filters.inputs, self.tiles_of(block).len());
-        let (data_step, panel_step) = (tiles::point_step(c, self.cut.block, lanes), self.filters.point_step(lanes));
+        let (data_step, panel_step) = (tiles::point_step(self.cut.block, lanes), self.filters.point_step(lanes));
         let product_step = self.cut.product_step(lanes);
-        assert!(data.len() >= N * N * data_step, "a block of tiles is too small");
+        assert!(data.len() >= tiles::block_len(N * N, c, self.cut.block, lanes), "a block of tiles is too small");
         assert!(panels.len() >= (last - first) * N * N * panel_step, "panels of filters are too small");
         assert!(products.len() >= (last - first) * N * N * product_step, "products are too small");
         for point in 0..N * N {
@@ -351,11 +357,8 @@ impl Job<'_> {
                     let a = data.as_ptr().add(point * data_step);
                     let b = panels.as_ptr().add(index * panel_step);
                     let to = products.as_mut_ptr().add(index * product_step);
-                    if full {
-                        rows::<S, OUTER_VECTORS>(simd, count, c, a, self.cut.block * lanes, b, width, to);
-                    } else {
-                        rows::<S, 1>(simd, count, c, a, self.cut.block * lanes, b, width, to);
-                    }
+                    let a_step = N * N * data_step;
+                    simd.vectorize(Product { rows: count, depth: c, a, a_step, b, full, accumulate: false, to });
                 }
             }
         }
@@ -375,205 +378,39 @@ impl Job<'_> {
         let width = OUTER_VECTORS * lanes;
         let (k, step) = (self.filters.outputs, self.cut.product_step(lanes));
         assert!(products.len() >= (last - first) * N * N * step, "products are too small");
-        if let Finish::Statistics(sums) = self.finish {
-            let count = k.min(last * width) - first * width;
-            // SAFETY: these channels of this block are this piece's alone.
-            let [_, sum, squares] = unsafe { sums.block(block, first * width, count) };
-            sum.fill(0.0);
-            squares.fill(0.0);
+        // Where each tile is written: the first element, and the rows and columns inside the output.
+        let mut places = [(0, 0, 0); MAX_TILES];
+        let Tiles { out_h, out_w, side, .. } = self.tiles;
+        let tiles = self.tiles_of(block);
+        for (place, tile) in places.iter_mut().zip(tiles.clone()) {
+            let Place { picture, top, left } = self.tiles.place(tile);
+            *place = (((picture * out_h + top) * out_w + left) * k, side.min(out_h - top), side.min(out_w - left));
         }
-        for (t, tile) in self.tiles_of(block).enumerate() {
-            for channel in (first * width..k.min(last * width)).step_by(lanes) {
-                let (panel, v) = (channel / width - first, channel % width);
-                let from = panel * N * N * step + t * width + v;
-                let source = Strided { from: products[from..].as_ptr(), row: N * step, column: step };
-                // SAFETY: in bounds by the check above; the channels of the tile are this piece's alone.
-                unsafe {
-                    let values = square::<S, Output<W, M, N>, N, M>(simd, &source);
-                    self.write::<S, M>(simd, block, t == 0, tile, channel, &values);
-                }
-            }
-        }
-    }
-
-    /// Writes the outputs of one tile and one vector of channels, as the job finishes them.
-    ///
-    /// # Safety
-    /// No other piece may touch these channels of this tile.
-    #[inline(always)]
-    unsafe fn write<S: Simd, const M: usize>(
-        &self,
-        simd: S,
-        block: usize,
-        is_first: bool,
-        tile: usize,
-        channel: usize,
-        values: &[[S::f32s; M]; M],
-    ) {
-        let k = self.filters.outputs;
-        let place = self.tiles.place(tile);
-        let count = S::F32_LANES.min(k - channel);
-        let (height, width) = (M.min(self.tiles.out_h - place.top), M.min(self.tiles.out_w - place.left));
-        let (row, column) = (self.tiles.out_w * k, k);
-        let first = ((place.picture * self.tiles.out_h + place.top) * self.tiles.out_w + place.left) * k + channel;
-        // SAFETY: the last row and column are inside the output, and `count` channels inside their row.
-        unsafe {
-            let to = self.to.pointer(first, (height - 1) * row + (width - 1) * column + count);
-            let area = Area { to, row, column, height, width, count };
-            match self.finish {
-                Finish::Store => area.write(simd, values, Plain),
-                Finish::Add => area.write(simd, values, Accumulate),
-                Finish::Bias { bias, relu } => {
-                    let bias = load_first(simd, bias[channel..].as_ptr(), count);
-                    if relu { area.write(simd, values, Relu(bias)) } else { area.write(simd, values, Bias(bias)) }
-                }
-                Finish::Statistics(sums) => {
-                    area.write(simd, values, Plain);
-                    let [first, sum, squares] = sums.block(block, channel, count);
-                    if is_first {
-                        store_first(simd, first.as_mut_ptr(), values[0][0], count);
-                    }
-                    let first = load_first(simd, first.as_ptr(), count);
-                    // The sums of a tile first: sixteen terms, then at most 96 tiles.
-                    let (mut added, mut squared) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-                    for row in values.iter().take(height) {
-                        for &value in row.iter().take(width) {
-                            let difference = simd.sub_f32s(value, first);
-                            added = simd.add_f32s(added, difference);
-                            squared = fma(simd, difference, difference, squared);
-                        }
-                    }
-                    add_first(simd, sum, added, count);
-                    add_first(simd, squares, squared, count);
-                }
-            }
-        }
-    }
-}
-
-/// `to += value` in the first `count` lanes.
-///
-/// # Safety
-/// `to` must have `count` values.
-#[inline(always)]
-unsafe fn add_first<S: Simd>(simd: S, to: &mut [f32], value: S::f32s, count: usize) {
-    // SAFETY: the contract.
-    unsafe {
-        let sum = simd.add_f32s(load_first(simd, to.as_ptr(), count), value);
-        store_first(simd, to.as_mut_ptr(), sum, count);
-    }
-}
-
-/// A rectangle of pixels of which `count` channels are written.
-#[derive(Clone, Copy)]
-struct Area {
-    to: *mut f32,
-    row: usize,
-    column: usize,
-    height: usize,
-    width: usize,
-    count: usize,
-}
-
-impl Area {
-    /// # Safety
-    /// The rectangle must be writable.
-    #[inline(always)]
-    unsafe fn write<S: Simd, const M: usize>(self, simd: S, values: &[[S::f32s; M]; M], ending: impl End<S>) {
-        for (i, row) in values.iter().enumerate().take(self.height) {
-            for (j, &value) in row.iter().enumerate().take(self.width) {
-                // SAFETY: the contract.
-                unsafe {
-                    let to = self.to.add(i * self.row + j * self.column);
-                    store_first(simd, to, ending.apply(simd, value, to, self.count), self.count);
-                }
-            }
-        }
-    }
-}
-
-/// What is done to a vector of outputs before it is stored.
-trait End<S: Simd>: Copy {
-    /// # Safety
-    /// `to` must be readable for `count` values.
-    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s;
-}
-
-/// Nothing.
-#[derive(Clone, Copy)]
-struct Plain;
-
-/// Adds what is there.
-#[derive(Clone, Copy)]
-struct Accumulate;
-
-/// Adds a bias.
-#[derive(Clone, Copy)]
-struct Bias<V>(V);
-
-/// Adds a bias and clamps at zero.
-#[derive(Clone, Copy)]
-struct Relu<V>(V);
-
-impl<S: Simd> End<S> for Plain {
-    #[inline(always)]
-    unsafe fn apply(self, _: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
-        value
-    }
-}
-
-impl<S: Simd> End<S> for Accumulate {
-    #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s {
-        // SAFETY: the contract.
-        simd.add_f32s(unsafe { load_first(simd, to, count) }, value)
-    }
-}
-
-impl<S: Simd> End<S> for Bias<S::f32s> {
-    #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
-        simd.add_f32s(value, self.0)
-    }
-}
-
-impl<S: Simd> End<S> for Relu<S::f32s> {
-    #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
-        relu(simd, simd.add_f32s(value, self.0))
-    }
-}
-
-/// `rows` rows of one operand by lanes times one panel, stored `[rows, width]`.
-///
-/// # Safety
-/// As [`outer`], for all rows; `to` must be writable for `rows` rows of `width` floats.
-#[inline(always)]
-unsafe fn rows<S: Simd, const NV: usize>(
-    simd: S,
-    rows: usize,
-    depth: usize,
-    a: *const f32,
-    a_step: usize,
-    b: *const f32,
-    width: usize,
-    to: *mut f32,
-) {
-    let lanes = S::F32_LANES;
-    let mut row = 0;
-    while row < rows {
-        let count = next_rows::<S>(rows - row);
-        with_rows!(S, count, MR => {
-            // SAFETY: the contract, for the rows `row .. row + MR`.
-            unsafe {
-                let sums = outer::<S, MR, NV>(simd, depth, a.add(row * lanes), a_step, b, width);
-                for (r, sums) in sums.iter().enumerate() {
-                    for (v, &sum) in sums.iter().enumerate() {
-                        store(simd, to.add((row + r) * width + v * lanes), sum);
+        for panel in first..last {
+            let channels = panel * width..k.min((panel + 1) * width);
+            let mut moments = [Moments::new(simd); OUTER_VECTORS];
+            for (t, &(place, height, width_in)) in places[..tiles.len()].iter().enumerate() {
+                for (v, channel) in channels.clone().step_by(lanes).enumerate() {
+                    let from = (panel - first) * N * N * step + t * width + v * lanes;
+                    let source = Strided { from: products.as_ptr().wrapping_add(from), row: N * step, column: step };
+                    let (row, column, count) = (out_w * k, k, lanes.min(k - channel));
+                    // SAFETY: the products are in bounds by the check above; the last row and column are inside the output, and this
+                    // piece alone has these channels of this tile.
+                    unsafe {
+                        let values = square::<S, Output<W, M, N>, N, M>(simd, &source);
+                        let len = (height - 1) * row + (width_in - 1) * column + count;
+                        let to = self.to.pointer(place + channel, len);
+                        let area = Area { to, row, column, height, width: width_in, count };
+                        area.finish(simd, &values, self.finish, channel, &mut moments[v]);
                     }
                 }
             }
-        });
-        row += count;
+            if let Finish::Statistics(sums) = self.finish {
+                for (channel, moments) in channels.step_by(lanes).zip(&moments) {
+                    // SAFETY: these channels of this block are this piece's alone.
+                    unsafe { sums.put(simd, block, channel, lanes.min(k - channel), moments) };
+                }
+            }
+        }
     }
 }

@@ -14,6 +14,6 @@ mod transform;
 
 pub(crate) use dw::dw;
 pub(crate) use filter::Filters;
-pub(crate) use forward::{Ending, correlate};
+pub(crate) use forward::{correlate, pack};
 pub(crate) use tiles::Tiles;
 pub(crate) use transform::{F2, F4};

@@ -1,14 +1,19 @@
 //! Pictures cut into tiles, and the transforms of tiles into the panels that are multiplied.
 //!
 //! Tile `t` of picture `n` covers the outputs `[M th .. M th + M) x [M tw .. M tw + M)` and the inputs of a window of `N = M + 2` that starts
-//! `pad` before. A block of tiles is transformed into `[N N, ⌈c / L⌉, block, L]`: for each point of the transformed tile an operand by
-//! lanes (see [`crate::tile`]). The points are an odd number of cache lines apart.
+//! `pad` before. A block of tiles is transformed into `[⌈c / L⌉, N N, block, L]`: for each point of the transformed tile an operand by
+//! lanes (see [`crate::tile`]). The points of a lane block lie together, an odd number of cache lines apart: a tile's 36 stores fall into
+//! some 14 pages and into different sets of L1. With all channels of a point together they fell into 36 pages, and the transforms took twice
+//! as long with the misses of the 64-entry TLB.
 
 use pulp::Simd;
 
-use super::transform::{Data, Gradient, Minimal, Source, store_square};
+use super::transform::{Source, Transform, store_square};
 use crate::scratch::odd_lines;
-use crate::vector::{load, load_first};
+use crate::vector::{load, load_first, prefetch};
+
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 /// A 3x3 correlation with stride 1, seen as tiles: `from [n, h, w, c]` → `to [n, out_h, out_w, k]`.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +56,18 @@ impl Tiles {
     }
 }
 
-/// Floats between two points of a transformed block of tiles with `c` channels.
-pub(crate) fn point_step(c: usize, block: usize, lanes: usize) -> usize {
-    odd_lines(c.div_ceil(lanes) * block * lanes)
+/// Floats between two points of a lane block of `block` transformed tiles.
+pub(crate) fn point_step(block: usize, lanes: usize) -> usize {
+    odd_lines(block * lanes)
 }
+
+/// Floats of a block of `block` transformed tiles with `c` channels.
+pub(crate) fn block_len(points: usize, c: usize, block: usize, lanes: usize) -> usize {
+    c.div_ceil(lanes) * points * point_step(block, lanes)
+}
+
+/// Tiles that are transformed channel by channel, one group after the other: their pixels and a lane block of their points stay in L1.
+const GROUP: usize = 8;
 
 /// The pixels of a window of `E x E` that starts at `(top, left)` of a picture `[h, w, c]`; those outside are `zeros`.
 #[inline(always)]
@@ -83,80 +96,79 @@ fn window<const E: usize>(
     pixels
 }
 
-/// `Bᵀ d B` of the tiles `first .. first + count` of `from [n, h, w, c]`, into a block at `to`.
-///
-/// # Safety
-/// `from` must be readable for the whole tensor, `zeros` for `c` floats, `to` writable for `N N` points.
-#[inline(always)]
-pub(crate) unsafe fn data_block<S: Simd, W: Minimal<M, N>, const M: usize, const N: usize>(
-    simd: S,
-    tiles: &Tiles,
-    from: *const f32,
-    c: usize,
-    zeros: *const f32,
-    first: usize,
-    count: usize,
-    block: usize,
-    to: *mut f32,
-) {
-    let lanes = S::F32_LANES;
-    let step = point_step(c, block, lanes);
-    for t in 0..count {
-        let place = tiles.place(first + t);
-        let picture = from.wrapping_add(place.picture * tiles.h * tiles.w * c);
-        let (top, left) = (place.top as isize - tiles.pad as isize, place.left as isize - tiles.pad as isize);
-        let pixels = window::<N>(picture, top, left, tiles.h, tiles.w, c, zeros);
-        for channel in (0..c).step_by(lanes) {
-            let to = to.wrapping_add((channel / lanes * block + t) * lanes);
-            // SAFETY: pixels are inside the tensor or `zeros`, and hold `c - channel` more channels.
-            unsafe {
-                let (pixels, count) = (&pixels, c - channel);
-                if count >= lanes {
-                    let source = Pixels::<'_, N, true> { pixels, channel, count };
-                    store_square::<S, Data<W, M, N>, N, N>(simd, &source, to, step);
-                } else {
-                    let source = Pixels::<'_, N, false> { pixels, channel, count };
-                    store_square::<S, Data<W, M, N>, N, N>(simd, &source, to, step);
-                }
-            }
-        }
-    }
+/// A tensor `[n, h, w, c]` of which windows are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Picture {
+    pub(crate) from: *const f32,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) c: usize,
+    /// Rows and columns that a window starts before its tile.
+    pub(crate) before: usize,
+    /// `c` zeros.
+    pub(crate) zeros: *const f32,
 }
 
-/// `A dy Aᵀ` of the tiles `first .. first + count` of `dy [n, out_h, out_w, k]`, into a block at `to`.
-///
-/// # Safety
-/// As [`data_block`], with `dy` and `k` channels.
-#[inline(always)]
-pub(crate) unsafe fn gradient_block<S: Simd, W: Minimal<M, N>, const M: usize, const N: usize>(
-    simd: S,
-    tiles: &Tiles,
-    dy: *const f32,
-    k: usize,
-    zeros: *const f32,
-    first: usize,
-    count: usize,
-    block: usize,
-    to: *mut f32,
-) {
-    let lanes = S::F32_LANES;
-    let step = point_step(k, block, lanes);
-    for t in 0..count {
-        let place = tiles.place(first + t);
-        let picture = dy.wrapping_add(place.picture * tiles.out_h * tiles.out_w * k);
-        let (top, left) = (place.top as isize, place.left as isize);
-        let pixels = window::<M>(picture, top, left, tiles.out_h, tiles.out_w, k, zeros);
-        for channel in (0..k).step_by(lanes) {
-            let to = to.wrapping_add((channel / lanes * block + t) * lanes);
-            // SAFETY: as in `data_block`.
-            unsafe {
-                let (pixels, count) = (&pixels, k - channel);
-                if count >= lanes {
-                    let source = Pixels::<'_, M, true> { pixels, channel, count };
-                    store_square::<S, Gradient<W, M, N>, M, N>(simd, &source, to, step);
-                } else {
-                    let source = Pixels::<'_, M, false> { pixels, channel, count };
-                    store_square::<S, Gradient<W, M, N>, M, N>(simd, &source, to, step);
+impl Picture {
+    #[inline(always)]
+    fn window<const E: usize>(&self, tiles: &Tiles, tile: usize) -> [[*const f32; E]; E] {
+        let place = tiles.place(tile);
+        let picture = self.from.wrapping_add(place.picture * self.h * self.w * self.c);
+        let (top, left) = (place.top as isize - self.before as isize, place.left as isize - self.before as isize);
+        window::<E>(picture, top, left, self.h, self.w, self.c, self.zeros)
+    }
+
+    /// The windows of up to [`GROUP`] tiles.
+    #[inline(always)]
+    fn windows<const E: usize>(&self, tiles: &Tiles, group: std::ops::Range<usize>) -> [[[*const f32; E]; E]; GROUP] {
+        let mut windows = [[[self.zeros; E]; E]; GROUP];
+        for (window, tile) in windows.iter_mut().zip(group) {
+            *window = self.window::<E>(tiles, tile);
+        }
+        windows
+    }
+
+    /// Transforms the windows of the tiles `first .. first + count` into a block at `to`: `Bᵀ d B` or `A dy Aᵀ`.
+    ///
+    /// # Safety
+    /// The tensor must be readable, and `to` writable for a block.
+    #[inline(always)]
+    pub(crate) unsafe fn transform<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
+        &self,
+        simd: S,
+        tiles: &Tiles,
+        range: std::ops::Range<usize>,
+        block: usize,
+        to: *mut f32,
+    ) {
+        let lanes = S::F32_LANES;
+        let step = point_step(block, lanes);
+        let group_of = |start: usize| start.min(range.end)..(start + GROUP).min(range.end);
+        let mut ahead = self.windows::<E>(tiles, group_of(range.start));
+        for start in range.clone().step_by(GROUP) {
+            let windows = ahead;
+            ahead = self.windows::<E>(tiles, group_of(start + GROUP));
+            let group = group_of(start);
+            for channel in (0..self.c).step_by(lanes) {
+                let to = to.wrapping_add(channel / lanes * N * N * step + (start - range.start) * lanes);
+                for (i, pixels) in windows.iter().enumerate().take(group.len()) {
+                    if (channel / lanes).is_multiple_of(LINE / lanes) {
+                        for pixel in ahead[i].as_flattened() {
+                            prefetch(pixel.wrapping_add(channel));
+                        }
+                    }
+                    let count = self.c - channel;
+                    // SAFETY: pixels are inside the tensor or `zeros`, and hold `count` more channels.
+                    unsafe {
+                        let to = to.add(i * lanes);
+                        if count >= lanes {
+                            let source = Pixels::<'_, E, true> { pixels, channel, count };
+                            store_square::<S, T, E, N>(simd, &source, to, step);
+                        } else {
+                            let source = Pixels::<'_, E, false> { pixels, channel, count };
+                            store_square::<S, T, E, N>(simd, &source, to, step);
+                        }
+                    }
                 }
             }
         }

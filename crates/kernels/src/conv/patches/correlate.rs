@@ -1,0 +1,182 @@
+//! The forward pass, and the input gradient, as blocks of gathered patches times panels of weights.
+
+use pulp::{Simd, WithSimd};
+
+use super::gather::{Grid, MAX_ROWS, block_step, gather};
+use super::panels::Weights;
+use crate::conv::epilogue::{Area, Ending, Finish, Moments, SUMS, Sums, merge};
+use crate::isa::Isa;
+use crate::pieces::{self, Parts};
+use crate::scratch::Scratch;
+use crate::tile::{OUTER_VECTORS, Product, outer_rows};
+use crate::vector::{MAX_LANES, load};
+
+/// Rows of a block: a multiple of 6 and, for AVX-512, four times 14 less a bit; 96 rows of [`DEPTH`] values are 96 KiB.
+const ROWS: usize = 96;
+
+/// Values of the patches gathered at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the rows pass.
+const DEPTH: usize = 256;
+
+/// Output channels of a piece, at most: their sums, 96 x 512 x 4 bytes, take 192 KiB of L2.
+const CHUNK: usize = 512;
+
+/// Pieces that a correlation is cut into where there are enough outputs: for 16 threads.
+const PIECES: usize = 16;
+
+/// Everything that does not change during a correlation.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    grid: &'a Grid,
+    from: &'a [f32],
+    /// Panels `[panels, depth, P]`.
+    packed: &'a [f32],
+    outputs: usize,
+    to: &'a Parts<'a, f32>,
+    finish: Finish<'a>,
+    /// Rows of a block.
+    rows: usize,
+}
+
+/// `to = from * weights` over one grid, or nothing but `finish` where no tap reaches.
+///
+/// `packed` holds what [`pack`] made of the weights for this grid, if that has been done before.
+pub(crate) fn correlate(
+    isa: Isa,
+    grid: &Grid,
+    weights: Weights<'_>,
+    packed: Option<&[f32]>,
+    from: &[f32],
+    ending: Ending<'_>,
+    to: &mut [f32],
+) {
+    let panels = weights.panels(isa.lanes());
+    let own = if packed.is_none() { Some(pack(isa, grid, weights, Scratch::take)) } else { None };
+    let packed = packed.or(own.as_deref()).expect("weights are packed just above where they were not before");
+    // Even blocks, cut by shape alone.
+    let blocks = grid.count().div_ceil(ROWS);
+    let rows = grid.count().div_ceil(blocks).next_multiple_of(outer_rows(isa.registers())).min(MAX_ROWS);
+    let blocks = grid.count().div_ceil(rows);
+    let chunks = PIECES.div_ceil(blocks).max(weights.outputs.div_ceil(CHUNK)).min(panels);
+    let chunk = panels.div_ceil(chunks);
+    let chunks = panels.div_ceil(chunk);
+    let to = Parts::new(to);
+    let run = |finish: Finish<'_>| {
+        let job = Job { grid, from, packed, outputs: weights.outputs, to: &to, finish, rows };
+        pieces::for_each(blocks * chunks, |piece| {
+            isa.run(Block {
+                job: &job,
+                block: piece / chunks,
+                first: piece % chunks * chunk,
+                last: panels.min((piece % chunks + 1) * chunk),
+            });
+        });
+    };
+    match ending {
+        Ending::Finish(finish) => run(finish),
+        Ending::Statistics { mean, var } => {
+            let mut memory = Scratch::take(blocks * SUMS * weights.outputs);
+            run(Finish::Statistics(&Sums::new(&mut memory, weights.outputs)));
+            let counts: Vec<usize> = (0..blocks).map(|b| rows.min(grid.count() - b * rows)).collect();
+            merge(&memory, &counts, weights.outputs, mean, var);
+        }
+    }
+}
+
+/// The weights as panels for a grid, in memory from `take`.
+pub(crate) fn pack(isa: Isa, grid: &Grid, weights: Weights<'_>, take: impl Fn(usize) -> Scratch) -> Scratch {
+    let lanes = isa.lanes();
+    let mut packed = take(weights.panels(lanes) * grid.depth() * OUTER_VECTORS * lanes);
+    weights.pack(grid, lanes, &mut packed);
+    packed
+}
+
+/// Some positions and some panels.
+struct Block<'a> {
+    job: &'a Job<'a>,
+    block: usize,
+    first: usize,
+    last: usize,
+}
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Job { grid, from, packed, rows, .. } = *self.job;
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        let (start, depth) = (self.block * rows, grid.depth());
+        let count = rows.min(grid.count() - start);
+        let step = block_step(rows, lanes);
+        let mut patches = Scratch::take(DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step);
+        let mut sums = Scratch::take((self.last - self.first) * rows * width);
+        if depth == 0 {
+            sums.fill(0.0);
+        }
+        assert!(packed.len() >= self.last * depth * width, "the panels are too small");
+        for at in (0..depth).step_by(DEPTH) {
+            let until = depth.min(at + DEPTH);
+            // SAFETY: `patches` holds DEPTH values of `rows` rows.
+            unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
+            for panel in self.first..self.last {
+                simd.vectorize(Product {
+                    rows: count,
+                    depth: until - at,
+                    a: patches.as_ptr(),
+                    a_step: step,
+                    b: packed[(panel * depth + at) * width..].as_ptr(),
+                    full: panel * width + lanes < self.job.outputs,
+                    accumulate: at > 0,
+                    to: sums[(panel - self.first) * rows * width..].as_mut_ptr(),
+                });
+            }
+        }
+        self.finish(simd, start, count, &sums);
+    }
+}
+
+impl Block<'_> {
+    /// Writes the sums `[panel, row, P]` to the pixels of their positions.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, start: usize, count: usize, sums: &[f32]) {
+        /// Rows that are finished together, one below the other.
+        const TOGETHER: usize = 4;
+        let Job { grid, outputs, rows, finish, to, .. } = *self.job;
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        let (distance, run) = grid.stride();
+        // Blocks start at a multiple of the rows of a micro-kernel, not of four: only rows of `to` that are cut nowhere are sure.
+        let together = if run == usize::MAX || (run.is_multiple_of(TOGETHER) && start.is_multiple_of(TOGETHER)) {
+            TOGETHER
+        } else {
+            1
+        };
+        for channel in (self.first * width..outputs.min(self.last * width)).step_by(lanes) {
+            let from = (channel / width - self.first) * rows * width + channel % width;
+            let columns = lanes.min(outputs - channel);
+            let mut moments = Moments::new(simd);
+            for row in (0..count).step_by(together) {
+                let height = together.min(count - row);
+                let pixel = grid.target(start + row) * outputs;
+                let mut values = [[simd.splat_f32s(0.0)]; TOGETHER];
+                for (i, value) in values.iter_mut().enumerate().take(height) {
+                    // SAFETY: `sums` is `[panels, rows, P]`.
+                    *value = [unsafe { load(simd, sums[from + (row + i) * width..].as_ptr()) }];
+                }
+                // SAFETY: the pixels of these positions are `distance` apart, and their channels are this piece's alone.
+                unsafe {
+                    let to = to.pointer(pixel + channel, (height - 1) * distance * outputs + columns);
+                    let area = Area { to, row: distance * outputs, column: 0, height, width: 1, count: columns };
+                    area.finish(simd, &values, finish, channel, &mut moments);
+                }
+            }
+            if let Finish::Statistics(sums) = finish {
+                // SAFETY: these channels of this block are this piece's alone.
+                unsafe { sums.put(simd, self.block, channel, columns, &moments) };
+            }
+        }
+    }
+}
+
+const _: () = assert!(ROWS.next_multiple_of(14) <= MAX_ROWS && DEPTH.is_multiple_of(MAX_LANES));

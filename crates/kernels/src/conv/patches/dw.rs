@@ -1,0 +1,159 @@
+//! The weight gradient: gathered patches times gathered output gradients, summed over positions.
+//!
+//! A piece is a chunk `[depth, k]` of the result and a group of positions; both operands are gathered block by block into L2. Where
+//! there are too few chunks to share, the positions are cut into groups, whose sums are added up in order.
+
+use pulp::{Simd, WithSimd};
+
+use super::gather::{Grid, MAX_ROWS, block_step, gather};
+use crate::ConvShape;
+use crate::isa::Isa;
+use crate::pieces::{self, Parts};
+use crate::scratch::Scratch;
+use crate::tile::Gram;
+
+/// Values of a patch and output channels of a chunk: its sums take 64 KiB, its operands as much each.
+const CHUNK: usize = 128;
+
+/// Positions of a block.
+const ROWS: usize = MAX_ROWS;
+
+/// Pieces that a gradient is cut into where there are enough positions: for 16 threads.
+const PIECES: usize = 16;
+
+/// Fewest positions of a group: below, adding up costs as much as it shares.
+const GROUP_ROWS: usize = 1024;
+
+/// `dw [k, c, kh, kw]`.
+pub(crate) fn dw(x: &[f32], dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
+    let isa = Isa::active();
+    let patches = Grid::forward(s);
+    let outputs =
+        Grid::forward(&ConvShape { h: s.out_h(), w: s.out_w(), c: s.k, kh: 1, kw: 1, stride: 1, pad: 0, ..*s });
+    if patches.taps.len() < s.kh * s.kw {
+        // Taps that reach no pixel have no gradient.
+        dw.fill(0.0);
+    }
+    let (chunks_d, chunks_k) = (patches.depth().div_ceil(CHUNK), s.k.div_ceil(CHUNK));
+    let chunks = chunks_d * chunks_k;
+    let blocks = patches.count().div_ceil(ROWS);
+    let groups = PIECES.div_ceil(chunks).min(patches.count().div_ceil(GROUP_ROWS)).min(blocks);
+    let share = blocks.div_ceil(groups);
+    let groups = blocks.div_ceil(share);
+    let mut partial = Scratch::take(groups * chunks * CHUNK * CHUNK);
+    let parts = Parts::new(&mut partial);
+    let out = Parts::new(dw);
+    let job = Job { patches: &patches, outputs: &outputs, x, dy, share };
+    pieces::for_each(groups * chunks, |piece| {
+        let (group, chunk) = (piece / chunks, piece % chunks);
+        let depth = chunk / chunks_k * CHUNK..patches.depth().min((chunk / chunks_k + 1) * CHUNK);
+        let channels = chunk % chunks_k * CHUNK..s.k.min((chunk % chunks_k + 1) * CHUNK);
+        // SAFETY: the sums of this group and chunk are this piece's alone.
+        let sums = unsafe { parts.range(piece * CHUNK * CHUNK..(piece + 1) * CHUNK * CHUNK) };
+        isa.run(Chunk { job: &job, group, depth: depth.clone(), channels: channels.clone(), sums });
+        if groups == 1 {
+            // SAFETY: these taps and channels are this piece's alone.
+            unsafe { scatter(&[sums], &patches, s, depth, channels, &out) };
+        }
+    });
+    if groups > 1 {
+        // Rows of a chunk to a piece: the sums of all groups are read once.
+        const RUN: usize = 16;
+        let runs = CHUNK / RUN;
+        let partial = &partial[..];
+        pieces::for_each(chunks * runs, |piece| {
+            let (chunk, run) = (piece / runs, piece % runs);
+            let start = chunk / chunks_k * CHUNK + run * RUN;
+            let depth = start..patches.depth().min(start + RUN).max(start);
+            let channels = chunk % chunks_k * CHUNK..s.k.min((chunk % chunks_k + 1) * CHUNK);
+            let sums: Vec<&[f32]> = (0..groups)
+                .map(|group| &partial[(group * chunks + chunk) * CHUNK * CHUNK + run * RUN * CHUNK..][..RUN * CHUNK])
+                .collect();
+            // SAFETY: as above.
+            unsafe { scatter(&sums, &patches, s, depth, channels, &out) };
+        });
+    }
+}
+
+/// Adds up rows `[depth, CHUNK]` of all groups in order and writes them to their taps.
+///
+/// # Safety
+/// These taps and channels must be the caller's alone.
+unsafe fn scatter(
+    sums: &[&[f32]],
+    patches: &Grid,
+    s: &ConvShape,
+    depth: std::ops::Range<usize>,
+    channels: std::ops::Range<usize>,
+    out: &Parts<'_, f32>,
+) {
+    let taps = s.kh * s.kw;
+    let mut row = [0f32; CHUNK];
+    for (i, d) in depth.enumerate() {
+        let (tap, c) = (patches.taps[d / s.c].index, d % s.c);
+        let row = &mut row[..channels.len()];
+        row.fill(0.0);
+        for sums in sums {
+            row.iter_mut().zip(&sums[i * CHUNK..]).for_each(|(total, &sum)| *total += sum);
+        }
+        for (k, &value) in channels.clone().zip(&*row) {
+            // SAFETY: one element, the caller's.
+            unsafe { *out.pointer((k * s.c + c) * taps + tap, 1) = value };
+        }
+    }
+}
+
+/// Everything that does not change during a gradient.
+struct Job<'a> {
+    patches: &'a Grid,
+    outputs: &'a Grid,
+    x: &'a [f32],
+    dy: &'a [f32],
+    /// Blocks of a group.
+    share: usize,
+}
+
+/// Part of the patches and of the output channels, over one group of positions.
+struct Chunk<'a> {
+    job: &'a Job<'a>,
+    group: usize,
+    depth: std::ops::Range<usize>,
+    channels: std::ops::Range<usize>,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Job { patches, outputs, x, dy, share } = *self.job;
+        let lanes = S::F32_LANES;
+        let step = block_step(ROWS, lanes);
+        let mut a = Scratch::take(CHUNK / lanes * step);
+        let mut b = Scratch::take(CHUNK / lanes * step);
+        // Lanes beyond the last channel are multiplied too: they must hold numbers.
+        b.fill(0.0);
+        let start = self.group * share * ROWS;
+        for first in (start..patches.count().min(start + share * ROWS)).step_by(ROWS) {
+            let count = ROWS.min(patches.count() - first);
+            // SAFETY: the operands hold CHUNK values of ROWS rows.
+            unsafe {
+                gather(simd, patches, x, first, count, self.depth.clone(), a.as_mut_ptr(), step);
+                gather(simd, outputs, dy, first, count, self.channels.clone(), b.as_mut_ptr(), step);
+            }
+            simd.vectorize(Gram {
+                count,
+                a: a.as_ptr(),
+                b: b.as_ptr(),
+                a_step: step,
+                b_step: step,
+                accumulate: first > start,
+                to: self.sums.as_mut_ptr(),
+                c: self.depth.len(),
+                columns: self.channels.len().next_multiple_of(lanes),
+                to_step: CHUNK,
+            });
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the tests of the kernels share: numbers to compute with, and bounds on rounding errors.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use residual_kernels::Isa;
+
+/// Half a unit in the last place of 1: the relative error of one rounding.
+pub const U: f64 = 1.0 / 16_777_216.0;
+
+/// Reproducible values between -1 and 1 (PCG, O'Neill 2014).
+pub fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let word = (((state >> 18) ^ state) >> 27) as u32;
+            f32::from(word.rotate_right((state >> 59) as u32) as u16) / 32_768.0 - 1.0
+        })
+        .collect()
+}
+
+/// Absolute values.
+pub fn magnitudes(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|v| v.abs()).collect()
+}
+
+/// Fails where a value is further from its reference than its bound allows; the reference's own rounding is allowed for.
+#[track_caller]
+pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl Fn(usize) -> f64) {
+    assert_eq!(values.len(), reference.len(), "{what}");
+    for (i, (&value, &expected)) in values.iter().zip(reference).enumerate() {
+        let error = (f64::from(value) - f64::from(expected)).abs();
+        // A flushed denormal is an error too, of at most the smallest normal number.
+        let allowed = bound(i) + U * f64::from(expected).abs() + 1.2e-38;
+        assert!(
+            error <= allowed,
+            "{what}: element {i} is {value}, not {expected}: off by {error:e}, allowed {allowed:e}"
+        );
+    }
+}
+
+/// Runs a check on every instruction set of this machine.
+pub fn on_every_isa(check: impl Fn()) {
+    for isa in Isa::available() {
+        isa.with(&check);
+    }
+}
