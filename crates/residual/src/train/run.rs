@@ -155,7 +155,7 @@ impl Run {
         let loader = Loader::new(
             Arc::new(data.train.clone()),
             Arc::clone(&normalizer),
-            augment(&recipe),
+            Augment::from(&recipe.augment),
             LoaderOptions {
                 batch: recipe.train.batch,
                 seed: recipe.train.seed,
@@ -436,8 +436,4 @@ fn restore(
     let progress = state::load(&previous, trainer, recipe, device)?;
     let warning = format!("{error}; going on from the one before it, of step {}", progress.step);
     Ok((progress, Some((warning, None))))
-}
-
-fn augment(recipe: &Recipe) -> Augment {
-    Augment { pad_crop: recipe.augment.pad_crop, flip: recipe.augment.flip, cutout: recipe.augment.cutout }
 }
