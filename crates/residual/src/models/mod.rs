@@ -114,6 +114,13 @@ impl Model {
     }
 }
 
+/// A module of one's own, made of the layers here, with weights at their start: He normal for convolutions, PyTorch's
+/// for linear layers.
+pub fn initialised<M: Module>(module: M, seed: u64, device: &Device) -> M {
+    let start = init::Start { init: options::Init::He, zero_last_gamma: false, vgg_head: false };
+    init::initialise(module, start, seed, device)
+}
+
 /// The network of `options` as a table, without building weights.
 ///
 /// # Errors
