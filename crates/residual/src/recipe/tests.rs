@@ -202,8 +202,8 @@ fn a_wrong_override_is_named() {
         ("train.batch=0", "train.batch must be at least 1, not 0", ""),
         ("optimizer.lr=-1", "optimizer.lr must be a number above 0, not -1", ""),
         ("optimizer.lr=fast", "optimizer.lr: invalid type: string \"fast\", expected a number", ""),
-        ("lr", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
-        ("lr=1", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
+        ("lr", "is not of the form section.key=value", "did you mean optimizer.lr?"),
+        ("speed=1", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
     ] {
         let error = Recipe::load("shapes-resnet20", &sets(&[set])).expect_err(set);
         assert_eq!(error.to_string(), format!("--set {set}: {message}"));
