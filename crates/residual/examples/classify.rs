@@ -5,7 +5,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::layers::Pass;
 use residual::ops::{self, Nhwc};
-use residual::{Error, data, weights};
+use residual::data::Picture;
+use residual::{Error, weights};
 use std::io::Write;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ fn main() -> residual::Result<()> {
     let device = Device::flex();
     let (model, metadata) = weights::load(Path::new(file), &device)?;
     let preprocessing = &metadata.preprocessing;
-    let pixels = data::read_picture(Path::new(picture), preprocessing)?;
+    let pixels = preprocessing.fit(&Picture::open(Path::new(picture))?);
     let mut normalised = vec![0.0; pixels.len()];
     preprocessing.normalizer()?.apply(&pixels, &mut normalised);
     let [h, w, c] = model.spec.input;

@@ -1,0 +1,61 @@
+"""Interleaves `residual bench` with PyTorch (training) or ONNX Runtime, OpenVINO and PyTorch (inference); prints a table."""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+
+
+def last_json(command, env=None):
+    out = subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, env=env).stdout
+    return json.loads(out.decode().strip().splitlines()[-1])
+
+
+def ours(args, net, batch):
+    size = 32 if args.work == "train" else 224
+    command = [args.residual, "bench", args.work, net, "--batch", batch, "--size", size, "--threads", args.threads,
+               "--iters", args.iters, "--json"]
+    return last_json(command)
+
+
+def theirs(args, net, batch):
+    script = HERE / ("train_step.py" if args.work == "train" else "inference.py")
+    env = dict(os.environ)
+    if args.avx2:
+        env |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    return last_json([sys.executable, script, net, "--batch", batch, "--threads", args.threads, "--iters", args.iters], env)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", choices=["train", "infer"])
+    parser.add_argument("nets", nargs="+")
+    parser.add_argument("--residual", required=True)
+    parser.add_argument("--batch", type=int, nargs="+", help="default: 128 (train), 1 and 16 (infer)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iters", type=int, default=5)
+    parser.add_argument("--avx2", action="store_true", help="keep PyTorch to AVX2 (set RESIDUAL_ISA=avx2 for ours)")
+    args = parser.parse_args()
+    batches = args.batch or ([128] if args.work == "train" else [1, 16])
+    print("| net | batch | residual | peers | ratio (median; lowest-highest) | peak MB ours / theirs |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for net in args.nets:
+        for batch in batches:
+            rounds = [(ours(args, net, batch), theirs(args, net, batch)) for _ in range(args.rounds)]
+            mine = [o["images_per_second"] for o, _ in rounds]
+            names = rounds[0][1]["images_per_second"].keys()
+            best = [max(t["images_per_second"].values()) for _, t in rounds]
+            peers = ", ".join(
+                f"{name} {statistics.median(t['images_per_second'][name] for _, t in rounds):.1f}" for name in names)
+            ratios = sorted(m / b for m, b in zip(mine, best))
+            memory = f"{rounds[0][0]['peak_rss_mb']:.0f} / {rounds[0][1]['peak_rss_mb']:.0f}"
+            print(f"| {net} | {batch} | {statistics.median(mine):.1f} | {peers} | "
+                  f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | {memory} |", flush=True)
+
+
+main()
