@@ -19,6 +19,13 @@ const SMALL: [&str; 9] = [
     "schedule.kind=constant",
 ];
 
+/// A red PNG of one pixel.
+const PICTURE: [u8; 69] = [
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 144, 119, 83,
+    222, 0, 0, 0, 12, 73, 68, 65, 84, 120, 156, 99, 248, 207, 192, 0, 0, 3, 1, 1, 0, 201, 254, 146, 239, 0, 0, 0, 0,
+    73, 69, 78, 68, 174, 66, 96, 130,
+];
+
 fn residual(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("residual").expect("the binary is built with the tests");
     command.args(arguments);
@@ -209,6 +216,37 @@ fn a_recipe_with_a_typo_names_file_and_line() {
     assert_eq!(code, 2);
     assert!(text.contains("my.toml:4: unknown key optimizer.momentun"), "{text}");
     assert!(text.contains("hint: did you mean optimizer.momentum?"), "{text}");
+}
+
+#[test]
+fn data_that_is_not_there_is_refused_with_the_nearest_name() {
+    let (code, text) = failure(small(&folder(), 1, &["--data", "cifra10"]));
+    assert_eq!(code, 1);
+    assert!(text.contains("\"cifra10\"") && text.contains("hint: did you mean \"cifar10\"?"), "{text}");
+}
+
+#[test]
+fn pictures_are_named_by_what_the_weights_were_trained_on() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let whole = folder.path().join("whole.png");
+    std::fs::write(&whole, PICTURE).expect("a picture");
+    let broken = folder.path().join("broken.png");
+    std::fs::write(&broken, &PICTURE[..40]).expect("half a picture");
+    let [whole, broken] = [&whole, &broken].map(|path| path.to_string_lossy().into_owned());
+
+    let found = &lines(residual(&["predict", &checkpoint, &whole, "--top", "3", "--json"]))[0];
+    assert_eq!(found["image"], whole.as_str());
+    let top = found["top"].as_array().expect("guesses");
+    assert_eq!(top.len(), 3);
+    top.iter().for_each(|guess| assert_keys(guess, &["class", "probability"]));
+    assert!(top[0]["probability"].as_f64() >= top[1]["probability"].as_f64());
+
+    let (code, text) = failure(residual(&["predict", &checkpoint, &broken]));
+    assert!(code == 1 && text.contains("broken.png") && text.contains("hint: "), "{text}");
+    let rest = lines(residual(&["predict", &checkpoint, &broken, &whole, "--skip-bad", "--json"]));
+    assert_eq!(rest.len(), 1, "the bad one is left out");
 }
 
 #[test]

@@ -32,9 +32,20 @@ pub struct Eval {
     #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = split)]
     split: Split,
 
+    /// How each picture is looked at
+    #[arg(long, value_enum, default_value_t = Protocol::Center)]
+    protocol: Protocol,
+
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
+}
+
+/// Test protocols.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Protocol {
+    /// Once, at its centre
+    Center,
 }
 
 fn split(text: &str) -> std::result::Result<Split, String> {
@@ -55,7 +66,10 @@ impl Eval {
             ui.warning(warning, None);
         }
         let normalizer = metadata.preprocessing.normalizer()?;
-        let result = evaluate(&model, data.split(self.split), &normalizer, &data.classes, &mut bars)?;
+        let pictures = data.split(self.split);
+        let result = match self.protocol {
+            Protocol::Center => evaluate(&model, pictures, &normalizer, &data.classes, &mut bars)?,
+        };
         if ui.json() {
             return ui.value(&result);
         }

@@ -15,11 +15,11 @@ pub fn report(error: &clap::Error) -> ExitCode {
         }
         // `residual` alone asks what there is, as `cargo` alone does; `residual data` alone has forgotten something.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if std::env::args_os().len() == 1 => {
-            let _ = writeln!(anstream::stdout().lock(), "{}", error.render().ansi());
+            let _ = writeln!(anstream::stdout().lock(), "{}", error.render().ansi().to_string().trim_end());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            say(&error.render().ansi().to_string());
+            say(error.render().ansi().to_string().trim_end());
             ExitCode::from(2)
         }
         _ => {
@@ -46,7 +46,7 @@ fn sentence(error: &clap::Error) -> (String, String) {
     let hint = match (near, usage) {
         (Some(near), _) => format!("did you mean {near}?"),
         (None, Some(usage)) => usage.trim().replacen("Usage: ", "usage: ", 1),
-        (None, None) => "`residual --help` and `residual COMMAND --help` tell what can be typed".to_string(),
+        (None, None) => "--help behind the command tells what it takes".to_string(),
     };
     (message, hint)
 }

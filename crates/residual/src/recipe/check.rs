@@ -27,6 +27,7 @@ fn problem(section: &'static str, key: &'static str, message: impl Into<String>)
 pub(super) fn check(recipe: &Recipe) -> Verdict {
     model(recipe)?;
     data(recipe)?;
+    augment(recipe)?;
     train(recipe)?;
     loss(recipe)?;
     optimizer(recipe)?;
@@ -107,6 +108,20 @@ fn data(recipe: &Recipe) -> Verdict {
         (None, Some(_)) => Err(problem("data", "std", "needs mean beside it")),
         _ => Ok(()),
     }
+}
+
+fn augment(recipe: &Recipe) -> Verdict {
+    let augment = &recipe.augment;
+    if let Some([from, to]) = augment.scale {
+        if from > to || from == 0 {
+            return Err(problem("augment", "scale", format!("must ascend from at least 1, not [{from}, {to}]")));
+        }
+        if let Some(input) = recipe.model.input.filter(|input| *input > from) {
+            let message = format!("begins at {from} pixels, of which no window of {input} can be cut");
+            return Err(problem("augment", "scale", message));
+        }
+    }
+    not_negative("augment", "lighting", augment.lighting)
 }
 
 fn train(recipe: &Recipe) -> Verdict {

@@ -39,7 +39,7 @@ struct Section {
     accepts: fn(toml::Table) -> std::result::Result<(), toml::de::Error>,
 }
 
-const SECTIONS: [Section; 7] = [
+static SECTIONS: [Section; 7] = [
     section::<ModelOptions>("model"),
     section::<DataOptions>("data"),
     section::<AugmentOptions>("augment"),
@@ -55,6 +55,11 @@ const fn section<T: serde::de::DeserializeOwned>(name: &'static str) -> Section 
 
 fn find(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| section.name == name)
+}
+
+/// The first section that takes `key`.
+fn home(key: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| (section.keys)().contains(&key))
 }
 
 impl Draft {
@@ -102,8 +107,12 @@ impl Draft {
     fn set_one(&mut self, assignment: &str) -> Result<()> {
         let place = format!("--set {assignment}");
         let malformed = || {
-            Error::usage(format!("{place}: is not of the form section.key=value"))
-                .with_hint("for example --set optimizer.lr=0.05")
+            let key = assignment.split('=').next().unwrap_or_default().trim();
+            let hint = match home(key) {
+                Some(section) => format!("did you mean {}.{key}?", section.name),
+                None => "for example --set optimizer.lr=0.05".to_string(),
+            };
+            Error::usage(format!("{place}: is not of the form section.key=value")).with_hint(hint)
         };
         let (path, value) = assignment.split_once('=').ok_or_else(malformed)?;
         let (section, key) = path.trim().split_once('.').ok_or_else(malformed)?;
@@ -174,10 +183,7 @@ impl Draft {
 
     fn unknown_key(&self, section: &str, key: &str, keys: &[&str]) -> Error {
         let message = format!("{}: unknown key {section}.{key}", self.place(section, key));
-        let elsewhere = || {
-            let section = SECTIONS.iter().find(|other| (other.keys)().contains(&key))?;
-            Some(format!("{}.{key}", section.name))
-        };
+        let elsewhere = || home(key).map(|section| format!("{}.{key}", section.name));
         let near = nearest(key, keys.iter().copied()).map(|near| format!("{section}.{near}"));
         let hint = match near.or_else(elsewhere) {
             Some(near) => format!("did you mean {near}?"),
@@ -249,7 +255,7 @@ fn usage(error: Error) -> Error {
 }
 
 fn unknown_section(section: &str, place: &str) -> Error {
-    let names = SECTIONS.map(|section| section.name);
+    let names = SECTIONS.each_ref().map(|section| section.name);
     let hint = match nearest(section, names) {
         Some(near) => format!("did you mean [{near}]?"),
         None => format!("a recipe has the sections {}", names.join(", ")),
@@ -263,9 +269,11 @@ fn loose_key(key: &str, place: &str) -> Error {
         return Error::new(Kind::Recipe, message).with_hint(format!("write [{key}] and its keys below it"));
     }
     let error = Error::new(Kind::Recipe, format!("{place}: key {key} stands outside every section"));
-    match SECTIONS.iter().find(|section| (section.keys)().contains(&key)) {
+    match home(key) {
         Some(section) => error.with_hint(format!("{key} belongs under [{}]", section.name)),
-        None => error.with_hint(format!("a recipe has the sections {}", SECTIONS.map(|s| s.name).join(", "))),
+        None => {
+            error.with_hint(format!("a recipe has the sections {}", SECTIONS.each_ref().map(|s| s.name).join(", ")))
+        }
     }
 }
 

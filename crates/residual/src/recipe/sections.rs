@@ -67,6 +67,19 @@ pub struct AugmentOptions {
     pub flip: Flip,
     /// Side in pixels of the square that is set to zero at a random place (DeVries & Taylor 2017); 0 is off.
     pub cutout: usize,
+    /// Large pictures: the shorter side is brought to a random size between these two, and a window of the input's size
+    /// is cut out at random (VGG 256 to 512, §3.1; ResNet 256 to 480, §3.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[usize; 2]>,
+    /// Standard deviation of colour shifts along ImageNet's principal components, 0.1 in both papers; 0 is off.
+    pub lighting: f64,
+}
+
+impl From<&AugmentOptions> for crate::data::Augment {
+    fn from(options: &AugmentOptions) -> Self {
+        let AugmentOptions { pad_crop, flip, cutout, scale, lighting } = *options;
+        Self { pad_crop, flip, cutout, scale, lighting: lighting as f32 }
+    }
 }
 
 /// `[train]`: how long, in which portions.

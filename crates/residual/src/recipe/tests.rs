@@ -119,6 +119,8 @@ fn impossible_values_are_refused_with_their_line() {
         ("optimizer", "weight_decay = -1e-4", "optimizer.weight_decay"),
         ("optimizer", "clip_norm = inf", "optimizer.clip_norm"),
         ("loss", "label_smoothing = 1.0", "loss.label_smoothing"),
+        ("augment", "lighting = -0.1", "augment.lighting"),
+        ("augment", "scale = [480, 256]", "augment.scale"),
         ("model", "classes = 1", "model.classes"),
         ("model", "dropout = 1.5", "model.dropout"),
         ("model", "input = 0", "model.input"),
@@ -200,8 +202,8 @@ fn a_wrong_override_is_named() {
         ("train.batch=0", "train.batch must be at least 1, not 0", ""),
         ("optimizer.lr=-1", "optimizer.lr must be a number above 0, not -1", ""),
         ("optimizer.lr=fast", "optimizer.lr: invalid type: string \"fast\", expected a number", ""),
-        ("lr", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
-        ("lr=1", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
+        ("lr", "is not of the form section.key=value", "did you mean optimizer.lr?"),
+        ("speed=1", "is not of the form section.key=value", "for example --set optimizer.lr=0.05"),
     ] {
         let error = Recipe::load("shapes-resnet20", &sets(&[set])).expect_err(set);
         assert_eq!(error.to_string(), format!("--set {set}: {message}"));
@@ -289,6 +291,8 @@ proptest! {
         recipe.train.epochs = Some(epochs);
         recipe.data.train_size = train_size;
         recipe.data.source = source;
+        recipe.augment.scale = (batch % 2 == 0).then_some([32, 32 + batch]);
+        recipe.augment.lighting = decay;
         let resolved = recipe.resolve(&cifar()).expect("resolves");
         let text = resolved.to_toml().expect("writes");
         prop_assert_eq!(Recipe::parse(&text, "resolved", &[]).expect("parses"), resolved);

@@ -155,7 +155,7 @@ impl Run {
         let loader = Loader::new(
             Arc::new(data.train.clone()),
             Arc::clone(&normalizer),
-            augment(&recipe),
+            Augment::from(&recipe.augment),
             LoaderOptions {
                 batch: recipe.train.batch,
                 seed: recipe.train.seed,
@@ -436,9 +436,4 @@ fn restore(
     let progress = state::load(&previous, trainer, recipe, device)?;
     let warning = format!("{error}; going on from the one before it, of step {}", progress.step);
     Ok((progress, Some((warning, None))))
-}
-
-fn augment(recipe: &Recipe) -> Augment {
-    let options = &recipe.augment;
-    Augment { pad_crop: options.pad_crop, flip: options.flip, cutout: options.cutout, ..Augment::default() }
 }
