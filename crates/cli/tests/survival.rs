@@ -63,7 +63,9 @@ fn epochs(out: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(out.join("metrics.jsonl")).expect("a finished run");
     let events = text.lines().map(|line| serde_json::from_str(line).expect("whole lines"));
     let epochs = events.filter(|event: &serde_json::Value| event["event"] == "epoch");
-    epochs.map(|e| ["epoch", "step", "train_loss", "val_loss", "val_top1_error"].map(|key| e[key].clone()).into()).collect()
+    epochs
+        .map(|e| ["epoch", "step", "train_loss", "val_loss", "val_top1_error"].map(|key| e[key].clone()).into())
+        .collect()
 }
 
 #[test]
@@ -205,7 +207,10 @@ fn a_full_disk_is_an_error_and_the_last_checkpoint_survives() {
     let command = train(&out, &["--resume", "--set", "train.epochs=200"]);
     let mut shell = Command::new("sh");
     // SIGXFSZ is ignored so that the write returns an error.
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
     let failed = shell.output().expect("a shell");
     assert_eq!(failed.status.code(), Some(1), "{}", String::from_utf8_lossy(&failed.stderr));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("cannot write"));

@@ -3,9 +3,9 @@
 //!     cargo run --release -p residual --example classify -- runs/…/best.safetensors cat.jpg
 
 use burn::tensor::{Device, Tensor, TensorData};
+use residual::data::Picture;
 use residual::layers::Pass;
 use residual::ops::{self, Nhwc};
-use residual::data::Picture;
 use residual::{Error, weights};
 use std::io::Write;
 use std::path::Path;

@@ -170,9 +170,11 @@ fn tensors_carry_torchvision_s_names() {
         assert!(resnet.iter().any(|n| n == name), "{name} in {resnet:?}");
     }
     let vgg = names("vgg16");
-    assert!(["features.0.weight", "features.28.bias", "classifier.0.weight", "classifier.6.bias"]
-        .iter()
-        .all(|name| vgg.iter().any(|n| n == name)));
+    assert!(
+        ["features.0.weight", "features.28.bias", "classifier.0.weight", "classifier.6.bias"]
+            .iter()
+            .all(|name| vgg.iter().any(|n| n == name))
+    );
     assert!(names("vgg16_bn").iter().any(|name| name == "features.41.running_mean"));
 }
 

@@ -53,8 +53,7 @@ fn batch(step: u64) -> Batch {
 /// `tolerance` is relative. Float32 rounding of one step is about 1e-6; ten steps of training amplify it.
 fn train_ten_steps(name: &str, lr: f64, losses: [f64; 10], logits: [f64; 10], precise: bool, tolerance: f64) {
     let device = Device::flex().autodiff();
-    let options =
-        ModelOptions { name: name.into(), input: Some(32), classes: Some(10), ..ModelOptions::default() };
+    let options = ModelOptions { name: name.into(), input: Some(32), classes: Some(10), ..ModelOptions::default() };
     let spec = Spec::resolve(&options).expect("a small network");
     let mut recipe = Recipe::default();
     recipe.optimizer.nesterov = true;

@@ -22,6 +22,7 @@ use burn::tensor::{Device, Tensor};
 
 /// The layers of a network.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has one or two, and Burn derives no Module for Box")]
 pub enum Net {
     /// A VGG.
     Vgg(vgg::Vgg),

@@ -100,6 +100,12 @@ pub fn run(
     Ok(result)
 }
 
+/// Something to warn of before the first step.
+struct Notice {
+    message: String,
+    hint: Option<String>,
+}
+
 /// A run under way.
 struct Run {
     folder: RunFolder,
@@ -118,7 +124,7 @@ struct Run {
     clock: Instant,
     /// What the loader had waited by then.
     waited: f64,
-    warnings: Vec<(String, Option<String>)>,
+    warnings: Vec<Notice>,
 }
 
 impl Run {
@@ -137,9 +143,10 @@ impl Run {
         let device = Device::flex().autodiff();
         let Prepared { recipe, data, preprocessing, model } = prepare(recipe, options.skip_bad, &device, progress)?;
         let recipe_text = recipe.to_toml()?;
-        let mut warnings: Vec<(String, Option<String>)> =
-            data.warnings.iter().map(|warning| (warning.clone(), None)).collect();
-        warnings.extend(memory::warning(&model.summary(), recipe.train.batch).map(|(w, hint)| (w, Some(hint))));
+        let mut warnings: Vec<Notice> =
+            data.warnings.iter().map(|warning| Notice { message: warning.clone(), hint: None }).collect();
+        let tight = memory::warning(&model.summary(), recipe.train.batch);
+        warnings.extend(tight.map(|(message, hint)| Notice { message, hint: Some(hint) }));
         let mut trainer = Trainer::new(model, &recipe, &device);
         let now = if resuming {
             let (now, warning) = restore(&folder, &mut trainer, &recipe_text, &device)?;
@@ -220,7 +227,7 @@ impl Run {
             path: self.folder.path().to_owned(),
         };
         self.tell(start, sink)?;
-        for (message, hint) in std::mem::take(&mut self.warnings) {
+        for Notice { message, hint } in std::mem::take(&mut self.warnings) {
             self.tell(Event::Warning { step: self.now.step, message, hint }, sink)?;
         }
         self.tick();
@@ -424,7 +431,7 @@ fn restore(
     trainer: &mut Trainer,
     recipe: &str,
     device: &Device,
-) -> Result<(Progress, Option<(String, Option<String>)>)> {
+) -> Result<(Progress, Option<Notice>)> {
     let (newest, previous) = (folder.state(), folder.previous_state());
     let error = match state::load(&newest, trainer, recipe, device) {
         Ok(progress) => return Ok((progress, None)),
@@ -434,6 +441,6 @@ fn restore(
         return Err(error);
     }
     let progress = state::load(&previous, trainer, recipe, device)?;
-    let warning = format!("{error}; going on from the one before it, of step {}", progress.step);
-    Ok((progress, Some((warning, None))))
+    let message = format!("{error}; going on from the one before it, of step {}", progress.step);
+    Ok((progress, Some(Notice { message, hint: None })))
 }
