@@ -23,7 +23,8 @@ fn shared() -> Option<PathBuf> {
 /// The first records of a CIFAR-10 test batch, which the reference file carries no pixels of.
 fn pictures(n: usize) -> Option<Vec<f32>> {
     let cifar = std::env::var_os("RESIDUAL_CIFAR10").map(PathBuf::from);
-    let cifar = cifar.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cifar-10/cifar-10-batches-bin")));
+    let cifar =
+        cifar.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cifar-10/cifar-10-batches-bin")));
     let records = cifar.and_then(|folder| std::fs::read(folder.join("test_batch.bin")).ok());
     let Some(records) = records else {
         eprintln!("skipped: no test_batch.bin in ~/.cache/cifar-10/cifar-10-batches-bin or $RESIDUAL_CIFAR10");

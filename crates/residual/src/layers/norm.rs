@@ -61,6 +61,9 @@ impl BatchNorm {
         let old = (self.running_mean.value_sync(), self.running_var.value_sync());
         self.running_mean.update(old.0 * (1.0 - MOMENTUM) + mean * MOMENTUM);
         self.running_var.update(old.1 * (1.0 - MOMENTUM) + statistics.var.clone() * (MOMENTUM * unbiased));
+        // Burn holds an update back until the next one; a checkpoint taken in between would lose it.
+        self.running_mean.value_sync();
+        self.running_var.value_sync();
     }
 
     /// `(scale, shift)` of the running statistics for an input that lacks the convolution's `bias`.

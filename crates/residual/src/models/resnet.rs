@@ -277,7 +277,10 @@ fn entry(conv: Conv2d, skip: Skip) -> Conv2d {
 
 /// A block of either kind.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a network has at most a few hundred, and Burn derives no Module for Box")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a network has at most a few hundred, and Burn derives no Module for Box"
+)]
 pub enum Block {
     /// ResNet-18, -34 and the CIFAR networks.
     Basic(BasicBlock),

@@ -74,8 +74,11 @@ pub fn run(
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
 ) -> Result<RunResult> {
+    let device = Device::flex().autodiff();
+    // The folder comes second: a slip in the recipe or the data leaves nothing behind.
+    let prepared = prepare(recipe, options.skip_bad, &device, progress)?;
     let folder = RunFolder::open(&options.out)?;
-    let mut run = Run::begin(recipe, options, folder, progress)?;
+    let mut run = Run::begin(prepared, options, folder, &device)?;
     if let Some(result) = run.finished()? {
         run.report(&result, sink)?;
         return Ok(result);
@@ -128,28 +131,22 @@ struct Run {
 }
 
 impl Run {
-    /// Prepares everything, and goes on from a checkpoint where that is asked for and there is one.
-    fn begin(
-        recipe: &Recipe,
-        options: &RunOptions,
-        mut folder: RunFolder,
-        progress: &mut dyn data::Progress,
-    ) -> Result<Self> {
+    /// Sets out from the beginning, or from a checkpoint where that is asked for and there is one.
+    fn begin(prepared: Prepared, options: &RunOptions, mut folder: RunFolder, device: &Device) -> Result<Self> {
         let resuming = options.resume && (folder.state().exists() || folder.previous_state().exists());
         if !options.resume && folder.state().exists() {
             let message = format!("{} already holds a run", folder.path().display());
             return Err(Error::usage(message).with_hint("go on with it by --resume, or choose another --out"));
         }
-        let device = Device::flex().autodiff();
-        let Prepared { recipe, data, preprocessing, model } = prepare(recipe, options.skip_bad, &device, progress)?;
+        let Prepared { recipe, data, preprocessing, model } = prepared;
         let recipe_text = recipe.to_toml()?;
         let mut warnings: Vec<Notice> =
             data.warnings.iter().map(|warning| Notice { message: warning.clone(), hint: None }).collect();
         let tight = memory::warning(&model.summary(), recipe.train.batch);
         warnings.extend(tight.map(|(message, hint)| Notice { message, hint: Some(hint) }));
-        let mut trainer = Trainer::new(model, &recipe, &device);
+        let mut trainer = Trainer::new(model, &recipe, device);
         let now = if resuming {
-            let (now, warning) = restore(&folder, &mut trainer, &recipe_text, &device)?;
+            let (now, warning) = restore(&folder, &mut trainer, &recipe_text, device)?;
             warnings.extend(warning);
             now
         } else {
