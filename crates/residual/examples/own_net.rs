@@ -57,7 +57,7 @@ fn main() -> residual::Result<()> {
     let (h, w, c) = (data.train.height(), data.train.width(), data.train.channels());
     let classes = data.classes.len();
     let normalizer = Arc::new(data::Normalizer::new(&Normalize::channel_of(&data.train)?, h, w, c)?);
-    let augment = Augment { pad_crop: 4, flip: Flip::Random, cutout: 0 };
+    let augment = Augment { pad_crop: 4, flip: Flip::Random, ..Augment::default() };
     let options = LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0 };
     let mut loader = Loader::new(Arc::new(data.train.clone()), Arc::clone(&normalizer), augment, options)?;
 
