@@ -50,7 +50,11 @@ fn batch(step: u64) -> Batch {
     Batch { pixels: formula(8 * 32 * 32 * 3, 1000 + step), labels, indices: (0..8).collect() }
 }
 
-/// `tolerance` is relative. Float32 rounding of one step is about 1e-6; ten steps of training amplify it.
+/// A rounding difference of float32, 1e-7, grows about threefold a step in these nets (seen in their losses): after ten
+/// steps 3¹⁰ · 1e-7 = 6e-3 of a logit. Losses are means over pictures and come before the last steps.
+const LOGIT_TOLERANCE: f64 = 1e-2;
+
+/// `tolerance` is that of the losses, relative.
 fn train_ten_steps(name: &str, lr: f64, losses: [f64; 10], logits: [f64; 10], precise: bool, tolerance: f64) {
     let device = Device::flex().autodiff();
     let options = ModelOptions { name: name.into(), input: Some(32), classes: Some(10), ..ModelOptions::default() };
@@ -66,11 +70,11 @@ fn train_ten_steps(name: &str, lr: f64, losses: [f64; 10], logits: [f64; 10], pr
         assert!(off < tolerance, "step {step}: {} instead of {expected}", outcome.loss);
     }
     let x = Tensor::from_data(TensorData::new(batch(0).pixels, [8, 32, 32, 3]), &Device::flex());
-    let found = trainer.tested().forward(Nhwc(x), &Pass::test()).into_data();
+    let found = trainer.tested().forward(Nhwc(x), &Pass::test().precisely()).into_data();
     let scale = logits.iter().fold(0.0, |m: f64, l| m.max(l.abs()));
     for (found, expected) in found.as_slice::<f32>().expect("f32").iter().zip(logits) {
         let off = (f64::from(*found) - expected).abs() / scale;
-        assert!(off < 30.0 * tolerance, "logit {found} instead of {expected}");
+        assert!(off < LOGIT_TOLERANCE, "logit {found} instead of {expected}");
     }
 }
 
@@ -90,7 +94,8 @@ fn a_tiny_resnet_loses_what_it_loses_in_pytorch() {
 
 #[test]
 fn a_tiny_resnet_loses_the_same_with_winograd() {
-    train_ten_steps("resnet-cifar-8", 0.02, RESNET_LOSSES, RESNET_LOGITS, false, 1e-4);
+    // Its transforms round about ten times as coarsely as the direct sum (constants of F(4x4, 3x3) up to 8).
+    train_ten_steps("resnet-cifar-8", 0.02, RESNET_LOSSES, RESNET_LOGITS, false, 1e-3);
 }
 
 #[test]
