@@ -1,6 +1,6 @@
 //! The instruction set that kernels run on, chosen once at run time.
 //!
-//! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and [`Isa::run`] compiles them for each
+//! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and `Isa::run` compiles them for each
 //! instruction set. Which one is active is decided when a kernel is called, on the calling thread, and handed to its
 //! pieces: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`].
 

@@ -37,9 +37,9 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
 /// gradients of all inputs.
 fn compare<const D: usize>(
     name: &str,
-    inputs4: &[Tensor<4>],
-    inputs2: &[Tensor<2>],
-    inputs1: &[Tensor<1>],
+    inputs4: &[&Tensor<4>],
+    inputs2: &[&Tensor<2>],
+    inputs1: &[&Tensor<1>],
     ours: impl Fn() -> Tensor<D>,
     theirs: impl Fn() -> Tensor<D>,
 ) {
@@ -89,7 +89,7 @@ proptest! {
         let bias = tensor([s.k], seed + 2);
         let mode = ConvMode { precise, fork: false };
         compare(
-            "conv", &[x.clone(), w.clone()], &[], &[],
+            "conv", &[&x, &w], &[], &[],
             || ops::conv(Nhwc(x.clone()), w.clone(), s.window, mode).0,
             || composed::conv(Nhwc(x.clone()), w.clone(), s.window).0,
         );
@@ -97,7 +97,7 @@ proptest! {
         let relu = relu && values(composed::conv_bias(Nhwc(x.clone()), w.clone(), bias.clone(), s.window, false).0)
             .iter().all(|v| v.abs() > 1e-4);
         compare(
-            "conv_bias", &[x.clone(), w.clone()], &[], &[bias.clone()],
+            "conv_bias", &[&x, &w], &[], &[&bias],
             || ops::conv_bias(Nhwc(x.clone()), w.clone(), bias.clone(), s.window, mode, relu).0,
             || composed::conv_bias(Nhwc(x.clone()), w.clone(), bias.clone(), s.window, relu).0,
         );
@@ -116,7 +116,7 @@ proptest! {
         let mut maps = vec![x.clone(), w.clone()];
         maps.extend(skip().map(|skip| skip.0));
         compare(
-            "norm", &maps, &[], &[affine.gamma.clone(), affine.beta.clone()],
+            "norm", &maps.iter().collect::<Vec<_>>(), &[], &[&affine.gamma, &affine.beta],
             || {
                 let (y, statistics) = ops::conv_statistics(Nhwc(x.clone()), w.clone(), s.window, mode);
                 ops::norm(y, statistics, affine.clone(), skip(), false).0
@@ -128,7 +128,7 @@ proptest! {
         );
         let (scale, shift) = (affine.gamma.clone(), affine.beta.clone());
         compare(
-            "scale_shift", &maps[..1], &[], &[scale.clone(), shift.clone()],
+            "scale_shift", &[&x], &[], &[&scale, &shift],
             || {
                 let y = ops::conv(Nhwc(x.clone()), w.clone(), s.window, mode);
                 ops::scale_shift(y, scale.clone(), shift.clone(), skip(), false).0
@@ -145,32 +145,32 @@ proptest! {
         let x = tensor([n, h, w, c], seed);
         let map = || Nhwc(x.clone());
         for (kernel, window) in [(2, Window { stride: 2, pad: 0 }), (3, Window { stride: 2, pad: 1 })] {
-            compare("max_pool", &[x.clone()], &[], &[],
+            compare("max_pool", &[&x], &[], &[],
                 || ops::max_pool(map(), kernel, window).0, || composed::max_pool(map(), kernel, window).0);
-            compare("avg_pool", &[x.clone()], &[], &[],
+            compare("avg_pool", &[&x], &[], &[],
                 || ops::avg_pool(map(), kernel, window).0, || composed::avg_pool(map(), kernel, window).0);
         }
-        compare("global_average", &[x.clone()], &[], &[],
+        compare("global_average", &[&x], &[], &[],
             || ops::global_average(map()), || composed::global_average(map()));
-        compare("adaptive_average", &[x.clone()], &[], &[],
+        compare("adaptive_average", &[&x], &[], &[],
             || ops::adaptive_average(map(), [7, 7]).0, || composed::adaptive_average(map(), [7, 7]).0);
         for (stride, k) in [(1, c), (2, 2 * c), (2, c + 3)] {
-            compare("subsample_pad", &[x.clone()], &[], &[],
+            compare("subsample_pad", &[&x], &[], &[],
                 || ops::subsample_pad(map(), stride, k).0, || composed::subsample_pad(map(), stride, k).0);
         }
         let rule = Lrn { size: 5, alpha: 0.3, beta: 0.75, k: 2.0 };
-        compare("lrn", &[x.clone()], &[], &[], || ops::lrn(map(), rule).0, || composed::lrn(map(), rule).0);
+        compare("lrn", &[&x], &[], &[], || ops::lrn(map(), rule).0, || composed::lrn(map(), rule).0);
     }
 
     #[test]
     fn fully_connected_layers_and_losses_agree(n in 1..9usize, c in 1..70usize, k in 2..30usize, seed in 0..1000u64) {
         let (x, w, bias) = (tensor([n, c], seed), tensor([k, c], seed + 1), tensor([k], seed + 2));
-        compare("linear", &[], &[x.clone(), w.clone()], &[bias.clone()],
+        compare("linear", &[], &[&x, &w], &[&bias],
             || ops::linear(x.clone(), w.clone(), bias.clone(), false),
             || composed::linear(x.clone(), w.clone(), bias.clone(), false));
         let logits = tensor([n, k], seed + 3);
         let targets = burn::tensor::activation::softmax(tensor::<2>([n, k], seed + 4).detach(), 1);
-        compare("cross_entropy", &[], &[logits.clone()], &[],
+        compare("cross_entropy", &[], &[&logits], &[],
             || ops::cross_entropy(logits.clone(), targets.clone()),
             || composed::cross_entropy(logits.clone(), targets.clone()));
     }
