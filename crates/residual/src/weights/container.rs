@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Contents> {
     for (name, view) in file.tensors() {
         tensors.insert(
             name.clone(),
-            floats(&name, &view).ok_or_else(|| {
+            floats(&view).ok_or_else(|| {
                 Error::weights(format!("{}: {name} is {:?}, not a float tensor", path.display(), view.dtype()))
             })?,
         );
@@ -78,8 +78,8 @@ pub fn read(path: &Path) -> Result<Contents> {
     Ok(Contents { tensors, metadata: Some(metadata) })
 }
 
-/// The values of a view as f32, or `None` for integers (`num_batches_tracked` alone is passed over by the importer).
-fn floats(_name: &str, view: &TensorView<'_>) -> Option<TensorData> {
+/// The values of a view as f32, or `None` for types that no checkpoint of ours or PyTorch's stores weights in.
+fn floats(view: &TensorView<'_>) -> Option<TensorData> {
     let (shape, data) = (view.shape().to_vec(), view.data());
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),

@@ -28,7 +28,8 @@ impl Saved {
     }
 }
 
-/// Registers `dw` and `dx` for the parents that want them; `nodes` are those of the input and of the weights.
+/// Registers `dw` and `dx` for the parents that want them: the nodes of the input and of the weights. A macro, because
+/// Burn does not export the type of a node.
 macro_rules! register {
     ($saved:expr, $dy:expr, [$x_node:expr, $w_node:expr], $grads:expr) => {{
         let Saved { x, w, s, mode, .. } = $saved;
