@@ -125,13 +125,14 @@ pub fn argmax(values: &[f32]) -> usize {
     best
 }
 
-/// A batch as the network takes it.
-pub fn input(batch: &Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc {
-    Nhwc(Tensor::from_data(TensorData::new(batch.pixels.clone(), [batch.labels.len(), h, w, c]), device))
+/// A batch's pixels as the network takes them; they move out of the batch, without a copy.
+pub fn input(batch: &mut Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc {
+    let pixels = std::mem::take(&mut batch.pixels);
+    Nhwc(Tensor::from_data(TensorData::new(pixels, [batch.labels.len(), h, w, c]), device))
 }
 
 /// Class probabilities of a batch, `[n, classes]`.
-fn probabilities(model: &Model, batch: &Batch, device: &Device) -> Result<Vec<f32>> {
+fn probabilities(model: &Model, batch: &mut Batch, device: &Device) -> Result<Vec<f32>> {
     let logits = model.forward(input(batch, model.spec.input, device), &Pass::test());
     ops::softmax(logits).into_data().try_to_vec::<f32>().map_err(|error| Error::weights(format!("{error:?}")))
 }
@@ -154,8 +155,8 @@ pub fn evaluate(
     let began = Instant::now();
     progress.start("testing", pictures.len() as u64);
     for batch in data::batches(pictures, normalizer, BATCH) {
-        let batch = batch?;
-        let probabilities = probabilities(&model, &batch, &device)?;
+        let mut batch = batch?;
+        let probabilities = probabilities(&model, &mut batch, &device)?;
         for (row, &label) in probabilities.chunks_exact(classes.len()).zip(&batch.labels) {
             tally.add(row, label as usize);
         }

@@ -6,9 +6,10 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
-use residual::data::{Augment, Batch, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
+use residual::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
 use residual::layers::Pass;
 use residual::models::{Model, ModelOptions, Spec};
+use residual::ops::Nhwc;
 use residual::recipe::Recipe;
 use residual::train::machine::{Machine, peak_rss_mb};
 use residual::train::trainer::Trainer;
@@ -146,8 +147,8 @@ impl Options {
         let batch = self.batch(spec.input[0]);
         let device = Device::flex();
         let model = Model::new(spec.clone(), &device).initialised(0, &device);
-        let pictures = loader(&spec, batch)?.next()?;
-        let times = self.time(|_| forward(&model, &pictures, &device))?;
+        let x = eval::input(&mut loader(&spec, batch)?.next()?, spec.input, &device);
+        let times = self.time(|_| forward(&model, x.clone()))?;
         Ok(report("infer", &spec, batch, 1, times))
     }
 
@@ -164,8 +165,8 @@ impl Options {
     }
 }
 
-fn forward(model: &Model, batch: &Batch, device: &Device) -> Result<()> {
-    let logits = model.forward(eval::input(batch, model.spec.input, device), &Pass::test());
+fn forward(model: &Model, x: Nhwc) -> Result<()> {
+    let logits = model.forward(x, &Pass::test());
     // Reading the values is what ends the work.
     logits.into_data().try_to_vec::<f32>().map(|_| ()).map_err(|error| Error::new(Kind::Training, format!("{error:?}")))
 }
