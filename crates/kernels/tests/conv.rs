@@ -225,6 +225,8 @@ fn check(s: &ConvShape, precise: bool) {
     naive::conv::forward(&x, &w, s, precise, Epilogue::None, &mut y);
     let mut biased = y.clone();
     naive::conv::forward(&x, &w, s, precise, Epilogue::Bias { bias: &bias, relu: true }, &mut biased);
+    let mut joined = dy.clone();
+    naive::conv::forward(&x, &w, s, precise, Epilogue::Residual { bias: &bias }, &mut joined);
     let bounds = forward_bounds(&x, &w, s, precise);
     on_every_isa(|| {
         let mut out = vec![f32::NAN; s.y_len()];
@@ -246,6 +248,12 @@ fn check(s: &ConvShape, precise: bool) {
         conv::forward(&x, &w, s, precise, Epilogue::Bias { bias: &bias, relu: true }, &mut out);
         assert_within(&format!("biased y of {what}"), &out, &biased, |i| {
             bounds[i] + U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k]).abs())
+        });
+
+        let mut out = dy.clone();
+        packed.forward(&x, s, Epilogue::Residual { bias: &bias }, &mut out);
+        assert_within(&format!("y of {what} with the way around it"), &out, &joined, |i| {
+            bounds[i] + 2.0 * U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k]).abs() + f64::from(dy[i]).abs())
         });
     });
 

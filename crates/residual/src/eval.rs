@@ -2,9 +2,9 @@
 
 use crate::data::{self, Batch, Normalizer, Pictures};
 use crate::error::{Error, Result};
-use crate::layers::Pass;
+use crate::infer::Plan;
 use crate::models::Model;
-use crate::ops::{self, Nhwc};
+use crate::ops::Nhwc;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use std::time::Instant;
@@ -131,12 +131,6 @@ pub fn input(batch: &mut Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc 
     Nhwc(Tensor::from_data(TensorData::new(pixels, [batch.labels.len(), h, w, c]), device))
 }
 
-/// Class probabilities of a batch, `[n, classes]`.
-fn probabilities(model: &Model, batch: &mut Batch, device: &Device) -> Result<Vec<f32>> {
-    let logits = model.forward(input(batch, model.spec.input, device), &Pass::test());
-    ops::softmax(logits).into_data().try_to_vec::<f32>().map_err(|error| Error::weights(format!("{error:?}")))
-}
-
 /// Tests `model` on `pictures` by their single centre view. `progress` hears of each batch.
 ///
 /// # Errors
@@ -149,14 +143,14 @@ pub fn evaluate(
     progress: &mut dyn data::Progress,
 ) -> Result<Evaluation> {
     check(model, pictures, classes)?;
-    let model = model.valid();
-    let device = Device::flex();
+    let [h, w, _] = model.spec.input;
+    let mut plan = Plan::new(model, BATCH.min(pictures.len()), false);
     let mut tally = Tally::new(classes.len());
     let began = Instant::now();
     progress.start("testing", pictures.len() as u64);
     for batch in data::batches(pictures, normalizer, BATCH) {
-        let mut batch = batch?;
-        let probabilities = probabilities(&model, &mut batch, &device)?;
+        let batch = batch?;
+        let probabilities = plan.probabilities(&batch.pixels, [batch.labels.len(), h, w])?;
         for (row, &label) in probabilities.chunks_exact(classes.len()).zip(&batch.labels) {
             tally.add(row, label as usize);
         }

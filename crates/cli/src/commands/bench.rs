@@ -6,14 +6,13 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
+use residual::Result;
 use residual::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
-use residual::layers::Pass;
+use residual::infer::Plan;
 use residual::models::{Model, ModelOptions, Spec};
-use residual::ops::Nhwc;
 use residual::recipe::Recipe;
 use residual::train::machine::{Machine, peak_rss_mb};
 use residual::train::trainer::Trainer;
-use residual::{Error, Kind, Result, eval};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -145,10 +144,11 @@ impl Options {
     fn infer(&self) -> Result<Report> {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
-        let device = Device::flex();
-        let model = Model::new(spec.clone(), &device).initialised(0, &device);
-        let x = eval::input(&mut loader(&spec, batch)?.next()?, spec.input, &device);
-        let times = self.time(|_| forward(&model, x.clone()))?;
+        let [h, w, _] = spec.input;
+        let mut plan =
+            Plan::new(&Model::new(spec.clone(), &Device::flex()).initialised(0, &Device::flex()), batch, false);
+        let pixels = loader(&spec, batch)?.next()?.pixels;
+        let times = self.time(|_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
         Ok(report("infer", &spec, batch, 1, times))
     }
 
@@ -163,12 +163,6 @@ impl Options {
         times.remove(0);
         Ok(times)
     }
-}
-
-fn forward(model: &Model, x: Nhwc) -> Result<()> {
-    let logits = model.forward(x, &Pass::test());
-    // Reading the values is what ends the work.
-    logits.into_data().try_to_vec::<f32>().map(|_| ()).map_err(|error| Error::new(Kind::Training, format!("{error:?}")))
 }
 
 /// Batches of noise that are prepared as `train` prepares pictures.

@@ -4,12 +4,11 @@
 //! takes the memory of one batch.
 
 use crate::ui::Ui;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use rayon::prelude::*;
 use residual::data::{Normalizer, Picture, Progress};
-use residual::layers::Pass;
+use residual::infer::Plan;
 use residual::models::Model;
-use residual::ops::{self, Nhwc};
 use residual::weights::{self, Metadata};
 use residual::{Error, Kind, Result};
 use serde::Serialize;
@@ -63,7 +62,7 @@ struct Network {
     model: Model,
     metadata: Metadata,
     normalizer: Normalizer,
-    device: Device,
+    plan: Plan,
 }
 
 /// A picture's name, and its pixels as the network takes them or why there are none.
@@ -72,8 +71,8 @@ type Prepared = (String, Result<Vec<f32>>);
 impl Predict {
     /// Prints a line for each picture.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let network = Network::load(&self.file)?;
         let pictures = pictures(&self.pictures)?;
+        let mut network = Network::load(&self.file, pictures.len().min(BATCH))?;
         let mut bars = ui.bars();
         bars.start("predicting", pictures.len() as u64);
         if self.csv {
@@ -82,7 +81,7 @@ impl Predict {
         for paths in pictures.chunks(BATCH) {
             let prepared: Vec<Prepared> = paths.par_iter().map(|path| network.prepare(path)).collect();
             let (names, pixels) = self.whole(prepared, ui)?;
-            let probabilities = network.probabilities(pixels, names.len())?;
+            let probabilities = network.probabilities(&pixels, names.len())?;
             for (name, row) in names.iter().zip(probabilities) {
                 let top = network.top(&row, self.top.get());
                 self.tell(&Prediction { image: name, top }, ui)?;
@@ -134,11 +133,13 @@ impl Predict {
 }
 
 impl Network {
-    fn load(file: &Path) -> Result<Self> {
+    /// The weights in `file`, for batches of about `n` pictures.
+    fn load(file: &Path, n: usize) -> Result<Self> {
         let device = Device::flex();
         let (model, metadata) = weights::load(file, &device)?;
         let normalizer = metadata.preprocessing.normalizer()?;
-        Ok(Self { model, metadata, normalizer, device })
+        let plan = Plan::new(&model, n, false);
+        Ok(Self { model, metadata, normalizer, plan })
     }
 
     fn prepare(&self, path: &Path) -> Prepared {
@@ -154,16 +155,12 @@ impl Network {
     }
 
     /// `pixels`: `[n, h, w, c]` → `n` rows of class probabilities.
-    fn probabilities(&self, pixels: Vec<f32>, n: usize) -> Result<Vec<Vec<f32>>> {
+    fn probabilities(&mut self, pixels: &[f32], n: usize) -> Result<Vec<Vec<f32>>> {
         if n == 0 {
             return Ok(Vec::new());
         }
-        let [h, w, c] = self.model.spec.input;
-        let x = Nhwc(Tensor::from_data(TensorData::new(pixels, [n, h, w, c]), &self.device));
-        let probabilities = ops::softmax(self.model.forward(x, &Pass::test())).into_data();
-        let probabilities = probabilities
-            .try_to_vec::<f32>()
-            .map_err(|error| Error::new(Kind::Weights, format!("the network gave no numbers: {error:?}")))?;
+        let [h, w, _] = self.model.spec.input;
+        let probabilities = self.plan.probabilities(pixels, [n, h, w])?;
         Ok(probabilities.chunks_exact(self.model.spec.classes).map(<[f32]>::to_vec).collect())
     }
 

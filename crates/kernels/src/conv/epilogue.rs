@@ -17,6 +17,11 @@ pub enum Epilogue<'a> {
         /// Whether negative values become zero.
         relu: bool,
     },
+    /// `max(0, y + value + bias)`: the way around a residual block is in `y` already, and the end of the block takes its place.
+    Residual {
+        /// One value for each output channel.
+        bias: &'a [f32],
+    },
     /// Mean and biased variance of each output channel over all positions, `[k]` each: what a batch norm needs next.
     Statistics {
         /// Becomes the mean.
@@ -32,6 +37,7 @@ impl<'a> Epilogue<'a> {
         match self {
             Self::None => Ending::Finish(Finish::Store),
             Self::Bias { bias, relu } => Ending::Finish(Finish::Bias { bias, relu }),
+            Self::Residual { bias } => Ending::Finish(Finish::Residual { bias }),
             Self::Statistics { mean, var } => Ending::Statistics { mean, var },
         }
     }
@@ -46,6 +52,8 @@ pub(crate) enum Finish<'a> {
     Add,
     /// `y = [relu](value + bias)`.
     Bias { bias: &'a [f32], relu: bool },
+    /// `y = max(0, y + value + bias)`.
+    Residual { bias: &'a [f32] },
     /// `y = value`, and the sums of each block.
     Statistics(&'a Sums<'a>),
 }
@@ -164,6 +172,10 @@ impl Area {
                     let bias = load_first(simd, bias[channel..].as_ptr(), self.count);
                     if relu { self.write(simd, values, Relu(bias)) } else { self.write(simd, values, Bias(bias)) }
                 }
+                Finish::Residual { bias } => {
+                    let bias = load_first(simd, bias[channel..].as_ptr(), self.count);
+                    self.write(simd, values, Residual(bias));
+                }
                 Finish::Statistics(_) => {
                     self.write(simd, values, Plain);
                     moments.add(simd, values, self.height, self.width);
@@ -264,6 +276,10 @@ struct Bias<V>(V);
 #[derive(Clone, Copy)]
 struct Relu<V>(V);
 
+/// Adds a bias and what is there, and clamps at zero.
+#[derive(Clone, Copy)]
+struct Residual<V>(V);
+
 impl<S: Simd> End<S> for Plain {
     #[inline(always)]
     unsafe fn apply(self, _: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
@@ -290,5 +306,14 @@ impl<S: Simd> End<S> for Relu<S::f32s> {
     #[inline(always)]
     unsafe fn apply(self, simd: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
         relu(simd, simd.add_f32s(value, self.0))
+    }
+}
+
+impl<S: Simd> End<S> for Residual<S::f32s> {
+    #[inline(always)]
+    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s {
+        // SAFETY: the contract.
+        let skip = unsafe { load_first(simd, to, count) };
+        relu(simd, simd.add_f32s(simd.add_f32s(value, self.0), skip))
     }
 }

@@ -86,7 +86,7 @@ fn compute(
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    if let Epilogue::Bias { bias, .. } = epilogue {
+    if let Epilogue::Bias { bias, .. } | Epilogue::Residual { bias } = epilogue {
         assert!(bias.len() == s.k, "bias must have {} values", s.k);
     }
     let ending = epilogue.ending();

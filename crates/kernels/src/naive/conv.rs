@@ -40,6 +40,11 @@ pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, _precise: bool, epilogue: Ep
             }
         }
     }
+    if let Epilogue::Residual { bias } = &epilogue {
+        for (i, (sum, y)) in sums.iter_mut().zip(&*y).enumerate() {
+            *sum = (*sum + f64::from(bias[i % s.k]) + f64::from(*y)).max(0.0);
+        }
+    }
     for (y, sum) in y.iter_mut().zip(&sums) {
         *y = *sum as f32;
     }

@@ -65,7 +65,7 @@ impl LocalResponseNorm {
     }
 
     /// The same numbers in PyTorch's form, which divides α by n: the paper's α multiplies the plain sum.
-    fn rule(&self) -> Lrn {
+    pub(crate) fn rule(&self) -> Lrn {
         Lrn { size: self.size, alpha: 1e-4 * self.size as f32, beta: 0.75, k: 2.0 }
     }
 

@@ -2,6 +2,7 @@
 
 use super::inspect::Trace;
 use super::options::{Shortcut, StrideIn};
+use crate::infer::{Program, Value};
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
@@ -134,6 +135,16 @@ impl Around {
         }
     }
 
+    /// As [`Around::forward`], for inference.
+    fn plan(&self, program: &mut Program, x: Value) -> Option<Value> {
+        match (self.skip, &self.downsample) {
+            (_, Some((conv, bn))) => Some(program.conv(x, conv, Some(bn), false)),
+            (Skip::Pad, None) => Some(program.subsample_pad(x, self.stride, self.channels)),
+            (Skip::None, None) => None,
+            (Skip::Identity | Skip::Project, None) => Some(x),
+        }
+    }
+
     fn trace(&self, trace: &mut Trace) {
         match &self.downsample {
             Some((conv, bn)) => {
@@ -151,6 +162,14 @@ fn join(conv: &Conv2d, bn: &BatchNorm, y: Nhwc, skip: Option<Nhwc>, pass: &Pass)
     match skip {
         Some(skip) => conv_norm_add_relu(conv, bn, y, skip, pass),
         None => conv_norm_relu(conv, bn, y, pass),
+    }
+}
+
+/// As [`join`], for inference.
+fn plan_join(program: &mut Program, conv: &Conv2d, bn: &BatchNorm, y: Value, skip: Option<Value>) -> Value {
+    match skip {
+        Some(skip) => program.conv_onto(y, conv, bn, skip),
+        None => program.conv(y, conv, Some(bn), true),
     }
 }
 
@@ -186,6 +205,12 @@ impl BasicBlock {
         let skip = self.around.forward(x.clone(), pass);
         let y = conv_norm_relu(&self.conv1, &self.bn1, x, pass);
         join(&self.conv2, &self.bn2, y, skip, pass)
+    }
+
+    fn plan(&self, program: &mut Program, x: Value) -> Value {
+        let skip = self.around.plan(program, x);
+        let y = program.conv(x, &self.conv1, Some(&self.bn1), true);
+        plan_join(program, &self.conv2, &self.bn2, y, skip)
     }
 
     fn trace(&self, trace: &mut Trace) {
@@ -254,6 +279,13 @@ impl Bottleneck {
         join(&self.conv3, &self.bn3, y, skip, pass)
     }
 
+    fn plan(&self, program: &mut Program, x: Value) -> Value {
+        let skip = self.around.plan(program, x);
+        let y = program.conv(x, &self.conv1, Some(&self.bn1), true);
+        let y = program.conv(y, &self.conv2, Some(&self.bn2), true);
+        plan_join(program, &self.conv3, &self.bn3, y, skip)
+    }
+
     fn trace(&self, trace: &mut Trace) {
         trace.branch(
             |t| {
@@ -294,6 +326,13 @@ impl Block {
         match self {
             Block::Basic(block) => block.forward(x, pass),
             Block::Bottleneck(block) => block.forward(x, pass),
+        }
+    }
+
+    fn plan(&self, program: &mut Program, x: Value) -> Value {
+        match self {
+            Block::Basic(block) => block.plan(program, x),
+            Block::Bottleneck(block) => block.plan(program, x),
         }
     }
 
@@ -388,6 +427,17 @@ impl ResNet {
             x = pool.forward(x);
         }
         self.blocks().fold(x, |x, block| block.forward(x, pass))
+    }
+
+    /// The forward pass as a plan for inference: what holds the logits.
+    pub(crate) fn plan(&self, program: &mut Program) -> Value {
+        let mut x = program.conv(program.input(), &self.conv1, Some(&self.bn1), true);
+        if let Some(pool) = &self.maxpool {
+            x = program.max_pool(x, pool);
+        }
+        x = self.blocks().fold(x, |x, block| block.plan(program, x));
+        let x = program.adaptive_average(x, 1);
+        program.linear(x, &self.fc, false)
     }
 
     /// All blocks, in order.

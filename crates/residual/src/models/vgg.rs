@@ -3,6 +3,7 @@
 //! `features.N` and `classifier.N` count layers as torchvision does, ReLUs and poolings included.
 
 use super::inspect::Trace;
+use crate::infer::{Program, Value};
 use crate::layers::{BatchNorm, Conv2d, Dropout, Linear, LocalResponseNorm, MaxPool, Pass, Relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
@@ -172,6 +173,41 @@ impl Vgg {
                 [Hidden::Linear(linear), Hidden::Relu(_), rest @ ..] => (linear.forward(x, true), rest),
                 [Hidden::Linear(linear), rest @ ..] => (linear.forward(x, false), rest),
                 [Hidden::Dropout(dropout), rest @ ..] => (dropout.forward(x, pass), rest),
+                [Hidden::Relu(_), ..] => unreachable!("a ReLU stands behind its layer"),
+                [] => return x,
+            };
+        }
+    }
+
+    /// The forward pass as a plan for inference: what holds the logits.
+    pub(crate) fn plan(&self, program: &mut Program) -> Value {
+        let (mut layers, mut x) = (self.features.as_slice(), program.input());
+        loop {
+            (x, layers) = match layers {
+                [Feature::Conv(conv), Feature::Norm(bn), Feature::Relu(_), rest @ ..] => {
+                    (program.conv(x, conv, Some(bn), true), rest)
+                }
+                [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (program.conv(x, conv, None, true), rest),
+                [Feature::Pool(pool), rest @ ..] => (program.max_pool(x, pool), rest),
+                [Feature::Lrn(lrn), rest @ ..] => (program.lrn(x, lrn), rest),
+                [] => break,
+                [..] => unreachable!("a ReLU stands behind its convolution, a normalisation between the two"),
+            };
+        }
+        if self.has_imagenet_head() {
+            if program.map(x) != (HEAD_MAP, HEAD_MAP) {
+                x = program.adaptive_average(x, HEAD_MAP);
+            }
+            x = program.flatten(x);
+        } else if program.map(x) != (1, 1) {
+            x = program.adaptive_average(x, 1);
+        }
+        let mut layers = self.classifier.as_slice();
+        loop {
+            (x, layers) = match layers {
+                [Hidden::Linear(linear), Hidden::Relu(_), rest @ ..] => (program.linear(x, linear, true), rest),
+                [Hidden::Linear(linear), rest @ ..] => (program.linear(x, linear, false), rest),
+                [Hidden::Dropout(_), rest @ ..] => (x, rest),
                 [Hidden::Relu(_), ..] => unreachable!("a ReLU stands behind its layer"),
                 [] => return x,
             };

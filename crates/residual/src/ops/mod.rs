@@ -9,11 +9,13 @@ pub mod buffer;
 pub mod composed;
 mod extension;
 mod flex;
+mod shared;
 mod update;
 
 pub use extension::{ConvMode, NetOps};
 pub use residual_kernels::lrn::Lrn;
 pub use residual_kernels::update::Sgd;
+pub use shared::{Shared, values};
 pub use update::{add, ema, scale, sgd_step, sum_of_squares};
 
 use burn::backend::Dispatch;

@@ -1,0 +1,117 @@
+//! Inference: a network as a plan, made once from its weights.
+//!
+//! Batch norm is folded into the convolution before it, filters are packed (transformed, where the algorithm is Winograd's),
+//! the end of a residual block is added where the way around it lies already, and activations share a few buffers by
+//! lifetime. A call after the first of its size allocates nothing. No gradients, no dropout, running statistics: training does
+//! not come here, and neither do backends other than Flex.
+//!
+//! Activations are `[n, h, w, c]`, logits `[n, classes]`.
+
+mod program;
+mod schedule;
+mod step;
+
+pub(crate) use program::{Program, Value};
+
+use crate::error::{Error, Result};
+use crate::models::{Model, Net};
+use program::Placed;
+use schedule::Schedule;
+
+/// A network ready to classify.
+#[derive(Debug)]
+pub struct Plan {
+    program: Program,
+    /// What holds the logits behind the last step.
+    logits: Value,
+    channels: usize,
+    classes: usize,
+    schedule: Schedule,
+    /// What [`Schedule`] assigns the activations to.
+    buffers: Vec<Vec<f32>>,
+}
+
+impl Plan {
+    /// The plan of `model` for batches of about `n` pictures of the network's own size: that size picks the algorithms. Other sizes
+    /// can be computed with it, if the network can take them. `precise` avoids Winograd.
+    pub fn new(model: &Model, n: usize, precise: bool) -> Self {
+        let [h, w, c] = model.spec.input;
+        let mut program = Program::new([n.max(1), h, w, c], precise);
+        let logits = match &model.valid().net {
+            Net::Vgg(net) => net.plan(&mut program),
+            Net::ResNet(net) => net.plan(&mut program),
+        };
+        let schedule = Schedule::new(&program, [n.max(1), h, w, c]);
+        let buffers = vec![Vec::new(); schedule.sizes.len()];
+        Self { program, logits, channels: c, classes: model.spec.classes, schedule, buffers }
+    }
+
+    /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
+    ///
+    /// # Errors
+    /// Pixels that are not `n` pictures of this size.
+    pub fn logits(&mut self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<&[f32]> {
+        let shape = [n, h, w, self.channels];
+        if n == 0 || pixels.len() != shape.iter().product::<usize>() {
+            let message = format!("{} values are not {n} pictures of {h}x{w}x{}", pixels.len(), self.channels);
+            return Err(Error::data(message));
+        }
+        if self.schedule.input() != shape {
+            self.schedule = Schedule::new(&self.program, shape);
+        }
+        for (buffer, &size) in self.buffers.iter_mut().zip(&self.schedule.sizes) {
+            if buffer.len() < size {
+                buffer.resize(size, 0.0);
+            }
+        }
+        // One hand-over to the pool for all steps, not one for each.
+        rayon::scope(|_| {
+            for step in &self.program.steps {
+                run(step, &self.schedule, &mut self.buffers, pixels);
+            }
+        });
+        let slot = self.schedule.slot(self.logits);
+        Ok(&self.buffers[slot][..n * self.classes])
+    }
+
+    /// As [`Plan::logits`], through a softmax: class probabilities `[n, classes]`.
+    ///
+    /// # Errors
+    /// As [`Plan::logits`].
+    pub fn probabilities(&mut self, pixels: &[f32], shape: [usize; 3]) -> Result<Vec<f32>> {
+        let classes = self.classes;
+        let mut rows = self.logits(pixels, shape)?.to_vec();
+        rows.chunks_exact_mut(classes).for_each(softmax);
+        Ok(rows)
+    }
+
+    /// Bytes of the packed weights, and of the activations' buffers at their present size.
+    pub fn bytes(&self) -> (usize, usize) {
+        let weights = self.program.steps.iter().map(|placed| placed.step.bytes()).sum();
+        (weights, self.schedule.sizes.iter().sum::<usize>() * size_of::<f32>())
+    }
+}
+
+/// In place, from the largest logit down, so that no exponential overflows.
+fn softmax(row: &mut [f32]) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for value in row.iter_mut() {
+        *value = (*value - largest).exp();
+        sum += *value;
+    }
+    row.iter_mut().for_each(|value| *value /= sum);
+}
+
+/// One step: its output leaves the list of buffers for that time, its input is another buffer or the pictures.
+fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Vec<f32>], pixels: &[f32]) {
+    let slot = schedule.slot(placed.to);
+    let mut memory = std::mem::take(&mut buffers[slot]);
+    let x = if placed.from == Value::INPUT {
+        pixels
+    } else {
+        &buffers[schedule.slot(placed.from)][..schedule.len(placed.from)]
+    };
+    placed.step.run(x, schedule.dims(placed.from), &mut memory[..schedule.len(placed.to)]);
+    buffers[slot] = memory;
+}

@@ -1,0 +1,133 @@
+//! What is computed, in order: steps with their packed weights, between numbered values.
+//!
+//! Each network writes itself down once (`models::{vgg, resnet}::plan`), in the order of its forward pass. A value is written by
+//! one step; the end of a residual block alone changes one that is there, the way around it.
+
+use super::step::{Conv, End, Fully, Step};
+use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool};
+use crate::ops;
+use residual_kernels::ConvShape;
+use residual_kernels::conv::Packed;
+
+/// An activation `[n, h, w, c]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Value(usize);
+
+impl Value {
+    /// The pictures.
+    pub(super) const INPUT: Self = Self(0);
+
+    /// Its number.
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A step, what it reads and what it writes.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) from: Value,
+    pub(super) to: Value,
+    pub(super) step: Step,
+}
+
+/// The steps of a network.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(super) steps: Vec<Placed>,
+    /// Dimensions of each value for the input that the program was made for.
+    dims: Vec<[usize; 4]>,
+    precise: bool,
+}
+
+impl Program {
+    /// An empty program for pictures of `input`, `[n, h, w, c]`: their size decides how weights are packed.
+    pub(super) fn new(input: [usize; 4], precise: bool) -> Self {
+        Self { steps: Vec::new(), dims: vec![input], precise }
+    }
+
+    /// The pictures.
+    pub(crate) fn input(&self) -> Value {
+        Value::INPUT
+    }
+
+    /// Height and width of a value.
+    pub(crate) fn map(&self, value: Value) -> (usize, usize) {
+        let [_, h, w, _] = self.dims[value.0];
+        (h, w)
+    }
+
+    /// The values' number.
+    pub(super) fn values(&self) -> usize {
+        self.dims.len()
+    }
+
+    fn push(&mut self, from: Value, step: Step) -> Value {
+        let to = Value(self.dims.len());
+        self.dims.push(step.output(self.dims[from.0]));
+        self.steps.push(Placed { from, to, step });
+        to
+    }
+
+    fn packed(&self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>, end: End) -> Conv {
+        let ([n, h, w, c], [k, _, kernel, _]) = (self.dims[from.0], conv.dims());
+        let mut weights = ops::values(conv.weight.val());
+        let mut bias = conv.bias.as_ref().map_or_else(|| vec![0.0; k], |bias| ops::values(bias.val()));
+        if let Some(bn) = bn {
+            let (scale, shift) = bn.scale_shift(conv.bias.as_ref());
+            let per_filter = weights.chunks_exact_mut(c * kernel * kernel);
+            for (filter, scale) in per_filter.zip(ops::values(scale)) {
+                filter.iter_mut().for_each(|weight| *weight *= scale);
+            }
+            bias = ops::values(shift);
+        }
+        let shape = ConvShape { n, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
+        Conv { packed: Packed::new(&weights, &shape, self.precise), bias, end, shape }
+    }
+
+    /// Convolution, the normalisation behind it folded in, and ReLU if asked for.
+    pub(crate) fn conv(&mut self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>, relu: bool) -> Value {
+        let end = if relu { End::Relu } else { End::Linear };
+        let conv = self.packed(from, conv, bn, end);
+        self.push(from, Step::Conv(conv))
+    }
+
+    /// Convolution and normalisation, added to `around`, then ReLU: the end of a residual block. `around` holds the result; what it
+    /// was is gone.
+    pub(crate) fn conv_onto(&mut self, from: Value, conv: &Conv2d, bn: &BatchNorm, around: Value) -> Value {
+        let conv = self.packed(from, conv, Some(bn), End::Residual);
+        self.steps.push(Placed { from, to: around, step: Step::Conv(conv) });
+        around
+    }
+
+    /// Max-pooling.
+    pub(crate) fn max_pool(&mut self, from: Value, pool: &MaxPool) -> Value {
+        self.push(from, Step::MaxPool { kernel: pool.kernel, stride: pool.stride, pad: pool.pad })
+    }
+
+    /// Local response normalisation.
+    pub(crate) fn lrn(&mut self, from: Value, lrn: &LocalResponseNorm) -> Value {
+        self.push(from, Step::Lrn(lrn.rule()))
+    }
+
+    /// Shortcut option A.
+    pub(crate) fn subsample_pad(&mut self, from: Value, stride: usize, channels: usize) -> Value {
+        self.push(from, Step::SubsamplePad { stride, channels })
+    }
+
+    /// Means of `size`×`size` parts of the map.
+    pub(crate) fn adaptive_average(&mut self, from: Value, size: usize) -> Value {
+        self.push(from, Step::AdaptiveAverage { size })
+    }
+
+    /// `[n, h, w, c]` → `[n, 1, 1, c h w]`, channels first, as the weights of VGG's first fully connected layer count.
+    pub(crate) fn flatten(&mut self, from: Value) -> Value {
+        self.push(from, Step::Flatten)
+    }
+
+    /// Fully connected layer, and ReLU if asked for. The weights are shared with the network.
+    pub(crate) fn linear(&mut self, from: Value, linear: &Linear, relu: bool) -> Value {
+        let bias = ops::values(linear.bias.val());
+        self.push(from, Step::Linear(Fully { weights: ops::Shared::new(linear.weight.val()), bias, relu }))
+    }
+}
