@@ -27,7 +27,14 @@ def theirs(args, net, batch):
     env = dict(os.environ)
     if args.avx2:
         env |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-    return last_json([sys.executable, script, net, "--batch", batch, "--threads", args.threads, "--iters", args.iters], env)
+    command = [sys.executable, script, net, "--batch", batch, "--threads", args.threads, "--iters", args.iters]
+    layouts = ["--layouts", *args.layouts] if args.layouts and args.work == "train" else []
+    peers = last_json(command + layouts, env)
+    if args.burn_flex:
+        flex = last_json([args.burn_flex, batch, 3])
+        peers["images_per_second"]["Burn Flex"] = flex["images_per_second"]
+        peers["burn_flex_mb"] = flex["peak_rss_mb"]
+    return peers
 
 
 def main():
@@ -39,6 +46,8 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--iters", type=int, default=5)
+    parser.add_argument("--layouts", nargs="+", help="of PyTorch, in training: nchw, nhwc, nhwc+compile [default: the first two]")
+    parser.add_argument("--burn-flex", metavar="PATH", help="the example burn_flex: ResNet-20 of Burn's own modules, 3 steps a round")
     parser.add_argument("--avx2", action="store_true", help="keep PyTorch to AVX2 (set RESIDUAL_ISA=avx2 for ours)")
     args = parser.parse_args()
     batches = args.batch or ([128] if args.work == "train" else [1, 16])
@@ -54,6 +63,8 @@ def main():
                 f"{name} {statistics.median(t['images_per_second'][name] for _, t in rounds):.1f}" for name in names)
             ratios = sorted(m / b for m, b in zip(mine, best))
             memory = f"{rounds[0][0]['peak_rss_mb']:.0f} / {rounds[0][1]['peak_rss_mb']:.0f}"
+            if args.burn_flex:
+                memory += f" / {rounds[0][1]['burn_flex_mb']:.0f} (Burn Flex)"
             print(f"| {net} | {batch} | {statistics.median(mine):.1f} | {peers} | "
                   f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | {memory} |", flush=True)
 
