@@ -271,6 +271,33 @@ fn bench_tells_speed_memory_and_machine() {
 }
 
 #[test]
+fn bench_layers_tells_each_pass_of_each_distinct_layer() {
+    let arguments = ["bench", "layers", "resnet-cifar-8", "--batch", "2", "--iters", "1", "--json"];
+    let lines = lines(residual(&arguments));
+    let keys = ["layer", "count", "pass", "ms", "gflops_of_direct_convolution", "share_of_sgemm", "algorithm"];
+    lines.iter().for_each(|line| assert_keys(line, &keys));
+    let of = |pass: &str| lines.iter().filter(|line| line["pass"] == pass).count();
+    // The stem, one shape in the first stage, two in each of the others, the classifier; pictures need no gradient.
+    assert_eq!((of("forward"), of("dx"), of("dw")), (7, 6, 7));
+    let convolutions = lines.iter().filter(|line| line["kind"] == "conv" && line["pass"] == "forward");
+    assert_eq!(convolutions.filter_map(|line| line["count"].as_u64()).sum::<u64>(), 7);
+}
+
+#[test]
+fn a_profile_tells_the_time_of_each_operation_before_the_run_is_done() {
+    let folder = folder();
+    let lines = lines(small(&folder, 3, &["--profile"]));
+    let profile = &lines[lines.len() - 2];
+    assert_eq!((&profile["event"], &lines[lines.len() - 1]["event"]), (&"profile".into(), &"done".into()));
+    let operations = profile["operations"].as_array().expect("a list");
+    let calls = |name: &str| operations.iter().find(|row| row["operation"] == name).map(|row| row["calls"].as_u64());
+    // Seven convolutions in each of three steps; the first needs no gradient of its input.
+    assert_eq!((calls("conv"), calls("conv dw"), calls("conv dx")), (Some(Some(21)), Some(Some(21)), Some(Some(18))));
+    let spent: f64 = operations.iter().filter_map(|row| row["seconds"].as_f64()).sum();
+    assert!(spent > 0.0 && spent <= profile["seconds"].as_f64().expect("seconds"));
+}
+
+#[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let mut models = std::process::Command::new(assert_cmd::cargo::cargo_bin("residual"))
         .arg("models")

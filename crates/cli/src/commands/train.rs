@@ -45,6 +45,10 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 
+    /// Tell at the end what each operation took
+    #[arg(long)]
+    profile: bool,
+
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
@@ -60,7 +64,7 @@ impl Train {
         };
         let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
         let mut bars = ui.bars();
-        let mut view = TrainingView::new(ui, recipe.train.batch * recipe.train.accumulate);
+        let mut view = TrainingView::new(ui, recipe.train.batch * recipe.train.accumulate, self.profile);
         let outcome = train::run(&recipe, &options, &mut bars, &mut view);
         let shown = view.finish();
         outcome?;
@@ -159,6 +163,7 @@ mod tests {
             out: None,
             resume: false,
             from: None,
+            profile: false,
             skip_bad: false,
         }
     }

@@ -3,9 +3,12 @@
 
 use super::Ui;
 use super::numbers::{duration, learning_rate, percent, rate, thousands};
+use super::table::{Align, Table};
 use indicatif::ProgressBar;
+use residual::ops::profile::{self, Spent};
 use residual::train::{Event, Sink};
 use residual::{Error, Result};
+use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// Time between plain step lines.
@@ -16,10 +19,20 @@ const NEWEST: f64 = 0.05;
 
 const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";
 
+/// A line of `--json`: what each operation took.
+#[derive(Debug, Serialize)]
+struct Profile {
+    event: &'static str,
+    /// Seconds since the first step.
+    seconds: f64,
+    operations: Vec<Spent>,
+}
+
 /// A listener of one run.
 #[derive(Debug)]
 pub struct TrainingView<'a> {
     ui: &'a mut Ui,
+    profile: bool,
     /// Pictures of a step.
     batch: u64,
     steps: u64,
@@ -33,10 +46,11 @@ pub struct TrainingView<'a> {
 }
 
 impl<'a> TrainingView<'a> {
-    /// `batch`: pictures of a step.
-    pub fn new(ui: &'a mut Ui, batch: usize) -> Self {
+    /// `batch`: pictures of a step; `profile`: whether the time of each operation is told at the end.
+    pub fn new(ui: &'a mut Ui, batch: usize, profile: bool) -> Self {
         Self {
             ui,
+            profile,
             batch: batch as u64,
             steps: 0,
             steps_per_epoch: 1,
@@ -62,6 +76,13 @@ impl<'a> TrainingView<'a> {
     }
 
     fn show(&mut self, event: &Event) -> Result<()> {
+        if self.profile {
+            match event {
+                Event::Start { .. } => profile::start(),
+                Event::Done { .. } => self.operations()?,
+                _ => {}
+            }
+        }
         if self.ui.json() {
             self.ui.value(event)?;
         }
@@ -170,6 +191,30 @@ impl<'a> TrainingView<'a> {
             duration(*seconds)
         );
         self.text(&line)
+    }
+
+    /// What each operation took since the first step.
+    fn operations(&mut self) -> Result<()> {
+        let (operations, total) = profile::spent();
+        if self.ui.json() {
+            return self.ui.value(&Profile { event: "profile", seconds: total, operations });
+        }
+        self.clear();
+        let mut table = Table::new(&[
+            ("operation", Align::Left),
+            ("calls", Align::Right),
+            ("seconds", Align::Right),
+            ("share", Align::Right),
+        ]);
+        let row = |name: &str, calls: String, seconds: f64, share: f64| {
+            vec![name.to_owned(), calls, format!("{seconds:.2}"), format!("{:.1} %", 100.0 * share)]
+        };
+        for spent in &operations {
+            table.row(row(spent.operation, thousands(spent.calls), spent.seconds, spent.share));
+        }
+        let rest = total - operations.iter().map(|spent| spent.seconds).sum::<f64>();
+        table.row(row("everything else", String::new(), rest, rest / total.max(1e-9)));
+        self.ui.line(&table.render())
     }
 
     fn done(&mut self, event: &Event) -> Result<()> {

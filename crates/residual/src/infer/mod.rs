@@ -15,6 +15,7 @@ pub(crate) use program::{Program, Value};
 
 use crate::error::{Error, Result};
 use crate::models::{Model, Net};
+use crate::ops::profile;
 use program::Placed;
 use schedule::Schedule;
 
@@ -65,10 +66,9 @@ impl Plan {
             }
         }
         // One hand-over to the pool for all steps, not one for each.
-        rayon::scope(|_| {
-            for step in &self.program.steps {
-                run(step, &self.schedule, &mut self.buffers, pixels);
-            }
+        let Self { program, schedule, buffers, .. } = &mut *self;
+        profile::timed("inference", || {
+            rayon::scope(|_| program.steps.iter().for_each(|step| run(step, schedule, buffers, pixels)));
         });
         let slot = self.schedule.slot(self.logits);
         Ok(&self.buffers[slot][..n * self.classes])

@@ -4,6 +4,7 @@
 //! forward pass.
 
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool};
+use residual_kernels::ConvShape;
 use serde::Serialize;
 
 /// One layer of a [`Summary`].
@@ -66,18 +67,38 @@ pub struct Trace {
     layers: Vec<Layer>,
     /// The largest receptive field of a layer that is not global.
     field: usize,
+    work: Vec<(String, Work)>,
+}
+
+/// What is to be multiplied in one layer, for one picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// A convolution, `n` = 1.
+    Conv(ConvShape),
+    /// A fully connected layer of `c` values to `k`.
+    Linear {
+        /// Values in.
+        c: usize,
+        /// Values out.
+        k: usize,
+    },
 }
 
 impl Trace {
     /// Starts at the picture.
     pub(super) fn new([h, w, c]: [usize; 3]) -> Self {
         let at = At { h, w, c, field: 1, jump: 1, global: false };
-        Self { at, prefix: String::new(), layers: Vec::new(), field: 1 }
+        Self { at, prefix: String::new(), layers: Vec::new(), field: 1, work: Vec::new() }
     }
 
     /// The layers seen, and the receptive field of the last map.
     pub(super) fn finish(self) -> (Vec<Layer>, usize) {
         (self.layers, self.field)
+    }
+
+    /// The convolutions and fully connected layers seen, with their names.
+    pub(super) fn work(self) -> Vec<(String, Work)> {
+        self.work
     }
 
     /// Height and width of the current map.
@@ -110,7 +131,9 @@ impl Trace {
 
     /// A convolution.
     pub(super) fn conv(&mut self, name: impl Into<String>, conv: &Conv2d) {
-        let [k, c, kernel, _] = conv.dims();
+        let ([k, c, kernel, _], name, At { h, w, .. }) = (conv.dims(), name.into(), self.at);
+        let shape = ConvShape { n: 1, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
+        self.work.push((format!("{}{name}", self.prefix), Work::Conv(shape)));
         self.slide(kernel, conv.stride, conv.pad);
         self.at.c = k;
         let weights = k * c * kernel * kernel;
@@ -157,7 +180,8 @@ impl Trace {
 
     /// A fully connected layer.
     pub(super) fn linear(&mut self, name: impl Into<String>, linear: &Linear) {
-        let [k, c] = linear.dims();
+        let ([k, c], name) = (linear.dims(), name.into());
+        self.work.push((format!("{}{name}", self.prefix), Work::Linear { c, k }));
         self.at = At { h: 1, w: 1, c: k, global: true, ..self.at };
         self.push(name, "linear", k * c + k, k * c);
     }

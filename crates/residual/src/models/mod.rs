@@ -9,7 +9,7 @@ pub mod resnet;
 mod spec;
 pub mod vgg;
 
-pub use inspect::{Layer, Summary};
+pub use inspect::{Layer, Summary, Work};
 pub use options::ModelOptions;
 pub use registry::{Architecture, Entry, find, registry};
 pub use spec::Spec;
@@ -94,13 +94,23 @@ impl Model {
         Self { spec: self.spec.clone(), net: self.net.valid() }
     }
 
-    /// The network as a table, for its own input size.
-    pub fn summary(&self) -> Summary {
+    fn trace(&self) -> inspect::Trace {
         let mut trace = inspect::Trace::new(self.spec.input);
         match &self.net {
             Net::Vgg(net) => net.trace(&mut trace),
             Net::ResNet(net) => net.trace(&mut trace),
         }
+        trace
+    }
+
+    /// What the network multiplies for one picture, layer by layer, in the order of the forward pass.
+    pub fn work(&self) -> Vec<(String, Work)> {
+        self.trace().work()
+    }
+
+    /// The network as a table, for its own input size.
+    pub fn summary(&self) -> Summary {
+        let trace = self.trace();
         let (layers, receptive_field) = trace.finish();
         Summary {
             name: self.spec.name.clone(),

@@ -3,6 +3,7 @@
 //! Functions here know no gradients; `autodiff` calls them in both directions. Activations are `[n, h, w, c]`.
 
 use super::buffer::Buffer;
+use super::profile::timed;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{DType, Shape};
 use residual_kernels as kernels;
@@ -126,7 +127,7 @@ fn w_shape(s: &ConvShape) -> Shape {
 }
 
 pub(super) fn conv(x: &FlexTensor, w: &FlexTensor, s: &ConvShape, precise: bool) -> FlexTensor {
-    fill(y_shape(s), |y| kernels::conv::forward(floats(x), floats(w), s, precise, Epilogue::None, y))
+    timed("conv", || fill(y_shape(s), |y| kernels::conv::forward(floats(x), floats(w), s, precise, Epilogue::None, y)))
 }
 
 pub(super) fn conv_bias(
@@ -137,8 +138,10 @@ pub(super) fn conv_bias(
     precise: bool,
     relu: bool,
 ) -> FlexTensor {
-    let epilogue = Epilogue::Bias { bias: floats(bias), relu };
-    fill(y_shape(s), |y| kernels::conv::forward(floats(x), floats(w), s, precise, epilogue, y))
+    timed("conv", || {
+        let epilogue = Epilogue::Bias { bias: floats(bias), relu };
+        fill(y_shape(s), |y| kernels::conv::forward(floats(x), floats(w), s, precise, epilogue, y))
+    })
 }
 
 /// The convolution, and the mean and biased variance of its output, each `[k]`.
@@ -148,8 +151,10 @@ pub(super) fn conv_statistics(
     s: &ConvShape,
     precise: bool,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
-    fill3([y_shape(s), Shape::new([s.k]), Shape::new([s.k])], |y, mean, var| {
-        kernels::conv::forward(floats(x), floats(w), s, precise, Epilogue::Statistics { mean, var }, y);
+    timed("conv", || {
+        fill3([y_shape(s), Shape::new([s.k]), Shape::new([s.k])], |y, mean, var| {
+            kernels::conv::forward(floats(x), floats(w), s, precise, Epilogue::Statistics { mean, var }, y);
+        })
     })
 }
 
@@ -161,18 +166,18 @@ pub(super) fn conv_dx(
     precise: bool,
     onto: Option<FlexTensor>,
 ) -> FlexTensor {
-    match onto {
+    timed("conv dx", || match onto {
         Some(onto) => update(onto, |dx| kernels::conv::dx(floats(dy), floats(w), s, precise, true, dx)),
         None => fill(x_shape(s), |dx| kernels::conv::dx(floats(dy), floats(w), s, precise, false, dx)),
-    }
+    })
 }
 
 pub(super) fn conv_dw(x: &FlexTensor, dy: &FlexTensor, s: &ConvShape, precise: bool) -> FlexTensor {
-    fill(w_shape(s), |dw| kernels::conv::dw(floats(x), floats(dy), s, precise, dw))
+    timed("conv dw", || fill(w_shape(s), |dw| kernels::conv::dw(floats(x), floats(dy), s, precise, dw)))
 }
 
 pub(super) fn norm(x: &FlexTensor, skip: Option<&FlexTensor>, norm: &NormTensors, relu: bool) -> FlexTensor {
-    like(x, |y| kernels::norm::forward(floats(x), last(x), &norm.view(), skip.map(floats), relu, y))
+    timed("norm", || like(x, |y| kernels::norm::forward(floats(x), last(x), &norm.view(), skip.map(floats), relu, y)))
 }
 
 /// What the backward pass of a normalisation gives: `dx`, `dskip` where there was a skip, `dgamma`, `dbeta`.
@@ -190,10 +195,12 @@ pub(super) fn norm_backward(
     norm: &NormTensors,
     skip: bool,
 ) -> NormGradients {
-    let c = last(x);
-    let view = norm.view();
-    backward_of_affine(x, c, skip, |dx, dskip, dgamma, dbeta| {
-        kernels::norm::backward(floats(x), y.map(floats), floats(dy), c, &view, dx, dskip, dgamma, dbeta);
+    timed("norm backward", || {
+        let c = last(x);
+        let view = norm.view();
+        backward_of_affine(x, c, skip, |dx, dskip, dgamma, dbeta| {
+            kernels::norm::backward(floats(x), y.map(floats), floats(dy), c, &view, dx, dskip, dgamma, dbeta);
+        })
     })
 }
 
@@ -204,8 +211,10 @@ pub(super) fn scale_shift(
     skip: Option<&FlexTensor>,
     relu: bool,
 ) -> FlexTensor {
-    like(x, |y| {
-        kernels::norm::scale_shift(floats(x), last(x), floats(scale), floats(shift), skip.map(floats), relu, y);
+    timed("scale and shift", || {
+        like(x, |y| {
+            kernels::norm::scale_shift(floats(x), last(x), floats(scale), floats(shift), skip.map(floats), relu, y);
+        })
     })
 }
 
@@ -216,19 +225,21 @@ pub(super) fn scale_shift_backward(
     scale: &FlexTensor,
     skip: bool,
 ) -> NormGradients {
-    let c = last(x);
-    backward_of_affine(x, c, skip, |dx, dskip, dscale, dshift| {
-        kernels::norm::scale_shift_backward(
-            floats(x),
-            y.map(floats),
-            floats(dy),
-            c,
-            floats(scale),
-            dx,
-            dskip,
-            dscale,
-            dshift,
-        );
+    timed("scale and shift backward", || {
+        let c = last(x);
+        backward_of_affine(x, c, skip, |dx, dskip, dscale, dshift| {
+            kernels::norm::scale_shift_backward(
+                floats(x),
+                y.map(floats),
+                floats(dy),
+                c,
+                floats(scale),
+                dx,
+                dskip,
+                dscale,
+                dshift,
+            );
+        })
     })
 }
 
@@ -261,23 +272,25 @@ pub(super) fn norm_tensors(
 }
 
 pub(super) fn relu(x: &FlexTensor) -> FlexTensor {
-    like(x, |y| kernels::activation::relu(floats(x), y))
+    timed("relu", || like(x, |y| kernels::activation::relu(floats(x), y)))
 }
 
 pub(super) fn relu_backward(y: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
-    like(y, |dx| kernels::activation::relu_backward(floats(y), floats(dy), dx))
+    timed("relu backward", || like(y, |dx| kernels::activation::relu_backward(floats(y), floats(dy), dx)))
 }
 
 /// `dy` masked by the ReLU (where `y` is given) and its column sums, the bias's gradient.
 pub(super) fn bias_backward(y: Option<&FlexTensor>, dy: &FlexTensor) -> (FlexTensor, FlexTensor) {
-    let k = last(dy);
-    fill2([dy.layout().shape().clone(), Shape::new([k])], |dz, db| {
-        kernels::activation::bias_relu_backward(y.map(floats), floats(dy), k, dz, db);
+    timed("bias backward", || {
+        let k = last(dy);
+        fill2([dy.layout().shape().clone(), Shape::new([k])], |dz, db| {
+            kernels::activation::bias_relu_backward(y.map(floats), floats(dy), k, dz, db);
+        })
     })
 }
 
 pub(super) fn dropout(x: &FlexTensor, p: f32, key: [u64; 3]) -> FlexTensor {
-    like(x, |y| kernels::activation::dropout(floats(x), p, key, y))
+    timed("dropout", || like(x, |y| kernels::activation::dropout(floats(x), p, key, y)))
 }
 
 fn pooled(s: &PoolShape) -> Shape {
@@ -285,92 +298,114 @@ fn pooled(s: &PoolShape) -> Shape {
 }
 
 pub(super) fn max_pool(x: &FlexTensor, s: &PoolShape) -> FlexTensor {
-    fill(pooled(s), |y| kernels::pool::max_forward(floats(x), s, y))
+    timed("max pool", || fill(pooled(s), |y| kernels::pool::max_forward(floats(x), s, y)))
 }
 
 pub(super) fn max_pool_backward(x: &FlexTensor, dy: &FlexTensor, s: &PoolShape) -> FlexTensor {
-    like(x, |dx| kernels::pool::max_backward(floats(x), floats(dy), s, dx))
+    timed("max pool backward", || like(x, |dx| kernels::pool::max_backward(floats(x), floats(dy), s, dx)))
 }
 
 pub(super) fn avg_pool(x: &FlexTensor, s: &PoolShape) -> FlexTensor {
-    fill(pooled(s), |y| kernels::pool::avg_forward(floats(x), s, y))
+    timed("average", || fill(pooled(s), |y| kernels::pool::avg_forward(floats(x), s, y)))
 }
 
 pub(super) fn avg_pool_backward(dy: &FlexTensor, s: &PoolShape) -> FlexTensor {
-    fill([s.n, s.h, s.w, s.c], |dx| kernels::pool::avg_backward(floats(dy), s, dx))
+    timed("average backward", || fill([s.n, s.h, s.w, s.c], |dx| kernels::pool::avg_backward(floats(dy), s, dx)))
 }
 
 pub(super) fn global_average(x: &FlexTensor) -> FlexTensor {
-    let [n, h, w, c] = dims(x);
-    fill([n, c], |y| kernels::pool::global_average(floats(x), n, h * w, c, y))
+    timed("average", || {
+        let [n, h, w, c] = dims(x);
+        fill([n, c], |y| kernels::pool::global_average(floats(x), n, h * w, c, y))
+    })
 }
 
 pub(super) fn global_average_backward(dy: &FlexTensor, [n, h, w, c]: [usize; 4]) -> FlexTensor {
-    fill([n, h, w, c], |dx| kernels::pool::global_average_backward(floats(dy), n, h * w, c, dx))
+    timed("average backward", || {
+        fill([n, h, w, c], |dx| kernels::pool::global_average_backward(floats(dy), n, h * w, c, dx))
+    })
 }
 
 pub(super) fn adaptive_average(x: &FlexTensor, [oh, ow]: [usize; 2]) -> FlexTensor {
-    let [n, h, w, c] = dims(x);
-    fill([n, oh, ow, c], |y| kernels::pool::adaptive_average(floats(x), n, h, w, c, oh, ow, y))
+    timed("average", || {
+        let [n, h, w, c] = dims(x);
+        fill([n, oh, ow, c], |y| kernels::pool::adaptive_average(floats(x), n, h, w, c, oh, ow, y))
+    })
 }
 
 pub(super) fn adaptive_average_backward(dy: &FlexTensor, [n, h, w, c]: [usize; 4]) -> FlexTensor {
-    let [_, oh, ow, _] = dims(dy);
-    fill([n, h, w, c], |dx| kernels::pool::adaptive_average_backward(floats(dy), n, h, w, c, oh, ow, dx))
+    timed("average backward", || {
+        let [_, oh, ow, _] = dims(dy);
+        fill([n, h, w, c], |dx| kernels::pool::adaptive_average_backward(floats(dy), n, h, w, c, oh, ow, dx))
+    })
 }
 
 pub(super) fn lrn(x: &FlexTensor, lrn: &Lrn) -> FlexTensor {
-    like(x, |y| kernels::lrn::forward(floats(x), last(x), lrn, y))
+    timed("lrn", || like(x, |y| kernels::lrn::forward(floats(x), last(x), lrn, y)))
 }
 
 pub(super) fn lrn_backward(x: &FlexTensor, y: &FlexTensor, dy: &FlexTensor, lrn: &Lrn) -> FlexTensor {
-    like(x, |dx| kernels::lrn::backward(floats(x), floats(y), floats(dy), last(x), lrn, dx))
+    timed("lrn backward", || like(x, |dx| kernels::lrn::backward(floats(x), floats(y), floats(dy), last(x), lrn, dx)))
 }
 
 /// `x` `[n, c]`, `w` `[k, c]`, `bias` `[k]` → `[n, k]`.
 pub(super) fn linear(x: &FlexTensor, w: &FlexTensor, bias: &FlexTensor, relu: bool) -> FlexTensor {
-    let ([n, c], [k, _]) = (dims(x), dims(w));
-    fill([n, k], |y| kernels::linear::forward(floats(x), floats(w), Some(floats(bias)), n, c, k, relu, y))
+    timed("linear", || {
+        let ([n, c], [k, _]) = (dims(x), dims(w));
+        fill([n, k], |y| kernels::linear::forward(floats(x), floats(w), Some(floats(bias)), n, c, k, relu, y))
+    })
 }
 
 pub(super) fn linear_dx(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
-    let ([n, k], [_, c]) = (dims(dy), dims(w));
-    fill([n, c], |dx| kernels::linear::dx(floats(dy), floats(w), n, c, k, dx))
+    timed("linear dx", || {
+        let ([n, k], [_, c]) = (dims(dy), dims(w));
+        fill([n, c], |dx| kernels::linear::dx(floats(dy), floats(w), n, c, k, dx))
+    })
 }
 
 pub(super) fn linear_dw(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
-    let ([n, c], [_, k]) = (dims(x), dims(dy));
-    fill([k, c], |dw| kernels::linear::dw(floats(x), floats(dy), n, c, k, dw))
+    timed("linear dw", || {
+        let ([n, c], [_, k]) = (dims(x), dims(dy));
+        fill([k, c], |dw| kernels::linear::dw(floats(x), floats(dy), n, c, k, dw))
+    })
 }
 
 /// Losses `[n]` and each one's gradient by its row of logits, `[n, k]`.
 pub(super) fn cross_entropy(logits: &FlexTensor, targets: &FlexTensor) -> (FlexTensor, FlexTensor) {
-    let [n, k] = dims(logits);
-    fill2([Shape::new([n]), Shape::new([n, k])], |losses, dlogits| {
-        kernels::loss::softmax_cross_entropy(floats(logits), floats(targets), n, k, losses, dlogits);
+    timed("loss", || {
+        let [n, k] = dims(logits);
+        fill2([Shape::new([n]), Shape::new([n, k])], |losses, dlogits| {
+            kernels::loss::softmax_cross_entropy(floats(logits), floats(targets), n, k, losses, dlogits);
+        })
     })
 }
 
 /// Row `i` of `x` `[n, k]` times `a[i]`: the chain rule behind per-picture losses. A few thousand values.
 pub(super) fn scale_rows(x: FlexTensor, a: &FlexTensor) -> FlexTensor {
-    let k = last(&x);
-    update(x, |x| {
-        for (row, a) in x.chunks_exact_mut(k).zip(floats(a)) {
-            row.iter_mut().for_each(|x| *x *= a);
-        }
+    timed("loss backward", || {
+        let k = last(&x);
+        update(x, |x| {
+            for (row, a) in x.chunks_exact_mut(k).zip(floats(a)) {
+                row.iter_mut().for_each(|x| *x *= a);
+            }
+        })
     })
 }
 
 pub(super) fn subsample_pad(x: &FlexTensor, stride: usize, k: usize) -> FlexTensor {
-    let [n, h, w, c] = dims(x);
-    fill([n, h.div_ceil(stride), w.div_ceil(stride), k], |y| {
-        kernels::shortcut::subsample_pad(floats(x), n, h, w, c, stride, k, y);
+    timed("shortcut", || {
+        let [n, h, w, c] = dims(x);
+        fill([n, h.div_ceil(stride), w.div_ceil(stride), k], |y| {
+            kernels::shortcut::subsample_pad(floats(x), n, h, w, c, stride, k, y);
+        })
     })
 }
 
 pub(super) fn subsample_pad_backward(dy: &FlexTensor, [n, h, w, c]: [usize; 4], stride: usize) -> FlexTensor {
-    let k = last(dy);
-    fill([n, h, w, c], |dx| kernels::shortcut::subsample_pad_backward(floats(dy), n, h, w, c, stride, k, dx))
+    timed("shortcut backward", || {
+        let k = last(dy);
+        fill([n, h, w, c], |dx| kernels::shortcut::subsample_pad_backward(floats(dy), n, h, w, c, stride, k, dx))
+    })
 }
 
 /// One SGD step on one parameter: new weight and velocity, in place where nothing else holds them.
@@ -380,25 +415,27 @@ pub(super) fn sgd(
     v: FlexTensor,
     rule: &kernels::update::Sgd,
 ) -> (FlexTensor, FlexTensor) {
-    let dw = contiguous(dw);
-    let mut new_v = None;
-    let w = update(w, |w| {
-        new_v = Some(update(v, |v| kernels::update::sgd(w, floats(&dw), v, rule)));
-    });
-    (w, new_v.expect("written by the closure above"))
+    timed("sgd", || {
+        let dw = contiguous(dw);
+        let mut new_v = None;
+        let w = update(w, |w| {
+            new_v = Some(update(v, |v| kernels::update::sgd(w, floats(&dw), v, rule)));
+        });
+        (w, new_v.expect("written by the closure above"))
+    })
 }
 
 /// `decay · shadow + (1 − decay) · w`, in place where nothing else holds the shadow.
 pub(super) fn ema(shadow: FlexTensor, w: &FlexTensor, decay: f32) -> FlexTensor {
-    update(shadow, |shadow| kernels::update::ema(shadow, floats(w), decay))
+    timed("ema", || update(shadow, |shadow| kernels::update::ema(shadow, floats(w), decay)))
 }
 
 /// `x + y`, in place where nothing else holds `x`.
 pub(super) fn add(x: FlexTensor, y: &FlexTensor) -> FlexTensor {
-    update(x, |x| kernels::update::add(x, floats(y)))
+    timed("add", || update(x, |x| kernels::update::add(x, floats(y))))
 }
 
 /// `a · x`, in place where nothing else holds `x`.
 pub(super) fn scale(x: FlexTensor, a: f32) -> FlexTensor {
-    update(x, |x| kernels::update::scale(x, a))
+    timed("scale", || update(x, |x| kernels::update::scale(x, a)))
 }

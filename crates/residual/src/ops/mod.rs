@@ -9,6 +9,7 @@ pub mod buffer;
 pub mod composed;
 mod extension;
 mod flex;
+pub mod profile;
 mod shared;
 mod update;
 

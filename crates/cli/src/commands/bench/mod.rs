@@ -1,7 +1,9 @@
 //! `residual bench`: what this machine does per second.
 //!
 //! `train` times what `residual train` does for a step: a new augmented batch, forward, all gradients, SGD with momentum
-//! and decay. `infer` times a forward pass with running statistics. Both give the median of `--iters` after one warm-up.
+//! and decay. `infer` times the plan that `eval` and `predict` run. Both give the median of `--iters` after one warm-up.
+
+mod layers;
 
 use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
@@ -28,6 +30,8 @@ pub enum Bench {
     Train(Options),
     /// Time forward passes of a trained network
     Infer(Options),
+    /// Time each distinct layer of a network by itself
+    Layers(Options),
 }
 
 /// What is measured.
@@ -78,6 +82,7 @@ impl Bench {
         let report = match self {
             Self::Train(options) => options.train()?,
             Self::Infer(options) => options.infer()?,
+            Self::Layers(options) => return layers::run(options, ui),
         };
         if ui.json() {
             return ui.value(&report);
@@ -180,10 +185,9 @@ fn loader(spec: &Spec, batch: usize) -> Result<Loader> {
     Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
 }
 
-fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, mut times: Vec<f64>) -> Report {
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    let median = if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] };
+fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, times: Vec<f64>) -> Report {
+    let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let median = median(times);
     let machine = Machine::here();
     let macs = Model::new(spec.clone(), &Device::flex()).summary().macs;
     let operations = (2 * passes * macs * batch as u64) as f64;
@@ -195,11 +199,17 @@ fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, mut times:
         classes: spec.classes,
         images_per_second: 1e3 * batch as f64 / median,
         ms_per_step: median,
-        ms_per_step_min: times[0],
+        ms_per_step_min: fastest,
         peak_rss_mb: peak_rss_mb(),
         gflops_of_direct_convolution: operations / median / 1e6,
         isa: machine.isa,
         threads: machine.threads,
         cpu: machine.cpu,
     }
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] }
 }
