@@ -235,6 +235,7 @@ fn refusal(message: &str) -> Error {
     Error::weights(message).with_hint(hint)
 }
 
+type Pairs = [(Id, Id)];
 type Read<T> = std::result::Result<T, String>;
 type Storages = HashMap<String, Range<usize>>;
 
@@ -317,7 +318,7 @@ fn legacy(bytes: &[u8]) -> Read<(Pickle, Storages)> {
 }
 
 /// The dictionary that holds the weights, and the keys that lead to it.
-fn state_dict(pickle: &Pickle) -> Option<(&[(Id, Id)], Vec<String>)> {
+fn state_dict(pickle: &Pickle) -> Option<(&Pairs, Vec<String>)> {
     let (mut at, mut path) = (pickle.root(), Vec::new());
     for _ in 0..DEPTH {
         let Value::Dict(pairs) = pickle.value(at) else { return None };
