@@ -36,6 +36,8 @@ pub enum Command {
     Eval(commands::eval::Eval),
     /// Tell what is in pictures
     Predict(commands::predict::Predict),
+    /// Bring in weights from PyTorch
+    Import(commands::import::Import),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::Bench),

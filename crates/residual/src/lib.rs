@@ -11,6 +11,7 @@ pub mod infer;
 pub mod layers;
 pub mod models;
 pub mod ops;
+mod pickle;
 pub mod random;
 pub mod recipe;
 pub mod train;

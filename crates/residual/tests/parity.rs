@@ -7,9 +7,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::layers::Pass;
-use residual::models::{Model, ModelOptions, Spec};
 use residual::ops::Nhwc;
-use residual::weights::{self, container};
+use residual::weights::container;
+use residual::weights::import::{ImportOptions, import};
 use std::path::PathBuf;
 
 fn shared() -> Option<PathBuf> {
@@ -45,32 +45,29 @@ fn pictures(n: usize) -> Option<Vec<f32>> {
     Some(pixels)
 }
 
-fn logits_agree(name: &str, file: &str) {
+fn logits_agree(name: &str, files: [&str; 2]) {
     let (Some(folder), Some(pixels)) = (shared(), pictures(64)) else { return };
     let device = Device::flex();
-    let read = |suffix: &str| {
-        let path = folder.join(format!("{file}-cifar10-akamaster.{suffix}safetensors"));
-        container::read(&path).expect("a safetensors file").tensors
-    };
-    let ours = |(key, data): (String, TensorData)| (key.replace("linear.", "fc."), data);
-    let tensors = read("").into_iter().filter(|(key, _)| !key.ends_with("num_batches_tracked")).map(ours).collect();
-    let options = ModelOptions { name: name.into(), ..ModelOptions::default() };
-    let model = Model::new(Spec::resolve(&options).expect("a network of the paper"), &device);
-    let model = weights::fill(model, &tensors, file, &device).expect("the same network");
+    let reference = format!("{}-cifar10-akamaster", files[1]);
+    let expected = container::read(&folder.join(format!("{reference}.ref64.safetensors"))).expect("PyTorch's logits");
+    let expected = expected.tensors["logits"].clone();
     let x = Nhwc(Tensor::from_data(TensorData::new(pixels, [64, 32, 32, 3]), &device));
-    let found = model.forward(x, &Pass::test()).into_data();
-    let expected = read("ref64.").remove("logits").expect("PyTorch's logits");
-    let pairs = found.as_slice::<f32>().expect("f32").iter().zip(expected.as_slice::<f32>().expect("f32"));
-    let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(largest < 1e-4, "{name}: logits differ by up to {largest}");
+    for file in [files[0].to_owned(), format!("{reference}.safetensors")] {
+        let options = ImportOptions { name: name.into(), preset: None, classes: None };
+        let imported = import(&folder.join(&file), &options, &device).expect("the same network");
+        let found = imported.model.forward(x.clone(), &Pass::test()).into_data();
+        let pairs = found.as_slice::<f32>().expect("f32").iter().zip(expected.as_slice::<f32>().expect("f32"));
+        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest < 1e-4, "{file}: logits differ by up to {largest}");
+    }
 }
 
 #[test]
 fn resnet_20_from_pytorch_gives_pytorch_s_logits() {
-    logits_agree("resnet-20", "resnet20");
+    logits_agree("resnet-20", ["resnet20-12fca82f.th", "resnet20"]);
 }
 
 #[test]
 fn resnet_32_from_pytorch_gives_pytorch_s_logits() {
-    logits_agree("resnet-32", "resnet32");
+    logits_agree("resnet-32", ["resnet32-d509ac18.th", "resnet32"]);
 }

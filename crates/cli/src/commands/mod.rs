@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod data;
 pub mod eval;
+pub mod import;
 pub mod inspect;
 pub mod models;
 pub mod predict;
@@ -21,6 +22,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Eval(command) => command.run(ui),
         Command::Predict(command) => command.run(ui),
         Command::Bench(command) => command.run(ui),
+        Command::Import(command) => command.run(ui),
         Command::Data(command) => command.run(ui),
     }
 }

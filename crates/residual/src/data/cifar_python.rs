@@ -2,11 +2,11 @@
 
 use super::cifar::{CLASSES_10, CLASSES_100, Fingerprints, PIXELS, SIDE, interleave};
 use super::container::Container;
-use super::pickle::Pickle;
 use super::pictures::{Block, Names};
 use super::progress::Progress;
 use super::source::Parts;
 use crate::error::{Error, Result};
+use crate::pickle::Pickle;
 use rayon::prelude::*;
 
 /// Which of the two data sets: its files and keys.

@@ -18,7 +18,6 @@ mod idx;
 mod loader;
 mod normalize;
 mod options;
-mod pickle;
 mod picture;
 mod pictures;
 mod preprocess;

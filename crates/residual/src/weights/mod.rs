@@ -3,6 +3,9 @@
 //! The network, the preprocessing, the class names and the recipe travel in the metadata, so that a file is enough.
 
 pub mod container;
+pub mod import;
+mod naming;
+mod pytorch;
 
 use crate::data::Preprocessing;
 use crate::error::{Error, Result};
@@ -99,7 +102,7 @@ pub fn fill(model: Model, tensors: &Tensors, file: &str, device: &Device) -> Res
 }
 
 /// Whether `tensors` are exactly those of `wanted`.
-fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &str) -> Result<()> {
+pub(crate) fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &str) -> Result<()> {
     for (key, shape) in wanted {
         if let Some(data) = tensors.get(key)
             && data.shape().to_vec() != *shape

@@ -1,8 +1,8 @@
-//! Pickle files read as data: what CIFAR's python layout is made of, and nothing more.
+//! Pickle files read as data: what CIFAR's python layout and PyTorch's checkpoints are made of, and nothing more.
 //!
 //! A pickle is a program for a stack machine that may call any function of Python's. Here nothing is ever called: a
-//! call is kept as the pair of a name and its arguments, only the names that arrays are made of are allowed, and any
-//! other is refused by name. Values live in one arena and refer to each other by index, so that a list that grows
+//! call is kept as the pair of a name and its arguments, only the names that the reader allows (those that arrays or
+//! tensors are made of) may be mentioned, and any other is refused by name. Memory is bounded by the file's size. Values live in one arena and refer to each other by index, so that a list that grows
 //! after it was memoised is seen to grow. Opcodes are those of protocols 2 to 5 (Python's `pickletools.py` describes
 //! them); the text opcodes of protocol 0 are refused.
 
@@ -43,6 +43,8 @@ pub(crate) enum Value {
         arguments: Id,
         state: Option<Id>,
     },
+    /// Something outside the pickle: PyTorch's storages.
+    Persistent(Id),
 }
 
 /// An array of bytes: numpy's `uint8`.
@@ -62,12 +64,34 @@ pub(crate) struct Pickle {
 impl Pickle {
     /// Reads a pickle; `name` is what to call the file in messages.
     pub fn read(bytes: &[u8], name: &str) -> Result<Self> {
-        let mut machine =
-            Machine { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+        let read = Self::parse(bytes, |global| ALLOWED.contains(&global));
+        read.map(|(pickle, _)| pickle).map_err(|why| Error::data(format!("{name} is not a pickle that we read: {why}")))
+    }
+
+    /// Reads the pickle at the beginning of `bytes`, which may mention the globals that `allowed` knows; returns its
+    /// length too.
+    pub fn parse(bytes: &[u8], allowed: fn(&str) -> bool) -> std::result::Result<(Self, usize), String> {
+        let (values, stack, marks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut machine = Machine { bytes, at: 0, allowed, values, stack, marks, memo: HashMap::new(), encoded: 0 };
         match machine.run() {
-            Ok(root) => Ok(Self { values: machine.values, root }),
-            Err(why) => Err(Error::data(format!("{name} is not a pickle that we read: {why} (byte {})", machine.at))),
+            Ok(root) => Ok((Self { values: machine.values, root }, machine.at)),
+            Err(why) => Err(format!("{why} (byte {})", machine.at)),
         }
+    }
+
+    /// The outermost value's place.
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    /// The value at a place.
+    pub fn value(&self, id: Id) -> &Value {
+        &self.values[id]
+    }
+
+    /// Every value there is, in the order in which they came into being.
+    pub fn values(&self) -> &[Value] {
+        &self.values
     }
 
     /// The value of a key of the outermost dictionary.
@@ -127,7 +151,8 @@ impl Pickle {
         name == "numpy.dtype" && kind.as_deref() == Some("u1")
     }
 
-    fn list(&self, id: Id) -> Option<&[Id]> {
+    /// The items of a list or tuple.
+    pub fn list(&self, id: Id) -> Option<&[Id]> {
         match &self.values[id] {
             Value::List(items) => Some(items),
             _ => None,
@@ -139,10 +164,13 @@ impl Pickle {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
+    allowed: fn(&str) -> bool,
     values: Vec<Value>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
+    /// Bytes made of text so far: a text that is remembered and encoded again and again must not fill the memory.
+    encoded: usize,
 }
 
 type Step<T> = std::result::Result<T, String>;
@@ -165,18 +193,24 @@ impl<'a> Machine<'a> {
             0x95 => self.skip(8)?,
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
+            b'1' => drop(self.since_mark()?),
+            b'2' => self.stack.push(*self.stack.last().ok_or("nothing to double")?),
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Value::Persistent(id));
+            }
             b'N' => self.push(Value::None),
             0x88 => self.push(Value::Bool(true)),
             0x89 => self.push(Value::Bool(false)),
-            b'K' | b'M' | b'J' | 0x8a | b'G' => self.number(opcode)?,
+            b'K' | b'M' | b'J' | 0x8a | 0x8b | b'G' => self.number(opcode)?,
             b'T' | b'U' | b'B' | b'C' | 0x8e | 0x96 | b'X' | 0x8c | 0x8d => self.string(opcode)?,
-            b']' | b')' => self.push(Value::List(Vec::new())),
+            b']' | b')' | 0x8f => self.push(Value::List(Vec::new())),
             b'}' => self.push(Value::Dict(Vec::new())),
-            b't' | b'l' | b'd' | 0x85..=0x87 => self.group(opcode)?,
-            b'a' | b'e' | b's' | b'u' => self.grow(opcode)?,
+            b't' | b'l' | b'd' | 0x85..=0x87 | 0x91 => self.group(opcode)?,
+            b'a' | b'e' | b's' | b'u' | 0x90 => self.grow(opcode)?,
             b'q' | b'r' | 0x94 | b'h' | b'j' => self.remember(opcode)?,
             b'c' | 0x93 => self.global(opcode)?,
-            b'R' => self.call()?,
+            b'R' | 0x81 => self.call()?,
             b'b' => self.build()?,
             _ => return Err(format!("opcode 0x{opcode:02x} is not one that data needs")),
         }
@@ -189,9 +223,9 @@ impl<'a> Machine<'a> {
             b'M' => Value::Int(self.unsigned(2)? as i64),
             b'J' => Value::Int(i64::from(self.unsigned(4)? as u32 as i32)),
             b'G' => Value::Float(f64::from_bits((self.unsigned(8)? as u64).swap_bytes())),
-            // LONG1: little-endian two's complement of any length; ours fit in 64 bits.
+            // LONG1, LONG4: little-endian two's complement of any length; ours fit in 64 bits.
             _ => {
-                let n = self.unsigned(1)?;
+                let n = self.unsigned(if opcode == 0x8a { 1 } else { 4 })?;
                 let bytes = self.take(n)?;
                 if n > 8 {
                     return Err(format!("an integer of {n} bytes"));
@@ -251,7 +285,7 @@ impl<'a> Machine<'a> {
         };
         let target = *self.stack.last().ok_or("an item without a list")?;
         match (&mut self.values[target], opcode) {
-            (Value::List(list), b'a' | b'e') => list.extend(items),
+            (Value::List(list), b'a' | b'e' | 0x90) => list.extend(items),
             (Value::Dict(dict), b's' | b'u') => dict.extend(pairs(&items)?),
             _ => return Err("an item for something that is neither list nor dictionary".into()),
         }
@@ -289,7 +323,7 @@ impl<'a> Machine<'a> {
                 _ => return Err("a global whose name is not text".into()),
             }
         };
-        if !ALLOWED.contains(&name.as_str()) {
+        if !(self.allowed)(&name) {
             return Err(format!("it asks for {name}, which data does not need"));
         }
         self.push(Value::Global(name));
@@ -306,10 +340,15 @@ impl<'a> Machine<'a> {
             ("_codecs.encode", Value::List(items)) => match items.first().map(|&id| &self.values[id]) {
                 Some(Value::Text(text)) => {
                     let byte = |c: char| u8::try_from(u32::from(c)).map_err(|_| "text that is not Latin-1".to_string());
+                    self.encoded += text.len();
+                    if self.encoded > self.bytes.len() {
+                        return Err("it encodes more text than it holds".into());
+                    }
                     Value::Bytes(text.chars().map(byte).collect::<Step<_>>()?)
                 }
                 _ => return Err("an encoding of something that is not text".into()),
             },
+            ("collections.OrderedDict" | "collections.defaultdict", _) => Value::Dict(Vec::new()),
             _ => Value::Call { name, arguments, state: None },
         };
         self.push(value);
@@ -321,6 +360,8 @@ impl<'a> Machine<'a> {
         let target = *self.stack.last().ok_or("a state for nothing")?;
         match &mut self.values[target] {
             Value::Call { state, .. } => *state = Some(given),
+            // Attributes of an OrderedDict: PyTorch's version numbers of modules.
+            Value::Dict(_) => {}
             _ => return Err("a state for something that was not called".into()),
         }
         Ok(())

@@ -1,0 +1,211 @@
+//! Other people's weights: files of PyTorch and safetensors, under the names of torchvision, timm, kuangliu, akamaster.
+//!
+//! The file decides what the network's name leaves open: stem, head, shortcut, channels, classes. The preset decides the
+//! preprocessing that travels with the weights from here on.
+
+use super::container::{self, Tensors};
+pub use super::naming::Preset;
+use super::naming::{is_cifar_net, is_counter, wrapper};
+use super::pytorch::{self, Checkpoint};
+use super::{Metadata, check, parameters};
+use crate::data::{Filter, Normalize, Preprocessing, Resize};
+use crate::error::{Error, Result};
+use crate::models::options::{Head, Shortcut, Stem};
+use crate::models::{Model, ModelOptions, Spec};
+use burn::tensor::{Device, TensorData};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The classes of CIFAR-10, in its order.
+const CIFAR_10: &str = "airplane automobile bird cat deer dog frog horse ship truck";
+
+/// What an import is told.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// The network.
+    pub name: String,
+    /// Whose names; detected where absent.
+    pub preset: Option<Preset>,
+    /// Classes; read off the last layer where absent.
+    pub classes: Option<usize>,
+}
+
+/// A network from a foreign file.
+#[derive(Debug)]
+pub struct Imported {
+    /// The network with the file's weights.
+    pub model: Model,
+    /// What is to travel with it.
+    pub metadata: Metadata,
+    /// Tensors taken.
+    pub keys: usize,
+    /// Whose names they had.
+    pub preset: Preset,
+    /// Where in the file they were (`state_dict_ema`, `module.`); empty where they were not wrapped.
+    pub found_in: String,
+}
+
+/// A file's tensors, not read yet as far as that is possible.
+enum Source {
+    PyTorch(Checkpoint),
+    Safetensors(Tensors),
+}
+
+impl Source {
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        if pytorch::is_pytorch(&bytes) {
+            return Ok(Self::PyTorch(Checkpoint::read(path, bytes)?));
+        }
+        if bytes.get(8) != Some(&b'{') {
+            return Err(Error::weights(format!("{} is neither a PyTorch file nor safetensors", path.display()))
+                .with_hint("files of torch.save (.pth, .pt, .th) and safetensors can be imported"));
+        }
+        Ok(Self::Safetensors(container::read(path)?.tensors))
+    }
+
+    fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        match self {
+            Self::PyTorch(file) => file.tensors.iter().map(|(key, view)| (key.clone(), view.shape.clone())).collect(),
+            Self::Safetensors(tensors) => {
+                tensors.iter().map(|(key, data)| (key.clone(), data.shape().to_vec())).collect()
+            }
+        }
+    }
+
+    fn values(&self, key: &str) -> std::result::Result<TensorData, String> {
+        match self {
+            Self::PyTorch(file) => file.values(&file.tensors[key]),
+            Self::Safetensors(tensors) => Ok(tensors[key].clone()),
+        }
+    }
+}
+
+/// Reads `path` as the network that `options` names.
+///
+/// # Errors
+/// A file that cannot be read or asks for more than tensors; keys that are missing or left over; shapes that differ.
+pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<Imported> {
+    let file = path.display().to_string();
+    // The name comes first: a slip in it should not wait for a large file.
+    let named = Spec::resolve(&ModelOptions { name: options.name.clone(), ..ModelOptions::default() })?;
+    let source = Source::read(path)?;
+    let shapes = source.shapes();
+    let keys: BTreeSet<String> = shapes.keys().cloned().collect();
+    let prefix = wrapper(&keys);
+    let inner: BTreeSet<String> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(String::from).collect();
+    let preset = options.preset.unwrap_or_else(|| Preset::detect(&inner, &named));
+    // Ours → theirs.
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    for key in keys.iter().filter(|key| !is_counter(key)) {
+        names.insert(preset.ours(key.strip_prefix(&prefix).unwrap_or(key)), key);
+    }
+    let shape = |name: &str| names.get(name).map(|key| &shapes[*key]);
+    let spec = spec(&named, options, &shape, &|name| names.contains_key(name))?;
+    let model = Model::new(spec, device);
+    let wanted: BTreeMap<String, Vec<usize>> = parameters::shapes(&model.net).into_iter().collect();
+    let mut tensors = Tensors::new();
+    for (name, key) in &names {
+        let found = &shapes[*key];
+        // A tensor of another shape, or of no place, is not read at all: the check below lists it by its shape.
+        let data = match wanted.get(name) {
+            Some(shape) if shape == found || same_values(shape, found) => {
+                let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
+                TensorData::new(values.try_into_vec::<f32>().expect("values are f32"), shape.clone())
+            }
+            Some(shape) => {
+                let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {}", model.spec.name);
+                return Err(
+                    Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?")
+                );
+            }
+            None => TensorData::new(Vec::<f32>::new(), [0]),
+        };
+        tensors.insert(if wanted.contains_key(name) { name.clone() } else { (*key).to_owned() }, data);
+    }
+    let listed: Vec<_> = parameters::shapes(&model.net);
+    check(&listed, &tensors, &file, &model.spec.name)?;
+    let Model { spec, net } = model;
+    let net = parameters::with_values(net, &tensors, device);
+    let mut found_in = match &source {
+        Source::PyTorch(file) => file.found_in.clone(),
+        Source::Safetensors(_) => Vec::new(),
+    };
+    found_in.extend((!prefix.is_empty()).then(|| prefix.clone()));
+    let metadata = Metadata {
+        model: spec.options(),
+        preprocessing: preprocessing(&spec, preset),
+        classes: classes(&spec, preset),
+        recipe: None,
+        step: 0,
+        trained_on: None,
+    };
+    Ok(Imported { keys: tensors.len(), model: Model { spec, net }, metadata, preset, found_in: found_in.join(", ") })
+}
+
+/// A convolution over the whole map is a fully connected layer: `[k, c, h, w]` holds what `[k, c·h·w]` holds.
+fn same_values(wanted: &[usize], found: &[usize]) -> bool {
+    let ([k, c], [fk, rest @ ..]) = (wanted, found) else { return false };
+    found.len() == 4 && k == fk && rest.iter().product::<usize>() == *c
+}
+
+/// The network, with what the file's shapes tell of it.
+fn spec<'a>(
+    named: &Spec,
+    options: &ImportOptions,
+    shape: &dyn Fn(&str) -> Option<&'a Vec<usize>>,
+    has: &dyn Fn(&str) -> bool,
+) -> Result<Spec> {
+    let vgg = named.family == "vgg";
+    let first = shape(if vgg { "features.0.weight" } else { "conv1.weight" });
+    let head = ["fc.weight", "classifier.6.weight", "classifier.0.weight"].into_iter().find_map(shape);
+    // Basic blocks of stage 1 keep their shape: a projection there is option C, as is one in any second block.
+    let everywhere =
+        has("layer1.1.downsample.0.weight") || (has("layer1.0.downsample.0.weight") && !has("layer1.0.conv3.weight"));
+    let projects = has("layer2.0.downsample.0.weight");
+    let shortcut = match named.shortcut {
+        Some(_) if everywhere => Some(Shortcut::C),
+        Some(_) if projects => Some(Shortcut::B),
+        own => own,
+    };
+    let small = match vgg {
+        true => has("classifier.0.weight") && !has("classifier.6.weight"),
+        false => is_cifar_net(named) || first.is_some_and(|dims| dims.last() == Some(&3)),
+    };
+    let auto = ModelOptions::default();
+    Spec::resolve(&ModelOptions {
+        name: named.name.clone(),
+        input: Some(if small { 32 } else { 224 }),
+        channels: first.and_then(|dims| dims.get(1).copied()),
+        classes: options.classes.or(head.and_then(|dims| dims.first().copied())),
+        stem: if vgg || small { auto.stem } else { Stem::Imagenet },
+        head: if vgg && !small { Head::Imagenet } else { auto.head },
+        shortcut,
+        ..auto
+    })
+}
+
+/// What the preset's training scripts do to pictures.
+fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
+    let [height, width, channels] = spec.input;
+    let three = |mean: [f32; 3], std: [f32; 3]| Normalize::Channel { mean: mean.to_vec(), std: std.to_vec() };
+    let imagenet = || three([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let normalize = match (channels, preset) {
+        // Its script normalises CIFAR with ImageNet's constants.
+        (3, Preset::CifarAkamaster) => imagenet(),
+        (3, Preset::Kuangliu) => three([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
+        (3, Preset::Torchvision | Preset::Timm) if height > 64 => imagenet(),
+        (3, Preset::Torchvision | Preset::Timm) => Normalize::known("cifar10").expect("its constants are known"),
+        (channels, _) => Normalize::Channel { mean: vec![0.5; channels], std: vec![0.5; channels] },
+    };
+    let filter = if preset == Preset::Timm { Filter::Bicubic } else { Filter::Bilinear };
+    Preprocessing { height, width, channels, resize: Resize::Crop, filter, normalize }
+}
+
+/// CIFAR-10's names where the preset's weights are of CIFAR-10; numbers elsewhere, for a file says nothing of names.
+fn classes(spec: &Spec, preset: Preset) -> Vec<String> {
+    match (preset, spec.classes) {
+        (Preset::CifarAkamaster | Preset::Kuangliu, 10) => CIFAR_10.split(' ').map(String::from).collect(),
+        (_, n) => (0..n).map(|class| format!("class {class}")).collect(),
+    }
+}

@@ -1,0 +1,200 @@
+//! Files of PyTorch, written here byte by byte in both formats: what is a set of tensors is read, anything else is
+//! refused with a sentence, and nothing in it is ever run.
+
+use burn::tensor::Device;
+use residual::models::{Model, ModelOptions, Spec};
+use residual::weights::import::{ImportOptions, Imported, Preset, import};
+use residual::weights::{self, container::Tensors};
+use residual::{Error, Result};
+use std::io::Write;
+
+const NAME: &str = "resnet-cifar-8";
+const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+fn network() -> Tensors {
+    let device = Device::flex();
+    let options = ModelOptions { name: NAME.into(), classes: Some(3), ..ModelOptions::default() };
+    let spec = Spec::resolve(&options).expect("a small network");
+    weights::values(&Model::new(spec, &device).initialised(5, &device))
+}
+
+/// The tensors under akamaster's names, as DataParallel saves them.
+fn akamaster(tensors: &Tensors) -> Tensors {
+    tensors.iter().map(|(key, data)| (format!("module.{}", key.replace("fc.", "linear.")), data.clone())).collect()
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'X');
+    out.extend((text.len() as u32).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, n: usize) {
+    out.push(b'J');
+    out.extend((n as u32).to_le_bytes());
+}
+
+fn tuple(out: &mut Vec<u8>, numbers: &[usize]) {
+    out.push(b'(');
+    numbers.iter().for_each(|&n| number(out, n));
+    out.push(b't');
+}
+
+/// `{"state_dict": OrderedDict(…)}`; storages are called by the numbers of their tensors.
+fn pickle(tensors: &Tensors) -> Vec<u8> {
+    let mut out = b"\x80\x02}".to_vec();
+    text(&mut out, "state_dict");
+    out.extend(b"ccollections\nOrderedDict\n)R(");
+    for (i, (key, data)) in tensors.iter().enumerate() {
+        let shape = data.shape().to_vec();
+        let strides: Vec<usize> = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
+        text(&mut out, key);
+        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(&mut out, "storage");
+        out.extend(b"ctorch\nFloatStorage\n");
+        text(&mut out, &i.to_string());
+        text(&mut out, "cpu");
+        number(&mut out, shape.iter().product());
+        out.extend(b"NtQ");
+        number(&mut out, 0);
+        tuple(&mut out, &shape);
+        tuple(&mut out, &strides);
+        out.extend(b"\x89NtR");
+    }
+    out.extend(b"us.");
+    out
+}
+
+fn legacy(pickle: &[u8], tensors: &Tensors) -> Vec<u8> {
+    let mut out = [MAGIC, b"\x80\x02M\xe9\x03.\x80\x02}."].concat();
+    out.extend(pickle);
+    out.extend(b"\x80\x02](");
+    (0..tensors.len()).for_each(|i| text(&mut out, &i.to_string()));
+    out.extend(b"e.");
+    for data in tensors.values() {
+        out.extend((data.as_bytes().len() as u64 / 4).to_le_bytes());
+        out.extend(data.as_bytes());
+    }
+    out
+}
+
+fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut archive = rawzip::ZipArchiveWriter::new(&mut out);
+    for (name, bytes) in entries {
+        let (mut entry, config) = archive.new_file(name).start().expect("a name");
+        let mut writer = config.wrap(&mut entry);
+        writer.write_all(bytes).expect("memory");
+        let (_, descriptor) = writer.finish().expect("memory");
+        entry.finish(descriptor).expect("memory");
+    }
+    archive.finish().expect("memory");
+    out
+}
+
+fn zipped(pickle: Vec<u8>, tensors: &Tensors) -> Vec<(String, Vec<u8>)> {
+    let storage = |(i, data): (usize, &burn::tensor::TensorData)| (format!("net/data/{i}"), data.as_bytes().to_vec());
+    let mut entries = vec![("net/data.pkl".to_owned(), pickle), ("net/byteorder".to_owned(), b"little".to_vec())];
+    entries.extend(tensors.values().enumerate().map(storage));
+    entries
+}
+
+fn read(bytes: &[u8]) -> Result<Imported> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("theirs.pt");
+    std::fs::write(&path, bytes).expect("a folder of ours");
+    import(&path, &ImportOptions { name: NAME.into(), preset: None, classes: None }, &Device::flex())
+}
+
+fn refused(bytes: &[u8]) -> Error {
+    let error = read(bytes).expect_err("no good");
+    assert!(error.to_string().contains("theirs.pt"), "the file is named: {error}");
+    error
+}
+
+#[test]
+fn both_formats_give_the_weights_to_the_bit_and_name_their_maker() {
+    let ours = network();
+    let theirs = akamaster(&ours);
+    for bytes in [legacy(&pickle(&theirs), &theirs), zip(&zipped(pickle(&theirs), &theirs))] {
+        let imported = read(&bytes).expect("a file as torch.save writes it");
+        assert_eq!(imported.preset, Preset::CifarAkamaster);
+        assert_eq!(imported.found_in, "state_dict, module.");
+        assert_eq!((imported.model.spec.classes, imported.keys), (3, ours.len()));
+        assert_eq!(weights::values(&imported.model), ours);
+    }
+}
+
+#[test]
+fn keys_that_are_missing_left_over_or_of_another_shape_are_named() {
+    let mut theirs = akamaster(&network());
+    let taken = theirs.remove("module.bn1.weight").expect("it has one");
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("missing: bn1.weight"), "{message}");
+    theirs.insert("module.bn1.weight".into(), taken.clone());
+    theirs.insert("module.bn9.weight".into(), taken.clone());
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("unexpected: module.bn9.weight"), "{message}");
+    theirs.remove("module.bn9.weight");
+    let counted = theirs.clone().into_iter().chain([("module.bn1.num_batches_tracked".to_owned(), taken.clone())]);
+    let counted: Tensors = counted.collect();
+    assert!(read(&legacy(&pickle(&counted), &counted)).is_ok(), "a counter is no weight");
+    theirs.insert("module.conv1.weight".into(), taken);
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("[16] in the file") && message.contains("[16, 3, 3, 3]"), "{message}");
+}
+
+#[test]
+fn whatever_would_run_is_refused_by_name_in_every_format() {
+    let programs: [(&[u8], &str); 4] = [
+        (b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.", "posix.system"),
+        (b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.", "builtins.eval"),
+        (b"\x80\x02}X\x01\x00\x00\x00acposix\nsystem\n(ctorch._utils\n_rebuild_tensor_v2\n)RtRs.", "posix.system"),
+        (b"\x80\x02ctorchvision.models.resnet\nResNet\n)\x81.", "torchvision.models.resnet.ResNet"),
+    ];
+    for (program, name) in programs {
+        let entries = [("net/data.pkl".to_owned(), program.to_vec())];
+        for bytes in [program.to_vec(), legacy(program, &Tensors::new()), zip(&entries)] {
+            let message = refused(&bytes).to_string();
+            assert!(message.contains(&format!("it asks for {name}")), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_much_memory() {
+    // Text that is remembered and encoded again and again.
+    let mut bomb = b"\x80\x02c_codecs\nencode\nq\x00".to_vec();
+    text(&mut bomb, &"x".repeat(1000));
+    bomb.extend(b"q\x01");
+    bomb.extend(b"h\x00h\x01\x85R0".repeat(1000));
+    bomb.push(b'.');
+    assert!(refused(&bomb).to_string().contains("more text than it holds"));
+    // A tensor of 2^60 values of one stored number, by strides of zero.
+    let mut theirs = akamaster(&network());
+    theirs.retain(|key, _| key != "module.bn1.bias");
+    let huge = burn::tensor::TensorData::new(vec![1.0f32; 1 << 16], [1 << 16]);
+    theirs.insert("module.bn1.bias".into(), huge);
+    assert!(refused(&legacy(&pickle(&theirs), &theirs)).to_string().contains("[65536] in the file"));
+}
+
+#[test]
+fn damaged_files_are_refused_wherever_they_end() {
+    let theirs = akamaster(&network());
+    let whole = legacy(&pickle(&theirs), &theirs);
+    for length in [0, 1, 10, 20, 100, whole.len() / 3, whole.len() - 1] {
+        refused(&whole[..length]);
+    }
+    let entries = zipped(pickle(&theirs), &theirs);
+    let whole = zip(&entries);
+    for length in [5, 100, whole.len() / 2, whole.len() - 1] {
+        refused(&whole[..length]);
+    }
+    let without = |name: &str| zip(&entries.iter().filter(|entry| entry.0 != name).cloned().collect::<Vec<_>>());
+    assert!(refused(&without("net/data.pkl")).to_string().contains("without data.pkl"));
+    assert!(refused(&without("net/data/3")).to_string().contains("storage 3 is missing"));
+    let mut big = entries.clone();
+    big[1].1 = b"big".to_vec();
+    assert!(refused(&zip(&big)).to_string().contains("big-endian"));
+    refused(b"neither of them, but long enough");
+}
