@@ -250,6 +250,63 @@ fn pictures_are_named_by_what_the_weights_were_trained_on() {
 }
 
 #[test]
+fn every_protocol_tests_alone_and_fused_and_tells_what_it_cost() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let eval = |more: &[&str]| {
+        let mut command = residual(&["eval", &checkpoint, "--json", "--split", "validation"]);
+        command.args(more);
+        lines(command)
+    };
+    let each = eval(&["--protocol", "center,ten-crop,dense,multi-crop", "--scales", "32,40"]);
+    let found: Vec<_> = each.iter().map(|line| (line["protocol"].as_str(), line["crops"].as_u64())).collect();
+    let expected = [("center", 8), ("ten-crop", 80), ("dense", 16), ("multi-crop", 400)];
+    assert_eq!(found, expected.map(|(name, crops)| (Some(name), Some(crops))));
+    for line in &each {
+        assert_keys(
+            line,
+            &["images", "loss", "top1_error", "top5_error", "ece", "seconds", "scales", "files", "skipped"],
+        );
+    }
+    let fused = eval(&["--protocol", "dense,multi-crop", "--scales", "32,40", "--fuse"]);
+    assert_eq!((fused.len(), &fused[0]["protocol"]), (1, &Value::from("dense+multi-crop")));
+    assert_eq!(fused[0]["crops"], 416);
+    // Two files, averaged: the same weights twice say what they say once.
+    let twice = lines(residual(&["eval", &checkpoint, &checkpoint, "--json", "--split", "validation", "--fuse"]));
+    let once = eval(&[]);
+    assert_eq!((twice.len(), &twice[0]["confusion"]), (1, &once[0]["confusion"]));
+
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "ten-crop", "--scales", "20"]));
+    assert!(code == 2 && text.contains("hint: --scales takes numbers from 32 upwards"), "{text}");
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "tencrop"]));
+    assert!(code == 2 && text.contains("ten-crop"), "{text}");
+}
+
+#[test]
+fn predictions_are_explained_by_a_picture_each() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir_all(&pictures).expect("a folder");
+    for name in ["one.png", "two.png"] {
+        std::fs::write(pictures.join(name), PICTURE).expect("a picture");
+    }
+    let out = folder.path().join("why");
+    let mut predict = residual(&["predict", &checkpoint, "-", "--json"]);
+    predict.arg(&pictures).arg("--explain").arg(&out).write_stdin(PICTURE);
+    assert_eq!(lines(predict).len(), 3);
+    let mut written: Vec<_> =
+        std::fs::read_dir(&out).expect("written").map(|e| e.expect("an entry").file_name()).collect();
+    written.sort();
+    let written: Vec<_> = written.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let starts = ["one-", "stdin-", "two-"];
+    assert!(written.iter().zip(starts).all(|(name, start)| name.starts_with(start) && name.ends_with(".png")));
+    assert_eq!(written.len(), 3, "{written:?}");
+}
+
+#[test]
 fn an_unknown_instruction_set_is_refused_at_the_start() {
     let mut command = residual(&["models"]);
     command.env("RESIDUAL_ISA", "sse9");

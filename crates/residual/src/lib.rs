@@ -1,12 +1,14 @@
 //! Residual: VGG and ResNet image classifiers, from pixels to a tested net.
 //!
 //! `data` reads pictures, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
-//! `recipe` says how to train, `train` does it, `eval` tests, `infer` classifies, `weights` reads and writes checkpoints.
+//! `recipe` says how to train, `train` does it, `eval` tests, `infer` classifies, `explain` shows where a net
+//! looked, `weights` reads and writes checkpoints.
 
 mod atomic;
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod explain;
 pub mod infer;
 pub mod layers;
 pub mod models;

@@ -21,6 +21,7 @@ fn model(name: &str, classes: usize) -> (Model, Metadata) {
             height: 32,
             width: 32,
             channels: 3,
+            scale: None,
             resize: Resize::Crop,
             filter: Filter::Bilinear,
             normalize: Normalize::known("cifar10").expect("known"),

@@ -1,15 +1,17 @@
 //! `residual eval`: what trained weights are worth.
 
 use crate::ui::Ui;
-use crate::ui::numbers::{percent, rate, thousands};
+use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
 use residual::data::{self, DataOptions, Dataset, Split};
-use residual::eval::{Evaluation, evaluate};
+use residual::eval::{Ensemble, Evaluation, Look, Member, Views};
+use residual::models::Model;
 use residual::recipe::Recipe;
 use residual::weights::{self, Metadata};
 use residual::{Error, Result};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// A confusion matrix of more classes does not fit a terminal; the worst confusions are listed instead.
 const MATRIX_UP_TO: usize = 12;
@@ -19,92 +21,161 @@ const WORST: usize = 10;
 
 /// Test trained weights
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Protocols: center (once), ten-crop (corners and centre, mirrored too), multi-crop (a grid of 5x5 windows, mirrored too), \
+dense (the network applied fully convolutionally to the whole picture and its mirror image). Several, and several files, \
+are tested one after the other; with --fuse their probabilities are averaged:
+
+  residual eval vgg.safetensors --data imagenet --protocol dense,multi-crop --scales 256,384,512 --fuse
+  residual eval a.safetensors b.safetensors --data imagenet --protocol ten-crop --scales 256 --fuse")]
 pub struct Eval {
-    /// A weights file, such as a run folder's best.safetensors
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Weights files, such as a run folder's best.safetensors
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 
     /// Pictures: a data set's name or a folder [default: what the weights were trained on]
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
     /// Which part of the data
-    #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = split)]
+    #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parsed::<Split>)]
     split: Split,
 
-    /// How each picture is looked at
-    #[arg(long, value_enum, default_value_t = Protocol::Center)]
-    protocol: Protocol,
+    /// How each picture is looked at: center, ten-crop, dense, multi-crop
+    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parsed::<Views>)]
+    protocol: Vec<Views>,
+
+    /// Bring the shorter side of each picture to these sizes, and average over them
+    #[arg(long, value_name = "Q,…", value_delimiter = ',')]
+    scales: Vec<usize>,
+
+    /// Average the probabilities of all files and protocols
+    #[arg(long)]
+    fuse: bool,
 
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
 }
 
-/// Test protocols.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Protocol {
-    /// Once, at its centre
-    Center,
-}
-
-fn split(text: &str) -> std::result::Result<Split, String> {
-    text.parse::<Split>().map_err(|error| match error.hint() {
+fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
+    text.parse::<T>().map_err(|error| match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     })
+}
+
+/// A weights file that was read.
+struct Weights {
+    path: PathBuf,
+    model: Model,
+    metadata: Metadata,
+    recipe: Option<Recipe>,
+}
+
+impl Weights {
+    fn load(path: &Path) -> Result<Self> {
+        let (model, metadata) = weights::load(path, &Device::flex())?;
+        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
+        Ok(Self { path: path.to_owned(), model, metadata, recipe })
+    }
+
+    fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
+        let pad_crop = self.recipe.as_ref().map_or(0, |recipe| recipe.augment.pad_crop);
+        let preprocessing = &self.metadata.preprocessing;
+        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
+    }
+}
+
+/// A result, and what it belongs to.
+#[derive(Debug, Serialize)]
+struct Tested {
+    /// Absolute paths of the weights.
+    files: Vec<PathBuf>,
+    #[serde(flatten)]
+    result: Evaluation,
 }
 
 impl Eval {
     /// Tests and prints.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let mut bars = ui.bars();
-        let (model, metadata) = weights::load(&self.file, &Device::flex())?;
-        let data = data::open(&self.data_options(&metadata)?, &mut bars)?;
-        same_classes(&metadata.classes, &data)?;
+        let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
+        // What cannot be looked at so is told before the pictures are read.
+        let ensembles = self.ensembles(&weights)?;
+        let data = data::open(&self.data_options(&weights[0])?, &mut bars)?;
+        for Weights { path, metadata, .. } in &weights {
+            same_classes(path, &metadata.classes, &data)?;
+        }
         for warning in &data.warnings {
             ui.warning(warning, None);
         }
-        let normalizer = metadata.preprocessing.normalizer()?;
-        let pictures = data.split(self.split);
-        let result = match self.protocol {
-            Protocol::Center => evaluate(&model, pictures, &normalizer, &data.classes, &mut bars)?,
-        };
-        if ui.json() {
-            return ui.value(&result);
+        let mut results = Vec::new();
+        for (files, ensemble) in ensembles {
+            let result = ensemble.evaluate(data.split(self.split), &data.classes, self.skip_bad, &mut bars)?;
+            let tested = Tested { files, result };
+            if ui.json() {
+                ui.value(&tested)?;
+            }
+            results.push(tested);
         }
-        let name = &metadata.model.name;
-        ui.line(&format!("{name} on {} ({}), {}", data.label(), self.split, self.file.display()))?;
+        if ui.json() {
+            return Ok(());
+        }
+        let names: Vec<&str> = weights.iter().map(|weights| weights.metadata.model.name.as_str()).collect();
+        ui.line(&format!("{} on {} ({})", names.join(", "), data.label(), self.split))?;
         ui.line("")?;
-        ui.line(&headline(&result))?;
-        ui.line("")?;
-        ui.line(&per_class(&result))?;
-        ui.line("")?;
-        ui.line(&confusions(&result))
+        ui.line(&headline(&results))?;
+        if let [Tested { result, .. }] = results.as_slice() {
+            ui.line("")?;
+            ui.line(&per_class(result))?;
+            ui.line("")?;
+            ui.line(&confusions(result))?;
+        }
+        Ok(())
     }
 
-    /// The data to open: brought to the network's input as in training, and split as in training.
-    fn data_options(&self, metadata: &Metadata) -> Result<DataOptions> {
-        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
-        let source = match (&self.data, &recipe) {
+    /// What is tested: every file by every protocol, or all of them together.
+    fn ensembles(&self, weights: &[Weights]) -> Result<Vec<(Vec<PathBuf>, Ensemble)>> {
+        let mut members = Vec::new();
+        for weights in weights {
+            for &views in &self.protocol {
+                let path = std::path::absolute(&weights.path).unwrap_or_else(|_| weights.path.clone());
+                members.push((path, weights.member(views, &self.scales)?));
+            }
+        }
+        if self.fuse {
+            let (mut files, members): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+            files.dedup();
+            return Ok(vec![(files, Ensemble::new(members)?)]);
+        }
+        members.into_iter().map(|(path, member)| Ok((vec![path], Ensemble::new(vec![member])?))).collect()
+    }
+
+    /// The data to open: split as in training, pictures as they are in their files.
+    fn data_options(&self, weights: &Weights) -> Result<DataOptions> {
+        let source = match (&self.data, &weights.recipe) {
             (Some(source), _) => source.clone(),
             (None, Some(recipe)) => recipe.data.source.clone(),
             (None, None) => {
-                let message = format!("{} does not say what it was trained on", self.file.display());
+                let message = format!("{} does not say what it was trained on", weights.path.display());
                 return Err(Error::usage(message).with_hint("name the pictures by --data"));
             }
         };
-        let preprocessing = &metadata.preprocessing;
+        let preprocessing = &weights.metadata.preprocessing;
         // Another source may be smaller than the one that the recipe's split was made for.
-        let same = recipe.as_ref().filter(|recipe| recipe.data.source == source || self.split == Split::Validation);
+        let same =
+            weights.recipe.as_ref().filter(|recipe| recipe.data.source == source || self.split == Split::Validation);
         Ok(DataOptions {
             source,
             train_size: same.map_or(0, |recipe| recipe.data.train_size),
             validation: same.and_then(|recipe| recipe.data.validation),
             input: Some(preprocessing.height),
             channels: Some(preprocessing.channels),
+            scale: preprocessing.scale,
             resize: preprocessing.resize,
             filter: preprocessing.filter,
+            originals: true,
             skip_bad: self.skip_bad,
             offline: false,
         })
@@ -112,42 +183,63 @@ impl Eval {
 }
 
 /// A network answers with a class's number: the data must mean the same by it.
-fn same_classes(trained: &[String], data: &Dataset) -> Result<()> {
+fn same_classes(file: &Path, trained: &[String], data: &Dataset) -> Result<()> {
+    let file = file.display();
     if trained.len() != data.classes.len() {
-        let message =
-            format!("the weights tell {} classes apart, {} has {}", trained.len(), data.name, data.classes.len());
+        let message = format!("{file} tells {} classes apart, {} has {}", trained.len(), data.name, data.classes.len());
         return Err(Error::data(message).with_hint("test on data with the classes that the weights were trained on"));
     }
     match trained.iter().zip(&data.classes).position(|(a, b)| a != b) {
         None => Ok(()),
         Some(i) => {
             let message =
-                format!("class {i} is \"{}\" to the weights and \"{}\" in {}", trained[i], data.classes[i], data.name);
+                format!("class {i} is \"{}\" to {file} and \"{}\" in {}", trained[i], data.classes[i], data.name);
             Err(Error::data(message).with_hint("test on data with the classes that the weights were trained on"))
         }
     }
 }
 
-fn headline(result: &Evaluation) -> String {
+fn headline(results: &[Tested]) -> String {
     let mut table = Table::new(&[
+        ("weights", Align::Left),
+        ("protocol", Align::Left),
+        ("scales", Align::Left),
         ("images", Align::Right),
         ("loss", Align::Right),
         ("top-1 error", Align::Right),
         ("top-5 error", Align::Right),
         ("calibration error", Align::Right),
-        ("protocol", Align::Left),
+        ("crops", Align::Right),
+        ("time", Align::Right),
         ("images/s", Align::Right),
     ]);
-    table.row(vec![
-        thousands(result.images as u64),
-        format!("{:.4}", result.loss),
-        percent(Some(result.top1_error)),
-        percent(result.top5_error),
-        format!("{:.4}", result.ece),
-        result.protocol.clone(),
-        rate(result.images_per_second),
-    ]);
+    for Tested { files, result } in results {
+        let scales: Vec<String> = result.scales.iter().map(usize::to_string).collect();
+        table.row(vec![
+            short_name(files),
+            result.protocol.clone(),
+            if scales.is_empty() { "input".into() } else { scales.join(",") },
+            thousands(result.images as u64),
+            format!("{:.4}", result.loss),
+            percent(Some(result.top1_error)),
+            percent(result.top5_error),
+            format!("{:.4}", result.ece),
+            thousands(result.crops as u64),
+            duration(result.seconds),
+            rate(result.images_per_second),
+        ]);
+    }
     table.render()
+}
+
+/// The file, with the folder that tells runs apart; how many where there are several.
+fn short_name(files: &[PathBuf]) -> String {
+    let [file] = files else { return format!("{} files", files.len()) };
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match file.parent().map(name) {
+        Some(folder) if !folder.is_empty() => format!("{folder}/{}", name(file)),
+        _ => name(file),
+    }
 }
 
 fn per_class(result: &Evaluation) -> String {

@@ -7,11 +7,12 @@ use crate::ui::Ui;
 use burn::tensor::Device;
 use rayon::prelude::*;
 use residual::data::{Normalizer, Picture, Progress};
-use residual::infer::Plan;
-use residual::models::Model;
+use residual::eval::{Classifier, argmax};
+use residual::explain;
 use residual::weights::{self, Metadata};
 use residual::{Error, Kind, Result};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,10 @@ pub struct Predict {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 
+    /// Write a PNG for each picture that shows what spoke for its likeliest class (Grad-CAM)
+    #[arg(long, value_name = "DIR")]
+    explain: Option<PathBuf>,
+
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
@@ -59,53 +64,64 @@ struct Guess<'a> {
 
 /// Trained weights, ready for pictures.
 struct Network {
-    model: Model,
+    classifier: Classifier,
     metadata: Metadata,
     normalizer: Normalizer,
-    plan: Plan,
 }
 
-/// A picture's name, and its pixels as the network takes them or why there are none.
-type Prepared = (String, Result<Vec<f32>>);
+/// A picture as the network sees it.
+struct Seen {
+    /// What the user called it.
+    name: String,
+    /// Bytes, `[h, w, c]`.
+    pixels: Vec<u8>,
+    /// The same, normalised.
+    normalised: Vec<f32>,
+}
 
 impl Predict {
     /// Prints a line for each picture.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let pictures = pictures(&self.pictures)?;
-        let mut network = Network::load(&self.file, pictures.len().min(BATCH))?;
-        let mut bars = ui.bars();
+        let network = Network::load(&self.file, pictures.len().min(BATCH))?;
+        let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
+        let (mut bars, mut left_out) = (ui.bars(), 0);
         bars.start("predicting", pictures.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
         }
         for paths in pictures.chunks(BATCH) {
-            let prepared: Vec<Prepared> = paths.par_iter().map(|path| network.prepare(path)).collect();
-            let (names, pixels) = self.whole(prepared, ui)?;
-            let probabilities = network.probabilities(&pixels, names.len())?;
-            for (name, row) in names.iter().zip(probabilities) {
-                let top = network.top(&row, self.top.get());
-                self.tell(&Prediction { image: name, top }, ui)?;
+            let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
+            let whole = self.whole(seen, ui)?;
+            left_out += paths.len() - whole.len();
+            let rows = network.probabilities(&whole)?;
+            for (seen, row) in whole.iter().zip(&rows) {
+                let top = network.top(row, self.top.get());
+                self.tell(&Prediction { image: &seen.name, top }, ui)?;
+            }
+            if let Some(overlays) = &mut overlays {
+                overlays.write(&network, &whole, &rows)?;
             }
             bars.advance(paths.len() as u64);
+        }
+        if left_out > 0 {
+            ui.warning(&format!("left out {left_out} of {} pictures", pictures.len()), None);
         }
         Ok(())
     }
 
     /// The pictures that decode; the first that does not is an error, or a warning with `--skip-bad`.
-    fn whole(&self, prepared: Vec<Prepared>, ui: &Ui) -> Result<(Vec<String>, Vec<f32>)> {
-        let (mut names, mut pixels) = (Vec::new(), Vec::new());
-        for (name, picture) in prepared {
+    fn whole(&self, seen: Vec<Result<Seen>>, ui: &Ui) -> Result<Vec<Seen>> {
+        let mut whole = Vec::with_capacity(seen.len());
+        for picture in seen {
             match picture {
-                Ok(picture) => {
-                    names.push(name);
-                    pixels.extend(picture);
-                }
+                Ok(picture) => whole.push(picture),
                 Err(error) if self.skip_bad => ui.warning(&error.to_string(), None),
                 Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
                 Err(error) => return Err(error),
             }
         }
-        Ok((names, pixels))
+        Ok(whole)
     }
 
     fn tell(&self, prediction: &Prediction<'_>, ui: &mut Ui) -> Result<()> {
@@ -135,33 +151,27 @@ impl Predict {
 impl Network {
     /// The weights in `file`, for batches of about `n` pictures.
     fn load(file: &Path, n: usize) -> Result<Self> {
-        let device = Device::flex();
-        let (model, metadata) = weights::load(file, &device)?;
+        let (model, metadata) = weights::load(file, &Device::flex())?;
         let normalizer = metadata.preprocessing.normalizer()?;
-        let plan = Plan::new(&model, n, false);
-        Ok(Self { model, metadata, normalizer, plan })
+        Ok(Self { classifier: Classifier::new(&model, n), metadata, normalizer })
     }
 
-    fn prepare(&self, path: &Path) -> Prepared {
+    fn see(&self, path: &Path) -> Result<Seen> {
         let name = path.to_string_lossy().into_owned();
-        let picture = if name == "-" { read_stdin() } else { Picture::open(path) };
-        let normalised = picture.map(|picture| {
-            let pixels = self.metadata.preprocessing.fit(&picture);
-            let mut normalised = vec![0.0; pixels.len()];
-            self.normalizer.apply(&pixels, &mut normalised);
-            normalised
-        });
-        (name, normalised)
+        let picture = if name == "-" { read_stdin()? } else { Picture::open(path)? };
+        let pixels = self.metadata.preprocessing.fit(&picture);
+        let mut normalised = vec![0.0; pixels.len()];
+        self.normalizer.apply(&pixels, &mut normalised);
+        Ok(Seen { name, pixels, normalised })
     }
 
-    /// `pixels`: `[n, h, w, c]` → `n` rows of class probabilities.
-    fn probabilities(&mut self, pixels: &[f32], n: usize) -> Result<Vec<Vec<f32>>> {
-        if n == 0 {
+    /// A row of class probabilities for each picture.
+    fn probabilities(&self, pictures: &[Seen]) -> Result<Vec<Vec<f32>>> {
+        if pictures.is_empty() {
             return Ok(Vec::new());
         }
-        let [h, w, _] = self.model.spec.input;
-        let probabilities = self.plan.probabilities(pixels, [n, h, w])?;
-        Ok(probabilities.chunks_exact(self.model.spec.classes).map(<[f32]>::to_vec).collect())
+        let rows = self.classifier.probabilities(&batch(pictures), pictures.len())?;
+        Ok(rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect())
     }
 
     /// The `n` likeliest classes; the first of equals comes first.
@@ -176,6 +186,53 @@ impl Network {
         guesses.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         guesses.truncate(n);
         guesses
+    }
+}
+
+/// Normalised pixels of all `pictures`, `[n, h, w, c]`.
+fn batch(pictures: &[Seen]) -> Vec<f32> {
+    pictures.iter().flat_map(|seen| &seen.normalised).copied().collect()
+}
+
+/// The folder of `--explain`, and the names that are taken in it.
+struct Overlays {
+    folder: PathBuf,
+    taken: BTreeMap<String, usize>,
+}
+
+impl Overlays {
+    fn open(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+        Ok(Self { folder: folder.to_owned(), taken: BTreeMap::new() })
+    }
+
+    /// Writes what spoke for the likeliest class of each picture.
+    fn write(&mut self, network: &Network, pictures: &[Seen], rows: &[Vec<f32>]) -> Result<()> {
+        if pictures.is_empty() {
+            return Ok(());
+        }
+        let model = network.classifier.model();
+        let [height, width, channels] = model.spec.input;
+        let classes: Vec<usize> = rows.iter().map(|row| argmax(row)).collect();
+        let dims = [pictures.len(), height, width, channels];
+        let maps = explain::grad_cam(model, batch(pictures), dims, &classes)?;
+        for ((seen, map), class) in pictures.iter().zip(&maps).zip(classes) {
+            let picture = Picture { height, width, channels, pixels: seen.pixels.clone() };
+            let name = self.file_name(&seen.name, &network.metadata.classes[class]);
+            explain::overlay(&picture, map).save_png(&self.folder.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// `cat.jpg` and class `tabby` → `cat-tabby.png`; a number keeps pictures of one name apart.
+    fn file_name(&mut self, picture: &str, class: &str) -> String {
+        let stem = Path::new(picture).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let stem = if picture == "-" { "stdin".into() } else { stem };
+        let name: String = format!("{stem}-{class}").chars().map(plain).collect();
+        let count = self.taken.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { format!("{name}.png") } else { format!("{name}-{count}.png") }
     }
 }
 
@@ -229,6 +286,14 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn overlays_are_named_after_picture_and_class_and_never_overwrite_each_other() {
+        let mut overlays = Overlays { folder: PathBuf::new(), taken: BTreeMap::new() };
+        let names = [("a/cat.jpg", "great dane"), ("b/cat.jpg", "great dane"), ("-", "x/y")]
+            .map(|(picture, class)| overlays.file_name(picture, class));
+        assert_eq!(names, ["cat-great_dane.png", "cat-great_dane-2.png", "stdin-x_y.png"]);
+    }
 
     #[test]
     fn cells_with_commas_or_quotes_are_quoted() {

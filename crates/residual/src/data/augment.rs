@@ -70,6 +70,11 @@ impl Augment {
         *self == Self::default()
     }
 
+    /// Whether training starts from pictures as they are in their files rather than from ones of the net's size.
+    pub fn needs_originals(&self) -> bool {
+        self.scale.is_some()
+    }
+
     fn draw(&self, seed: u64, epoch: u64, picture: u64, height: usize, width: usize) -> Draw {
         let mut rng = stream(seed, Purpose::Augment, epoch, picture);
         // All draws are made in any case: switching one augmentation off leaves the others' numbers alone.
@@ -291,7 +296,7 @@ mod tests {
         let augment = Augment { scale: Some([8, 12]), ..Augment::default() };
         let picture =
             Picture { height: 20, width: 30, channels: 1, pixels: (0..600).map(|i| (i / 30 * 10) as u8).collect() };
-        let fit = Fit { height: 8, width: 8, channels: 3, resize: Resize::Crop, filter: Filter::Bilinear };
+        let fit = Fit { height: 8, width: 8, channels: 3, scale: None, resize: Resize::Crop, filter: Filter::Bilinear };
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..200 {
             let window = augment.window([8, 12], &picture, &fit, 1, epoch, 0);

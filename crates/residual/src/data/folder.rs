@@ -121,8 +121,8 @@ fn fit(splits: &Splits, options: &DataOptions) -> Fit {
         }
         own.map_or(SIDE, |side| side as usize)
     });
-    let DataOptions { resize, filter, .. } = *options;
-    Fit { height: side, width: side, channels: options.channels.unwrap_or(3), resize, filter }
+    let DataOptions { scale, resize, filter, .. } = *options;
+    Fit { height: side, width: side, channels: options.channels.unwrap_or(3), scale, resize, filter }
 }
 
 /// Reads the files of all splits, one after the other.

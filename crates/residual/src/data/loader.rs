@@ -171,7 +171,7 @@ struct Work {
 impl Work {
     fn run(&self, ready: &SyncSender<Result<Batch>>, returned: &Receiver<Batch>) {
         // Without threads of its own it still works, one picture after the other.
-        let pool = match self.pictures.in_memory() && self.augment.scale.is_none() {
+        let pool = match self.pictures.in_memory() && !self.augment.needs_originals() {
             true => None,
             false => rayon::ThreadPoolBuilder::new().thread_name(|i| format!("decode-{i}")).build().ok(),
         };

@@ -86,10 +86,15 @@ pub struct DataOptions {
     pub input: Option<usize>,
     /// Channels that the net takes, 1 or 3; `None` keeps the data set's own (3 for a folder of pictures).
     pub channels: Option<usize>,
+    /// With [`Resize::Crop`]: the shorter side before the centre is cut out; `input` where absent.
+    pub scale: Option<usize>,
     /// How pictures are brought to that size.
     pub resize: Resize,
     /// The filter that does it.
     pub filter: Filter,
+    /// Leave pictures as they are in their files: whoever asks for them by [`Pictures::original`](super::Pictures)
+    /// resizes or augments them himself.
+    pub originals: bool,
     /// Leave pictures out that do not decode, rather than stop.
     pub skip_bad: bool,
     /// Never use the network, even where a data set is not in the cache.
@@ -104,8 +109,10 @@ impl Default for DataOptions {
             validation: None,
             input: None,
             channels: None,
+            scale: None,
             resize: Resize::default(),
             filter: Filter::default(),
+            originals: false,
             skip_bad: false,
             offline: false,
         }

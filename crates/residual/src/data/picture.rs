@@ -4,9 +4,11 @@
 //! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
 //! pictures keep one channel until they are brought to the net's size.
 
-use super::resample::Fit;
+use super::options::Filter;
+use super::resample::{self, Fit};
 use crate::error::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -68,6 +70,25 @@ impl Picture {
         Ok((height as usize, width as usize))
     }
 
+    /// The whole picture at a shorter side of `side` pixels in `channels`, proportions kept.
+    pub fn scaled(&self, side: usize, channels: usize, filter: Filter) -> Self {
+        resample::isotropic(self, side, channels, filter)
+    }
+
+    /// Writes it as a PNG file.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn save_png(&self, path: &Path) -> Result<()> {
+        let colour = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut bytes = Vec::new();
+        PngEncoder::new(&mut bytes)
+            .write_image(&self.pixels, width, height, colour)
+            .map_err(|e| Error::data(format!("cannot encode {}: {e}", path.display())))?;
+        std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+    }
+
     pub(crate) fn fitted(&self, fit: &Fit) -> Vec<u8> {
         fit.apply(&self.pixels, self.height, self.width, self.channels)
     }
@@ -124,7 +145,7 @@ fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Luma, LumaA, Rgba, codecs};
+    use image::{ImageBuffer, Luma, LumaA, Rgba};
 
     /// 16x8, the left half blue (20, 60, 220), the right half red (200, 30, 40), "turn clockwise" (orientation 6), by
     /// Pillow 13.0 at quality 90.
@@ -136,7 +157,7 @@ pub(crate) mod tests {
 
     pub(crate) fn png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let encoder = codecs::png::PngEncoder::new(&mut bytes);
+        let encoder = PngEncoder::new(&mut bytes);
         encoder.write_image(pixels, width, height, colour).expect("a picture");
         bytes
     }

@@ -236,7 +236,7 @@ impl Pictures {
     /// The way from any picture to the size of these.
     pub(crate) fn fit(&self) -> Fit {
         let Store { height, width, channels, filter, .. } = *self.store;
-        Fit { height, width, channels, resize: Resize::default(), filter }
+        Fit { height, width, channels, scale: None, resize: Resize::default(), filter }
     }
 
     /// Whether `pixels` merely borrows; the alternative is work that several threads should share.

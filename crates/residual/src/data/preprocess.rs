@@ -17,6 +17,10 @@ pub struct Preprocessing {
     pub width: usize,
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
+    /// With [`Resize::Crop`]: the shorter side that a picture is brought to before its centre is cut out (256 before 224
+    /// is customary); the input's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<usize>,
     /// How pictures are brought to that size.
     pub resize: Resize,
     /// The filter that does it.
@@ -36,8 +40,8 @@ impl Preprocessing {
 
     /// A picture of any size as the net takes it, before normalisation: `[height, width, channels]`.
     pub fn fit(&self, picture: &Picture) -> Vec<u8> {
-        let Self { height, width, channels, resize, filter, .. } = *self;
-        picture.fitted(&Fit { height, width, channels, resize, filter })
+        let Self { height, width, channels, scale, resize, filter, .. } = *self;
+        picture.fitted(&Fit { height, width, channels, scale, resize, filter })
     }
 }
 
@@ -49,7 +53,7 @@ mod tests {
     fn it_travels_as_json_and_does_the_same_afterwards() {
         let normalize = Normalize::known("imagenet").expect("known");
         let (resize, filter) = (Resize::Letterbox, Filter::Bicubic);
-        let before = Preprocessing { height: 4, width: 6, channels: 3, resize, filter, normalize };
+        let before = Preprocessing { height: 4, width: 6, channels: 3, scale: None, resize, filter, normalize };
         let json = serde_json::to_string(&before).expect("serialises");
         assert!(json.contains(r#""resize":"letterbox","filter":"bicubic""#), "{json}");
         let after: Preprocessing = serde_json::from_str(&json).expect("reads its own");

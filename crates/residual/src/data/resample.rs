@@ -19,6 +19,8 @@ pub(crate) struct Fit {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
+    /// With `Resize::Crop`: the shorter side before the centre is cut out; the target's own where absent.
+    pub scale: Option<usize>,
     pub resize: Resize,
     pub filter: Filter,
 }
@@ -41,15 +43,17 @@ impl Fit {
         }
     }
 
-    /// The scale that just covers the target, and the centre of what it gives. With a square target this is
-    /// torchvision's `Resize(size)` (the longer side rounded down) and `CenterCrop(size)` (halves rounded to even).
+    /// The scale that was asked for, or that just covers the target, and the centre of what it gives. With a square
+    /// target this is torchvision's `Resize(scale)` (the longer side rounded down) and `CenterCrop(size)` (halves rounded
+    /// to even).
     fn crop(&self, h: usize, w: usize) -> (Axis, Axis) {
-        let (mut tall, mut wide) = (self.height, self.width);
-        // Compare height / h with width / w without a division.
-        if self.height * w >= self.width * h {
-            wide = (self.height * w / h).max(self.width);
+        let scale = self.scale.unwrap_or(0);
+        let (mut tall, mut wide) = (self.height.max(scale), self.width.max(scale));
+        // Compare tall / h with wide / w without a division.
+        if tall * w >= wide * h {
+            wide = (tall * w / h).max(wide);
         } else {
-            tall = (self.width * h / w).max(self.height);
+            tall = (wide * h / w).max(tall);
         }
         (Axis::middle(h, tall, self.height), Axis::middle(w, wide, self.width))
     }
@@ -80,6 +84,20 @@ impl Fit {
         }
         out
     }
+}
+
+/// The whole picture at a shorter side of `side` pixels: torchvision's `Resize(side)`, the longer side rounded down.
+pub(crate) fn isotropic(picture: &Picture, side: usize, channels: usize, filter: Filter) -> Picture {
+    let pixels = convert(&picture.pixels, picture.channels, channels);
+    let (height, width) = scaled_size(picture.height, picture.width, side);
+    let (rows, columns) = (Axis::whole(picture.height, height), Axis::whole(picture.width, width));
+    Picture { height, width, channels, pixels: resample(&pixels, picture.width, channels, &rows, &columns, filter) }
+}
+
+/// Height and width of a picture of `h`x`w` whose shorter side has become `side`.
+pub(crate) fn scaled_size(h: usize, w: usize, side: usize) -> (usize, usize) {
+    let long = |long: usize| (side * long / h.min(w)).max(side);
+    if h <= w { (side, long(w)) } else { (long(h), side) }
 }
 
 /// Grey to colour by repetition, colour to grey by ITU-R 601-2's luma in 16-bit fixed point, as Pillow's `convert`.
@@ -322,7 +340,7 @@ mod tests {
     #[test]
     fn every_byte_is_pillows() {
         for (resize, filter, [h, w, channels], [height, width], expected) in PILLOW {
-            let fit = Fit { height, width, channels, resize, filter };
+            let fit = Fit { height, width, channels, scale: None, resize, filter };
             let found = fit.apply(&picture(h, w, channels), h, w, channels);
             assert_eq!(found, expected, "{resize} {filter} {h}x{w} to {height}x{width}");
         }
@@ -339,7 +357,7 @@ mod tests {
     fn a_picture_of_the_right_size_is_left_alone_by_every_mode() {
         for resize in [Resize::Crop, Resize::Squash, Resize::Letterbox] {
             for filter in [Filter::Bilinear, Filter::Bicubic] {
-                let fit = Fit { height: 7, width: 7, channels: 3, resize, filter };
+                let fit = Fit { height: 7, width: 7, channels: 3, scale: None, resize, filter };
                 assert_eq!(fit.apply(&picture(7, 7, 3), 7, 7, 3), picture(7, 7, 3));
             }
         }
@@ -347,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_letterbox_shows_everything_between_bars_of_black() {
-        let fit = Fit { height: 6, width: 6, channels: 1, resize: Resize::Letterbox, filter: Filter::Bilinear };
+        let fit =
+            Fit { height: 6, width: 6, channels: 1, scale: None, resize: Resize::Letterbox, filter: Filter::Bilinear };
         let wide = fit.apply(&[200; 4 * 12], 4, 12, 1);
         let rows: Vec<u8> =
             wide.chunks_exact(6).map(|row| if row.iter().all(|v| *v == row[0]) { row[0] } else { 1 }).collect();
@@ -360,7 +379,7 @@ mod tests {
     fn one_pixel_wide_pictures_become_whatever_is_asked_for() {
         for resize in [Resize::Crop, Resize::Squash, Resize::Letterbox] {
             for (h, w) in [(1, 1), (1, 500), (500, 1)] {
-                let fit = Fit { height: 9, width: 5, channels: 3, resize, filter: Filter::Bicubic };
+                let fit = Fit { height: 9, width: 5, channels: 3, scale: None, resize, filter: Filter::Bicubic };
                 let out = fit.apply(&vec![99; h * w], h, w, 1);
                 assert_eq!(out.len(), 9 * 5 * 3);
                 assert!(out.iter().all(|v| *v == 99 || (*v == 0 && resize == Resize::Letterbox)), "{resize} {h}x{w}");

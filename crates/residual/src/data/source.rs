@@ -139,7 +139,7 @@ pub(crate) fn read(
         }
     }
     match folder::is_folder(path) {
-        true => folder::read(path, options, thoroughness, BUDGET, progress),
+        true => folder::read(path, options, thoroughness, budget(options), progress),
         false => Err(Error::data(format!("{} holds no pictures in a layout that we know", path.display())).with_hint(
             "a folder per class (DIR/CLASS/*.jpg), or CIFAR's data_batch_1.bin or data_batch_1, or MNIST's \
              train-images-idx3-ubyte",
@@ -163,6 +163,11 @@ fn read_layout(files: &Container, asked: Option<&str>, progress: &mut dyn Progre
     }
 }
 
+/// Bytes of resized pixels that are kept in memory.
+fn budget(options: &DataOptions) -> usize {
+    if options.originals { 0 } else { BUDGET }
+}
+
 /// Makes three splits of what was read.
 fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<Dataset> {
     let Parts { name, classes, train, validation, test, provenance, mut warnings } = parts;
@@ -170,16 +175,17 @@ fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<
         let label = provenance.label(&name);
         warnings.push(format!("these are not the published pixels: results are called \"{label}\""));
     }
-    let all = pictures(train, options, BUDGET);
+    let budget = budget(options);
+    let all = pictures(train, options, budget);
     let (train, held_out) = split(&all, options, validation.is_some())?;
     let validation = match (validation, options.validation) {
         // A folder's own validation pictures are left alone where none are wanted.
-        (Some(own), Some(0)) => pictures(own, options, BUDGET).subset(&[]),
-        (Some(own), _) => pictures(own, options, BUDGET),
+        (Some(own), Some(0)) => pictures(own, options, budget).subset(&[]),
+        (Some(own), _) => pictures(own, options, budget),
         (None, _) => held_out,
     };
     let path = path.map(|p| std::path::absolute(&p).unwrap_or(p));
-    Ok(Dataset { name, path, classes, train, validation, test: pictures(test, options, BUDGET), provenance, warnings })
+    Ok(Dataset { name, path, classes, train, validation, test: pictures(test, options, budget), provenance, warnings })
 }
 
 /// Pictures at the size that was asked for, in memory where that takes at most `budget` bytes.
@@ -193,7 +199,8 @@ pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pi
     if (height, width, channels) == (block.height, block.width, block.channels) {
         return Pictures::from_block(block, options.filter);
     }
-    let fit = Fit { height, width, channels, resize: options.resize, filter: options.filter };
+    let DataOptions { scale, resize, filter, .. } = *options;
+    let fit = Fit { height, width, channels, scale, resize, filter };
     match block.labels.len().saturating_mul(height * width * channels) <= budget {
         true => Pictures::from_block(block.resized(&fit), options.filter),
         false => Pictures::fitted(block, fit),

@@ -482,6 +482,7 @@ fn real_jpegs_of_every_kind_decode_and_fit() {
         height: 64,
         width: 64,
         channels: 3,
+        scale: None,
         resize: Resize::Crop,
         filter: Filter::Bilinear,
         normalize: Normalize::known("imagenet").expect("known"),

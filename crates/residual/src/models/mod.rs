@@ -81,6 +81,33 @@ impl Model {
         }
     }
 
+    /// Applied fully convolutionally to pictures of any size (`[n, h, w, c]`, at least [`Spec::smallest_dense`]): the
+    /// scores of all places, averaged → logits `[n, classes]`. A VGG's fully connected layers become 7x7 and 1x1
+    /// convolutions (VGG §3.2); a ResNet pools its larger map globally, which averages the scores as well, since only a
+    /// linear layer follows.
+    pub fn dense(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        match &self.net {
+            Net::Vgg(net) => net.dense(x, pass),
+            Net::ResNet(net) => net.forward(x, pass),
+        }
+    }
+
+    /// Pictures → the deepest map that still tells where things are, for [`explain`](crate::explain).
+    pub fn trunk(&self, x: Nhwc, pass: &Pass) -> Nhwc {
+        match &self.net {
+            Net::Vgg(net) => net.trunk(x, pass),
+            Net::ResNet(net) => net.features(x, pass),
+        }
+    }
+
+    /// The map of [`trunk`](Self::trunk) for pictures `h` pixels high → logits.
+    pub fn crown(&self, map: Nhwc, h: usize, pass: &Pass) -> Tensor<2> {
+        match &self.net {
+            Net::Vgg(net) => net.crown(map, h, pass),
+            Net::ResNet(net) => net.classify(map),
+        }
+    }
+
     /// Pictures → the last map before the classifier.
     pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         match &self.net {

@@ -417,7 +417,12 @@ impl ResNet {
 
     /// `[n, h, w, c]` → logits `[n, classes]`.
     pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
-        self.fc.forward(ops::global_average(self.features(x, pass)), false)
+        self.classify(self.features(x, pass))
+    }
+
+    /// The last map → logits.
+    pub fn classify(&self, map: Nhwc) -> Tensor<2> {
+        self.fc.forward(ops::global_average(map), false)
     }
 
     /// `[n, h, w, c]` → the last map, `[n, h', w', features]`.

@@ -115,6 +115,28 @@ impl Spec {
         }
     }
 
+    /// The smallest side of a picture that the network can be applied to fully convolutionally ([`Model::dense`](super::Model::dense)).
+    ///
+    /// # Errors
+    /// A VGG whose head was not trained on a map of 7x7: its pooling stretches another map over it, which has no
+    /// counterpart in a convolution.
+    pub fn smallest_dense(&self) -> Result<usize> {
+        match self.architecture {
+            Architecture::Vgg { .. } if self.imagenet => {
+                let map = self.input[0] / 32;
+                if map == 7 {
+                    return Ok(7 * 32);
+                }
+                let message = format!(
+                    "{} at {} px has a head for a map of {map}x{map}: applied densely it would be another network",
+                    self.name, self.input[0]
+                );
+                Err(Error::usage(message).with_hint("dense takes a VGG trained at 224 px, or one with the CIFAR head"))
+            }
+            _ => Ok(self.smallest_input()),
+        }
+    }
+
     pub(super) fn ending(&self) -> Ending {
         if self.imagenet { Ending::Imagenet { dropout: self.dropout } } else { Ending::Cifar }
     }

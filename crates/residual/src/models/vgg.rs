@@ -97,6 +97,9 @@ pub struct Vgg {
 /// The side of the map that the fully connected layers of the paper's network see.
 const HEAD_MAP: usize = 7;
 
+/// The smallest side of a map on which one can still point at something.
+const PLACES: usize = 4;
+
 impl Vgg {
     /// The network of `steps` for pictures of `channels`.
     pub fn new(steps: &[Step], norm: bool, ending: Ending, channels: usize, classes: usize, device: &Device) -> Self {
@@ -137,29 +140,54 @@ impl Vgg {
 
     /// `[n, h, w, c]` → the last map, `[n, h/32, w/32, 512]`.
     pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
-        let mut layers = self.features.as_slice();
-        let mut x = x;
-        loop {
-            // A convolution takes the normalisation and the ReLU behind it along: one operation each.
-            (x, layers) = match layers {
-                [Feature::Conv(conv), Feature::Norm(bn), Feature::Relu(_), rest @ ..] => {
-                    (conv_norm_relu(conv, bn, x, pass), rest)
-                }
-                [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (conv.forward(x, true, pass), rest),
-                [Feature::Conv(conv), rest @ ..] => (conv.forward(x, false, pass), rest),
-                [Feature::Pool(pool), rest @ ..] => (pool.forward(x), rest),
-                [Feature::Lrn(lrn), rest @ ..] => (lrn.forward(x), rest),
-                [Feature::Relu(_), rest @ ..] => (ops::relu(x), rest),
-                [Feature::Norm(_), ..] => unreachable!("a normalisation stands behind its convolution"),
-                [] => return x,
-            };
+        run(&self.features, x, pass)
+    }
+
+    /// `[n, h, w, c]` → the input of the last pooling that reads a map of at least [`PLACES`]² pixels: the last one at 224
+    /// px, an earlier one in small pictures, whose last map is a single pixel.
+    pub fn trunk(&self, x: Nhwc, pass: &Pass) -> Nhwc {
+        let h = x.dims()[1];
+        run(&self.features[..self.fork(h)], x, pass)
+    }
+
+    /// The map of [`trunk`](Self::trunk) for pictures `h` pixels high → logits.
+    pub fn crown(&self, map: Nhwc, h: usize, pass: &Pass) -> Tensor<2> {
+        self.classify(run(&self.features[self.fork(h)..], map, pass), pass)
+    }
+
+    /// Where trunk and crown part.
+    fn fork(&self, h: usize) -> usize {
+        let pools = self.features.iter().enumerate().filter(|(_, layer)| matches!(layer, Feature::Pool(_)));
+        let maps = std::iter::successors(Some(h), |h| Some(h / 2));
+        let fork = pools.zip(maps).take_while(|(_, map)| *map >= PLACES).last();
+        fork.map_or(0, |((at, _), _)| at)
+    }
+
+    /// Pictures of any size, `[n, h, w, c]` → the scores of all places of the head, averaged: `[n, classes]`. The first
+    /// fully connected layer sees every window of 7x7 of the last map, without padding, the others every place of what it
+    /// gives: a product of matrices each, with a row for each place.
+    pub fn dense(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        let map = self.features(x, pass);
+        if !self.has_imagenet_head() {
+            return self.classify(map, pass);
         }
+        let [n, h, w, c] = map.dims();
+        let (rows, columns) = (h - HEAD_MAP + 1, w - HEAD_MAP + 1);
+        let at = |i: usize| {
+            let (y, x) = (i / HEAD_MAP, i % HEAD_MAP);
+            map.0.clone().slice([0..n, y..y + rows, x..x + columns, 0..c])
+        };
+        // The weights count channels first: [n, rows, columns, c, 7 · 7].
+        let windows = Tensor::stack::<5>((0..HEAD_MAP * HEAD_MAP).map(at).collect(), 4);
+        let scores = self.hidden(windows.reshape([n * rows * columns, c * HEAD_MAP * HEAD_MAP]), pass);
+        let classes = scores.dims()[1];
+        scores.reshape([n, rows * columns, classes]).mean_dim(1).reshape([n, classes])
     }
 
     /// The last map → logits.
-    fn classify(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+    pub fn classify(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
         let [n, h, w, c] = x.dims();
-        let mut x = if self.has_imagenet_head() {
+        let x = if self.has_imagenet_head() {
             // The weights count channels first, as every checkpoint does.
             ops::adaptive_average(x, [HEAD_MAP; 2]).into_nchw().reshape([n, c * HEAD_MAP * HEAD_MAP])
         } else if (h, w) == (1, 1) {
@@ -167,7 +195,13 @@ impl Vgg {
         } else {
             ops::global_average(x)
         };
+        self.hidden(x, pass)
+    }
+
+    /// The fully connected layers: `[n, c]` → `[n, classes]`.
+    fn hidden(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
         let mut layers = self.classifier.as_slice();
+        let mut x = x;
         loop {
             (x, layers) = match layers {
                 [Hidden::Linear(linear), Hidden::Relu(_), rest @ ..] => (linear.forward(x, true), rest),
@@ -243,6 +277,27 @@ impl Vgg {
                 Hidden::Dropout(_) => trace.same(name, "dropout"),
             }
         }
+    }
+}
+
+/// Passes `x` through some of the layers.
+fn run(layers: &[Feature], x: Nhwc, pass: &Pass) -> Nhwc {
+    let mut layers = layers;
+    let mut x = x;
+    loop {
+        // A convolution takes the normalisation and the ReLU behind it along: one operation each.
+        (x, layers) = match layers {
+            [Feature::Conv(conv), Feature::Norm(bn), Feature::Relu(_), rest @ ..] => {
+                (conv_norm_relu(conv, bn, x, pass), rest)
+            }
+            [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (conv.forward(x, true, pass), rest),
+            [Feature::Conv(conv), rest @ ..] => (conv.forward(x, false, pass), rest),
+            [Feature::Pool(pool), rest @ ..] => (pool.forward(x), rest),
+            [Feature::Lrn(lrn), rest @ ..] => (lrn.forward(x), rest),
+            [Feature::Relu(_), rest @ ..] => (ops::relu(x), rest),
+            [Feature::Norm(_), ..] => unreachable!("a normalisation stands behind its convolution"),
+            [] => return x,
+        };
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values that parse but cannot be: each rule names the key it is about, so that an error can point at its line.
 
 use super::Recipe;
-use super::sections::{Normalize, SCHEDULE_COMMON, ScheduleKind};
+use super::sections::{Normalize, Resize, SCHEDULE_COMMON, ScheduleKind};
 
 /// A key whose value cannot be, and why.
 #[derive(Debug)]
@@ -97,6 +97,15 @@ fn data(recipe: &Recipe) -> Verdict {
         }
         if key == "std" && values.iter().any(|v| *v <= 0.0) {
             return Err(problem("data", key, "must hold numbers above 0"));
+        }
+    }
+    at_least_one("data", "scale", data.scale.map(|v| v as u64))?;
+    if let Some(scale) = data.scale {
+        if data.resize != Resize::Crop {
+            return Err(problem("data", "scale", format!("does not apply with resize = \"{}\"", data.resize)));
+        }
+        if let Some(input) = recipe.model.input.filter(|input| *input > scale) {
+            return Err(problem("data", "scale", format!("is {scale} pixels, of which no {input} can be cut")));
         }
     }
     match (&data.mean, &data.std) {

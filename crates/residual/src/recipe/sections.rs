@@ -36,6 +36,10 @@ pub struct DataOptions {
     /// Standard deviation of each channel; the source's own where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+    /// `resize = "crop"`: the shorter side in pixels before the centre is cut out, in testing and where training cuts no
+    /// windows of its own (256 before 224 is customary); the input's where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<usize>,
     /// How pictures become square.
     pub resize: Resize,
     /// With which filter.
@@ -51,6 +55,7 @@ impl Default for DataOptions {
             normalize: Normalize::Channel,
             mean: None,
             std: None,
+            scale: None,
             resize: Resize::Crop,
             filter: Filter::Bilinear,
         }

@@ -50,8 +50,10 @@ pub fn open(recipe: &Recipe, skip_bad: bool, progress: &mut dyn data::Progress) 
         validation: recipe.data.validation,
         input: recipe.model.input,
         channels: recipe.model.channels,
+        scale: recipe.data.scale,
         resize: recipe.data.resize,
         filter: recipe.data.filter,
+        originals: data::Augment::from(&recipe.augment).needs_originals(),
         skip_bad,
         offline: false,
     };
@@ -93,6 +95,7 @@ fn preprocessing(recipe: &Recipe, data: &Dataset) -> Result<Preprocessing> {
         height: data.train.height(),
         width: data.train.width(),
         channels: data.train.channels(),
+        scale: recipe.data.scale,
         resize: recipe.data.resize,
         filter: recipe.data.filter,
         normalize,

@@ -1,16 +1,7 @@
-//! Testing weights: every picture of a split once, in a fixed order, without dropout and with running statistics.
+//! What came out, picture by picture, and what it adds up to.
 
-use crate::data::{self, Batch, Normalizer, Pictures};
-use crate::error::{Error, Result};
-use crate::infer::Plan;
-use crate::models::Model;
-use crate::ops::Nhwc;
-use burn::tensor::{Device, Tensor, TensorData};
+use super::argmax;
 use serde::Serialize;
-use std::time::Instant;
-
-/// Pictures per forward pass: enough to keep every core busy, little enough to stay small beside training.
-const BATCH: usize = 128;
 
 /// Bins of the calibration error.
 const BINS: usize = 15;
@@ -32,8 +23,16 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     /// Expected calibration error over 15 bins of equal width (Guo et al. 2017), as a fraction.
     pub ece: f64,
-    /// The test protocol.
+    /// How each picture was looked at; names joined by `+` where several ways were averaged.
     pub protocol: String,
+    /// The shorter sides that pictures were brought to; none where they were brought to the network's input.
+    pub scales: Vec<usize>,
+    /// Views that went through a network: windows, or whole pictures where it is applied densely; mirrored ones too.
+    pub crops: usize,
+    /// Pictures that were left out because they do not decode.
+    pub skipped: usize,
+    /// Seconds, decoding included.
+    pub seconds: f64,
     /// Pictures per second.
     pub images_per_second: f64,
 }
@@ -49,9 +48,20 @@ pub struct ClassResult {
     pub accuracy: Option<f64>,
 }
 
-/// One picture's outcome: its probabilities by class.
+/// What testing took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    /// Views that went through a network.
+    pub crops: usize,
+    /// Pictures left out.
+    pub skipped: usize,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// The sum of outcomes so far.
 #[derive(Debug)]
-struct Tally {
+pub(super) struct Tally {
     classes: usize,
     images: usize,
     loss: f64,
@@ -63,13 +73,13 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(classes: usize) -> Self {
+    pub fn new(classes: usize) -> Self {
         let confusion = vec![vec![0; classes]; classes];
         Self { classes, images: 0, loss: 0.0, top1: 0, top5: 0, confusion, bins: [(0, 0, 0.0); BINS] }
     }
 
     /// Takes in one picture's `probabilities`. Ties go to the lower class, as in `argmax`.
-    fn add(&mut self, probabilities: &[f32], label: usize) {
+    pub fn add(&mut self, probabilities: &[f32], label: usize) {
         let own = probabilities[label];
         let better = |(class, p): (usize, &f32)| *p > own || (*p == own && class < label);
         let rank = probabilities.iter().enumerate().filter(|&candidate| better(candidate)).count();
@@ -92,7 +102,7 @@ impl Tally {
         self.bins.iter().map(gap).sum::<f64>() / self.images.max(1) as f64
     }
 
-    fn finish(self, names: &[String], protocol: &str, seconds: f64) -> Evaluation {
+    pub fn finish(self, names: &[String], protocol: &str, scales: &[usize], cost: Cost) -> Evaluation {
         let n = self.images.max(1) as f64;
         let error = |right: usize| 100.0 * (self.images - right) as f64 / n;
         let per_class = names.iter().zip(&self.confusion).enumerate().map(|(class, (name, row))| {
@@ -108,77 +118,21 @@ impl Tally {
             per_class: per_class.collect(),
             ece: self.calibration_error(),
             protocol: protocol.to_owned(),
-            images_per_second: n / seconds.max(1e-9),
+            scales: scales.to_vec(),
+            crops: cost.crops,
+            skipped: cost.skipped,
+            seconds: cost.seconds,
+            images_per_second: self.images as f64 / cost.seconds.max(1e-9),
             confusion: self.confusion,
         }
     }
 }
 
-/// The index of the largest value; the first of equals.
-pub fn argmax(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
-        }
-    }
-    best
-}
-
-/// A batch's pixels as the network takes them; they move out of the batch, without a copy.
-pub fn input(batch: &mut Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc {
-    let pixels = std::mem::take(&mut batch.pixels);
-    Nhwc(Tensor::from_data(TensorData::new(pixels, [batch.labels.len(), h, w, c]), device))
-}
-
-/// Tests `model` on `pictures` by their single centre view. `progress` hears of each batch.
-///
-/// # Errors
-/// No pictures, a picture that cannot be read, pictures or classes that do not fit the network.
-pub fn evaluate(
-    model: &Model,
-    pictures: &Pictures,
-    normalizer: &Normalizer,
-    classes: &[String],
-    progress: &mut dyn data::Progress,
-) -> Result<Evaluation> {
-    check(model, pictures, classes)?;
-    let [h, w, _] = model.spec.input;
-    let mut plan = Plan::new(model, BATCH.min(pictures.len()), false);
-    let mut tally = Tally::new(classes.len());
-    let began = Instant::now();
-    progress.start("testing", pictures.len() as u64);
-    for batch in data::batches(pictures, normalizer, BATCH) {
-        let batch = batch?;
-        let probabilities = plan.probabilities(&batch.pixels, [batch.labels.len(), h, w])?;
-        for (row, &label) in probabilities.chunks_exact(classes.len()).zip(&batch.labels) {
-            tally.add(row, label as usize);
-        }
-        progress.advance(batch.labels.len() as u64);
-    }
-    Ok(tally.finish(classes, "center", began.elapsed().as_secs_f64()))
-}
-
-fn check(model: &Model, pictures: &Pictures, classes: &[String]) -> Result<()> {
-    if pictures.is_empty() {
-        return Err(Error::data("there are no pictures to test on").with_hint("choose another --split"));
-    }
-    let (wanted, found) = (model.spec.classes, classes.len());
-    if wanted != found {
-        return Err(Error::data(format!("the network tells {wanted} classes apart, the data has {found}"))
-            .with_hint("test on data with the classes that it was trained on"));
-    }
-    let found = [pictures.height(), pictures.width(), pictures.channels()];
-    if model.spec.input != found {
-        let message = format!("the network takes pictures of {:?}, the data has {found:?}", model.spec.input);
-        return Err(Error::data(message).with_hint("height, width and channels must agree"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COST: Cost = Cost { crops: 2, skipped: 0, seconds: 1.0 };
 
     #[test]
     fn ranks_confusion_and_calibration_are_those_worked_out_by_hand() {
@@ -186,7 +140,7 @@ mod tests {
         tally.add(&[0.1, 0.6, 0.1, 0.1, 0.05, 0.05], 1);
         tally.add(&[0.5, 0.2, 0.1, 0.1, 0.06, 0.04], 5);
         let names: Vec<String> = (0..6).map(|i| i.to_string()).collect();
-        let result = tally.finish(&names, "center", 1.0);
+        let result = tally.finish(&names, "center", &[], COST);
         assert_eq!((result.top1_error, result.top5_error), (50.0, Some(50.0)));
         assert_eq!((result.confusion[1][1], result.confusion[5][0]), (1, 1));
         assert_eq!(result.per_class[0].accuracy, None);
@@ -201,6 +155,6 @@ mod tests {
         let mut tally = Tally::new(5);
         tally.add(&[0.2; 5], 4);
         let names: Vec<String> = (0..5).map(|i| i.to_string()).collect();
-        assert_eq!(tally.finish(&names, "center", 1.0).top5_error, None);
+        assert_eq!(tally.finish(&names, "center", &[], COST).top5_error, None);
     }
 }

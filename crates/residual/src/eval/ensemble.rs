@@ -1,0 +1,248 @@
+//! Networks and ways of looking, put together: every view goes through its network, and the probabilities of all views
+//! of a picture are averaged.
+//!
+//! One member looking in one way is a plain test; several are an ensemble (VGG Table 6, ResNet Table 5) or the same
+//! weights looking densely and by windows (VGG Table 5). Each member counts the same. Pictures may differ in size: views
+//! of one size go through the network together.
+
+use super::classifier::softmax;
+use super::look::{Look, View, Views};
+use super::tally::{Cost, Tally};
+use super::{Classifier, Evaluation, batch, check_labels};
+use crate::data::{self, Normalizer, Picture, Pictures, Preprocessing};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Values of views that wait in memory at a time: 256 MB.
+const WAITING: usize = 64 << 20;
+
+/// Pictures that are decoded at a time, at most.
+const CHUNK: usize = 128;
+
+/// How many bad pictures a note names.
+const NAMED: usize = 5;
+
+/// A network and how it looks at pictures.
+#[derive(Debug)]
+pub struct Member {
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    normalizer: Normalizer,
+    look: Look,
+}
+
+impl Member {
+    /// `model`, which takes pictures as `preprocessing` says, looking at them by `look`.
+    ///
+    /// # Errors
+    /// Preprocessing for another input; a network that cannot be applied densely, or not at these scales.
+    pub fn new(model: &Model, preprocessing: &Preprocessing, look: Look) -> Result<Self> {
+        let Preprocessing { height, width, channels, .. } = *preprocessing;
+        if model.spec.input != [height, width, channels] {
+            let message =
+                format!("preprocessing is for {height}x{width}x{channels}, {} for another input", model.spec.name);
+            return Err(Error::weights(message));
+        }
+        if look.views() == Views::Dense {
+            let smallest = model.spec.smallest_dense()?;
+            if let Some(scale) = look.scales().iter().find(|scale| **scale < smallest) {
+                let message = format!("{} cannot be applied to pictures of {scale} px", model.spec.name);
+                return Err(Error::usage(message).with_hint(format!("--scales takes numbers from {smallest} upwards")));
+            }
+        }
+        let normalizer = preprocessing.normalizer()?;
+        let classifier = Classifier::new(model, batch(height, width));
+        Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, look })
+    }
+
+    /// How it looks.
+    pub fn look(&self) -> &Look {
+        &self.look
+    }
+
+    fn views_of(&self, picture: &Picture) -> Result<Vec<View>> {
+        self.look.views_of(picture, &self.preprocessing, &self.normalizer)
+    }
+
+    /// The mean over each picture's views of their probabilities, a row for each picture.
+    fn average(&self, pictures: Vec<Vec<View>>) -> Result<Vec<Vec<f64>>> {
+        let classes = self.classifier.model().spec.classes;
+        let mut sums: Vec<(Vec<f64>, usize)> = vec![(vec![0.0; classes], 0); pictures.len()];
+        let mut by_size: BTreeMap<[usize; 2], Vec<(usize, Vec<f32>)>> = BTreeMap::new();
+        for (picture, views) in pictures.into_iter().enumerate() {
+            for View { size, pixels } in views {
+                by_size.entry(size).or_default().push((picture, pixels));
+            }
+        }
+        for ([h, w], views) in by_size {
+            for views in views.chunks(batch(h, w)) {
+                let pixels: Vec<f32> = views.iter().flat_map(|(_, pixels)| pixels).copied().collect();
+                let rows = self.probabilities(&pixels, [views.len(), h, w])?;
+                for (row, (picture, _)) in rows.chunks_exact(classes).zip(views) {
+                    let (sum, count) = &mut sums[*picture];
+                    sum.iter_mut().zip(row).for_each(|(sum, &p)| *sum += f64::from(p));
+                    *count += 1;
+                }
+            }
+        }
+        let mean = |(sum, count): (Vec<f64>, usize)| sum.into_iter().map(|sum| sum / count.max(1) as f64).collect();
+        Ok(sums.into_iter().map(mean).collect())
+    }
+
+    fn probabilities(&self, pixels: &[f32], dims: [usize; 3]) -> Result<Vec<f32>> {
+        let classes = self.classifier.model().spec.classes;
+        match self.look.views() {
+            Views::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(logits, classes)),
+            Views::Center | Views::TenCrop | Views::MultiCrop => self.classifier.probabilities(pixels, dims[0]),
+        }
+    }
+}
+
+/// Members whose probabilities are averaged.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Member>,
+}
+
+impl Ensemble {
+    /// `members`, each of which counts the same.
+    ///
+    /// # Errors
+    /// No members, or members that tell different numbers of classes apart.
+    pub fn new(members: Vec<Member>) -> Result<Self> {
+        let classes = |member: &Member| member.classifier.model().spec.classes;
+        let Some(first) = members.first().map(classes) else {
+            return Err(Error::usage("an ensemble needs a network"));
+        };
+        if let Some(other) = members.iter().map(classes).find(|other| *other != first) {
+            let message = format!("networks of {first} and of {other} classes cannot be averaged");
+            return Err(Error::usage(message));
+        }
+        Ok(Self { members })
+    }
+
+    /// What is averaged.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Class probabilities of each picture; their sizes may differ.
+    ///
+    /// # Errors
+    /// Pictures that a member cannot look at.
+    pub fn probabilities(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>> {
+        let views = pictures.par_iter().map(|picture| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
+        self.average(views)
+    }
+
+    /// What each member sees in `picture`.
+    fn views_of(&self, picture: &Picture) -> Result<Vec<Vec<View>>> {
+        self.members.iter().map(|member| member.views_of(picture)).collect()
+    }
+
+    /// `pictures`: for each the views of each member.
+    fn average(&self, pictures: Vec<Vec<Vec<View>>>) -> Result<Vec<Vec<f32>>> {
+        let mut by_member: Vec<Vec<Vec<View>>> = self.members.iter().map(|_| Vec::new()).collect();
+        for views in pictures {
+            by_member.iter_mut().zip(views).for_each(|(member, views)| member.push(views));
+        }
+        let mut sums: Vec<Vec<f64>> = Vec::new();
+        for (member, views) in self.members.iter().zip(by_member) {
+            let rows = member.average(views)?;
+            if sums.is_empty() {
+                sums = rows;
+            } else {
+                let pairs = sums.iter_mut().flatten().zip(rows.iter().flatten());
+                pairs.for_each(|(sum, p)| *sum += p);
+            }
+        }
+        let n = self.members.len() as f64;
+        Ok(sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / n) as f32).collect()).collect())
+    }
+
+    /// How many pictures are decoded at a time.
+    fn chunk(&self) -> usize {
+        let values: usize = self.members.iter().map(|member| member.look.values(&member.preprocessing)).sum();
+        (WAITING / values.max(1)).clamp(1, CHUNK)
+    }
+
+    /// Tests on `pictures`. With `skip_bad` those that do not decode are left out and counted.
+    ///
+    /// # Errors
+    /// No pictures, other classes, a picture that cannot be read or looked at.
+    pub fn evaluate(
+        &self,
+        pictures: &Pictures,
+        classes: &[String],
+        skip_bad: bool,
+        progress: &mut dyn data::Progress,
+    ) -> Result<Evaluation> {
+        for member in &self.members {
+            check_labels(member.classifier.model(), pictures, classes)?;
+        }
+        let mut tally = Tally::new(classes.len());
+        let mut bad: Vec<Error> = Vec::new();
+        let began = Instant::now();
+        progress.start("testing", pictures.len() as u64);
+        let all: Vec<usize> = (0..pictures.len()).collect();
+        for chunk in all.chunks(self.chunk()) {
+            let decoded: Vec<Result<Picture>> = chunk.par_iter().map(|&i| pictures.original(i)).collect();
+            let mut whole = Vec::with_capacity(chunk.len());
+            for (&i, picture) in chunk.iter().zip(decoded) {
+                match picture {
+                    Ok(picture) => whole.push((i, picture)),
+                    Err(error) if skip_bad => bad.push(error),
+                    Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
+                    Err(error) => return Err(error),
+                }
+            }
+            let views = whole.par_iter().map(|(_, picture)| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
+            for (row, (i, _)) in self.average(views)?.iter().zip(&whole) {
+                tally.add(row, pictures.label(*i));
+            }
+            progress.advance(chunk.len() as u64);
+        }
+        report(&bad, pictures.len(), progress)?;
+        let images = pictures.len() - bad.len();
+        let crops = images * self.members.iter().map(|member| member.look.count()).sum::<usize>();
+        let cost = Cost { crops, skipped: bad.len(), seconds: began.elapsed().as_secs_f64() };
+        Ok(tally.finish(classes, &self.protocol(), &self.scales(), cost))
+    }
+
+    /// The members' protocols, each once: `dense+multi-crop`.
+    fn protocol(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for member in &self.members {
+            let name = member.look.views().name();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.join("+")
+    }
+
+    /// The members' scales, each once, ascending.
+    fn scales(&self) -> Vec<usize> {
+        let mut scales: Vec<usize> = self.members.iter().flat_map(|member| member.look.scales()).copied().collect();
+        scales.sort_unstable();
+        scales.dedup();
+        scales
+    }
+}
+
+/// Says which pictures were left out; all of them is a failure.
+fn report(bad: &[Error], total: usize, progress: &mut dyn data::Progress) -> Result<()> {
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = bad.iter().take(NAMED).map(ToString::to_string).collect();
+    let text = format!("left out {} of {total} pictures: {}", bad.len(), names.join("; "));
+    if bad.len() == total {
+        return Err(Error::data(text));
+    }
+    progress.note(&text);
+    Ok(())
+}

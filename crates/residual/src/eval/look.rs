@@ -1,0 +1,379 @@
+//! How a picture is looked at: which parts of it, at which sizes, mirrored or not.
+//!
+//! Pictures come as they were in their files. They are brought to a *scale* (the shorter side in pixels, proportions
+//! kept), windows of the network's input are cut, and each window is normalised as training did. Pixels are
+//! `[h, w, c]`.
+
+use crate::data::{Normalize, Normalizer, Picture, Preprocessing};
+use crate::error::{Error, Result, nearest};
+use std::fmt;
+use std::str::FromStr;
+
+/// The papers' ways to look at a picture. What several views say is averaged after the softmax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Views {
+    /// Once, at its centre.
+    #[default]
+    Center,
+    /// The four corners and the centre, each also mirrored (Krizhevsky et al. 2012, §4.1; ResNet Tables 2 and 3).
+    TenCrop,
+    /// The whole picture, also mirrored: the network is applied fully convolutionally and its scores are averaged over
+    /// the map (VGG §3.2; ResNet Table 4).
+    Dense,
+    /// A regular grid of 5x5 windows, each also mirrored (VGG §3.2, after Szegedy et al. 2014).
+    MultiCrop,
+}
+
+impl Views {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Center, Self::TenCrop, Self::Dense, Self::MultiCrop];
+
+    /// What it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Center => "center",
+            Self::TenCrop => "ten-crop",
+            Self::Dense => "dense",
+            Self::MultiCrop => "multi-crop",
+        }
+    }
+
+    /// Windows at one scale; one where the whole picture is looked at.
+    fn windows(self) -> usize {
+        match self {
+            Self::Center | Self::Dense => 1,
+            Self::TenCrop => 5,
+            Self::MultiCrop => GRID * GRID,
+        }
+    }
+
+    fn mirrors(self) -> bool {
+        self != Self::Center
+    }
+
+    /// Top left corners (row, column) of windows of `h`x`w` in a picture of `height`x`width`.
+    fn corners(self, [height, width]: [usize; 2], [h, w]: [usize; 2]) -> Vec<[usize; 2]> {
+        let (down, right) = (height - h, width - w);
+        let middle = [half_to_even(down), half_to_even(right)];
+        match self {
+            Self::Center | Self::Dense => vec![middle],
+            Self::TenCrop => vec![[0, 0], [0, right], [down, 0], [down, right], middle],
+            Self::MultiCrop => {
+                let place = |i: usize, room: usize| (2 * i * room + GRID - 1) / (2 * (GRID - 1));
+                (0..GRID * GRID).map(|i| [place(i / GRID, down), place(i % GRID, right)]).collect()
+            }
+        }
+    }
+}
+
+/// Windows along each side of the grid of [`Views::MultiCrop`].
+const GRID: usize = 5;
+
+/// Half of n, an exact half rounded to the even number, as torchvision's `CenterCrop`.
+fn half_to_even(n: usize) -> usize {
+    let half = n / 2;
+    if n % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
+}
+
+impl fmt::Display for Views {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Views {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = Self::ALL.map(Self::name);
+        if let Some(views) = Self::ALL.into_iter().find(|views| views.name() == text) {
+            return Ok(views);
+        }
+        let error = Error::usage(format!("unknown protocol \"{text}\""));
+        Err(match nearest(text, names) {
+            Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
+            None => error.with_hint(format!("one of {}", names.join(", "))),
+        })
+    }
+}
+
+/// A way of looking, settled for one network's input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    views: Views,
+    source: Source,
+}
+
+/// What windows are cut from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// The picture as training fits it to the network's input, whatever its resize mode.
+    Fitted,
+    /// The same with this many zeros around it once it is normalised.
+    Padded(usize),
+    /// The picture at each of these scales.
+    Scaled(Vec<usize>),
+}
+
+/// A part of a picture as a network takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct View {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Normalised, `[h, w, c]`.
+    pub pixels: Vec<f32>,
+}
+
+impl Look {
+    /// `views` at `scales`. Without scales:
+    ///
+    /// - the centre is what training validated by;
+    /// - windows are cut as training cut them, where it cut them from a picture with `pad_crop` pixels of zeros around
+    ///   it; else at the scale of the preprocessing, or at 8/7 of the input (256 for 224) where that names none;
+    /// - dense takes the scale of the preprocessing, or the input.
+    ///
+    /// # Errors
+    /// A scale at which no window of the input can be cut.
+    pub fn new(views: Views, scales: &[usize], preprocessing: &Preprocessing, pad_crop: usize) -> Result<Self> {
+        let side = preprocessing.height.max(preprocessing.width);
+        if let Some(scale) = scales.iter().find(|&&scale| scale < side && views != Views::Dense) {
+            let message = format!("pictures whose shorter side is {scale} hold no window of {side}x{side} pixels");
+            return Err(Error::usage(message).with_hint(format!("--scales takes numbers from {side} upwards")));
+        }
+        let source = match (views, scales) {
+            (_, [_, ..]) => Source::Scaled(scales.to_vec()),
+            (Views::Center, []) => Source::Fitted,
+            (Views::Dense, []) => Source::Scaled(vec![preprocessing.scale.unwrap_or(side)]),
+            (Views::TenCrop | Views::MultiCrop, []) => match preprocessing.scale {
+                None if pad_crop > 0 => Source::Padded(pad_crop),
+                scale => Source::Scaled(vec![scale.filter(|scale| *scale > side).unwrap_or((8 * side).div_ceil(7))]),
+            },
+        };
+        Ok(Self { views, source })
+    }
+
+    /// The picture as training validates it, once.
+    pub fn center() -> Self {
+        Self { views: Views::Center, source: Source::Fitted }
+    }
+
+    /// Which views.
+    pub fn views(&self) -> Views {
+        self.views
+    }
+
+    /// The scales that pictures are brought to; none where they are fitted to the input.
+    pub fn scales(&self) -> &[usize] {
+        match &self.source {
+            Source::Scaled(scales) => scales,
+            Source::Fitted | Source::Padded(_) => &[],
+        }
+    }
+
+    /// Views of each picture.
+    pub fn count(&self) -> usize {
+        self.scales().len().max(1) * self.views.windows() * if self.views.mirrors() { 2 } else { 1 }
+    }
+
+    /// About how many values the views of a picture hold.
+    pub(super) fn values(&self, preprocessing: &Preprocessing) -> usize {
+        let Preprocessing { height, width, channels, .. } = *preprocessing;
+        let area = |scale: &usize| match self.views {
+            // Photographs are three to two or so.
+            Views::Dense => scale * scale * 3 / 2,
+            _ => height * width,
+        };
+        let areas: usize = self.scales().iter().map(area).sum();
+        areas.max(height * width) * channels * self.count() / self.scales().len().max(1)
+    }
+
+    /// Everything that is looked at in `picture`, in a fixed order.
+    pub(super) fn views_of(
+        &self,
+        picture: &Picture,
+        preprocessing: &Preprocessing,
+        normalizer: &Normalizer,
+    ) -> Result<Vec<View>> {
+        let Preprocessing { height, width, channels: c, .. } = *preprocessing;
+        let size = [height, width];
+        let mut seen = Vec::with_capacity(self.count());
+        match &self.source {
+            Source::Fitted => {
+                let pixels = normalised(normalizer, &preprocessing.fit(picture));
+                self.take(View { size, pixels }, c, &mut seen);
+            }
+            Source::Padded(pad) => {
+                let pixels = normalised(normalizer, &preprocessing.fit(picture));
+                let (padded, whole) = (padded(&pixels, size, c, *pad), [height + 2 * pad, width + 2 * pad]);
+                for corner in self.views.corners(whole, size) {
+                    self.take(View { size, pixels: cut(&padded, whole[1], c, corner, size) }, c, &mut seen);
+                }
+            }
+            Source::Scaled(scales) => {
+                for &scale in scales {
+                    let scaled = picture.scaled(scale, c, preprocessing.filter);
+                    let whole = [scaled.height, scaled.width];
+                    if self.views == Views::Dense {
+                        let pixels = self.whole(&scaled, preprocessing)?;
+                        self.take(View { size: whole, pixels }, c, &mut seen);
+                        continue;
+                    }
+                    for corner in self.views.corners(whole, size) {
+                        let window = cut(&scaled.pixels, whole[1], c, corner, size);
+                        self.take(View { size, pixels: normalised(normalizer, &window) }, c, &mut seen);
+                    }
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Adds `view`, and its mirror image where these views have one.
+    fn take(&self, view: View, c: usize, seen: &mut Vec<View>) {
+        let mirror = self.views.mirrors().then(|| mirrored(&view, c));
+        seen.push(view);
+        seen.extend(mirror);
+    }
+
+    /// A picture of any size, normalised.
+    fn whole(&self, scaled: &Picture, preprocessing: &Preprocessing) -> Result<Vec<f32>> {
+        let (h, w) = (scaled.height, scaled.width);
+        let own_size = (h, w) == (preprocessing.height, preprocessing.width);
+        if matches!(preprocessing.normalize, Normalize::Pixel { .. }) && !own_size {
+            let Preprocessing { height, width, .. } = *preprocessing;
+            let message = format!("the mean picture of {height}x{width} cannot be subtracted from one of {h}x{w}");
+            return Err(Error::usage(message)
+                .with_hint("weights trained with data.normalize = \"pixel\" see windows of their own size only"));
+        }
+        let normalizer = Normalizer::new(&preprocessing.normalize, h, w, preprocessing.channels)?;
+        Ok(normalised(&normalizer, &scaled.pixels))
+    }
+}
+
+fn normalised(normalizer: &Normalizer, pixels: &[u8]) -> Vec<f32> {
+    let mut out = vec![0.0; pixels.len()];
+    normalizer.apply(pixels, &mut out);
+    out
+}
+
+/// The window of `size` at `corner` of a picture `width` wide.
+fn cut<T: Copy>(pixels: &[T], width: usize, c: usize, [top, left]: [usize; 2], [h, w]: [usize; 2]) -> Vec<T> {
+    let row = |y: usize| &pixels[(y * width + left) * c..(y * width + left + w) * c];
+    (top..top + h).flat_map(row).copied().collect()
+}
+
+/// The picture between `pad` zeros on each side.
+fn padded(pixels: &[f32], [h, w]: [usize; 2], c: usize, pad: usize) -> Vec<f32> {
+    let width = w + 2 * pad;
+    let mut out = vec![0.0; (h + 2 * pad) * width * c];
+    for (y, row) in pixels.chunks_exact(w * c).enumerate() {
+        let start = ((y + pad) * width + pad) * c;
+        out[start..start + w * c].copy_from_slice(row);
+    }
+    out
+}
+
+/// Left and right exchanged. Normalisation comes first, as in training: a mean picture stays as it was.
+fn mirrored(view: &View, c: usize) -> View {
+    let rows = view.pixels.chunks_exact(view.size[1] * c);
+    View { size: view.size, pixels: rows.flat_map(|row| row.chunks_exact(c).rev()).flatten().copied().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Filter, Resize};
+
+    fn preprocessing(side: usize, scale: Option<usize>) -> Preprocessing {
+        let normalize = Normalize::Channel { mean: vec![0.0; 3], std: vec![1.0 / 255.0; 3] };
+        let (resize, filter) = (Resize::Crop, Filter::Bilinear);
+        Preprocessing { height: side, width: side, channels: 3, scale, resize, filter, normalize }
+    }
+
+    /// Every pixel tells its row, its column, and that it is no padding.
+    fn picture(height: usize, width: usize) -> Picture {
+        let pixels = (0..height * width).flat_map(|i| [(i / width) as u8, (i % width) as u8, 255]).collect();
+        Picture { height, width, channels: 3, pixels }
+    }
+
+    /// The row and column of the first pixel of each view, and of the last.
+    fn ends(look: &Look, picture: &Picture, preprocessing: &Preprocessing) -> Vec<[f32; 4]> {
+        let normalizer = preprocessing.normalizer().expect("sizes agree");
+        let views = look.views_of(picture, preprocessing, &normalizer).expect("windows");
+        assert_eq!(views.len(), look.count());
+        let ends = |view: &View| {
+            let last = view.pixels.len() - 3;
+            [view.pixels[0], view.pixels[1], view.pixels[last], view.pixels[last + 1]].map(f32::round)
+        };
+        views.iter().map(ends).collect()
+    }
+
+    #[test]
+    fn ten_crops_are_the_corners_and_the_centre_and_their_mirror_images() {
+        let preprocessing = preprocessing(4, None);
+        let look = Look::new(Views::TenCrop, &[8], &preprocessing, 0).expect("fits");
+        let found = ends(&look, &picture(8, 12), &preprocessing);
+        let corners = [[0, 0], [0, 8], [4, 0], [4, 8], [2, 4]];
+        for (i, [top, left]) in corners.into_iter().enumerate() {
+            let [t, l] = [top as f32, left as f32];
+            assert_eq!(found[2 * i], [t, l, t + 3.0, l + 3.0]);
+            assert_eq!(found[2 * i + 1], [t, l + 3.0, t + 3.0, l]);
+        }
+    }
+
+    #[test]
+    fn multi_crop_is_a_regular_grid_over_the_whole_picture() {
+        let weights = preprocessing(4, None);
+        let look = Look::new(Views::MultiCrop, &[10], &weights, 0).expect("fits");
+        let found = ends(&look, &picture(10, 20), &weights);
+        assert_eq!(found.len(), 50);
+        let (rows, columns) = ([0.0, 2.0, 3.0, 5.0, 6.0], [0.0, 4.0, 8.0, 12.0, 16.0]);
+        for (i, pair) in found.chunks(2).enumerate() {
+            assert_eq!([pair[0][0], pair[0][1]], [rows[i / 5], columns[i % 5]]);
+        }
+        let three = Look::new(Views::MultiCrop, &[256, 384, 512], &preprocessing(224, None), 0);
+        assert_eq!(three.expect("fits").count(), 150, "VGG §3.2: 150 crops over three scales");
+    }
+
+    #[test]
+    fn without_scales_windows_are_cut_as_training_cut_them() {
+        let weights = preprocessing(4, None);
+        let look = Look::new(Views::TenCrop, &[], &weights, 1).expect("fits");
+        let normalizer = weights.normalizer().expect("sizes agree");
+        let views = look.views_of(&picture(4, 4), &weights, &normalizer).expect("windows");
+        // The first window reaches one pixel into the padding above and to the left, the last one nowhere.
+        let pixel = |view: usize, at: usize| [0, 1, 2].map(|c| views[view].pixels[at * 3 + c].round());
+        assert_eq!([pixel(0, 0), pixel(0, 4 + 1), pixel(8, 0)], [[0.0; 3], [0.0, 0.0, 255.0], [0.0, 0.0, 255.0]]);
+        let scales =
+            |views, scale, pad| Look::new(views, &[], &preprocessing(224, scale), pad).expect("fits").scales().to_vec();
+        assert_eq!(scales(Views::TenCrop, None, 0), [256]);
+        assert_eq!(scales(Views::MultiCrop, Some(232), 0), [232]);
+        assert_eq!(scales(Views::Dense, None, 28), [224]);
+        assert_eq!(scales(Views::Dense, Some(256), 0), [256]);
+        assert!(scales(Views::Center, Some(256), 0).is_empty());
+    }
+
+    #[test]
+    fn a_scale_that_holds_no_window_is_refused() {
+        let error = Look::new(Views::TenCrop, &[256, 200], &preprocessing(224, None), 0).expect_err("too small");
+        assert_eq!(error.to_string(), "pictures whose shorter side is 200 hold no window of 224x224 pixels");
+        assert!(Look::new(Views::Dense, &[200], &preprocessing(224, None), 0).is_ok(), "the network decides that");
+    }
+
+    #[test]
+    fn a_mean_picture_is_subtracted_from_windows_of_its_size_only() {
+        let normalize = Normalize::Pixel { mean: vec![0.5; 4 * 4 * 3], std: vec![1.0; 3] };
+        let weights = Preprocessing { normalize, ..preprocessing(4, None) };
+        let normalizer = weights.normalizer().expect("sizes agree");
+        let dense = Look::new(Views::Dense, &[6], &weights, 0).expect("a scale");
+        assert!(dense.views_of(&picture(6, 6), &weights, &normalizer).is_err());
+        let crops = Look::new(Views::TenCrop, &[6], &weights, 0).expect("a scale");
+        assert!(crops.views_of(&picture(6, 6), &weights, &normalizer).is_ok());
+    }
+
+    #[test]
+    fn protocols_are_read_by_name_and_slips_are_recognised() {
+        assert!(Views::ALL.into_iter().all(|views| views.to_string().parse::<Views>().is_ok_and(|read| read == views)));
+        assert_eq!("tencrop".parse::<Views>().expect_err("a hyphen").hint(), Some("did you mean \"ten-crop\"?"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Testing weights: every picture of a split once, in a fixed order, without dropout and with running statistics.
+//!
+//! [`evaluate`] looks at pictures that are already of the network's size once, at their centre: what training validates
+//! by. [`Ensemble`] takes pictures as they were and looks at them as the papers do ([`Views`]), with one network or
+//! several.
+
+mod classifier;
+mod ensemble;
+mod look;
+mod tally;
+
+pub use classifier::{Classifier, input};
+pub use ensemble::{Ensemble, Member};
+pub use look::{Look, Views};
+pub use tally::{ClassResult, Evaluation};
+
+use crate::data::{self, Normalizer, Pictures};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use std::time::Instant;
+use tally::{Cost, Tally};
+
+/// Pictures per forward pass: enough to keep every core busy, little enough to stay small beside training.
+const BATCH: usize = 128;
+
+/// Pixels per forward pass, 16 pictures of 224x224: the first maps of a VGG take 50 MB for each of those.
+const PIXELS: usize = 16 * 224 * 224;
+
+/// How many pictures of `h`x`w` go through the network together.
+fn batch(h: usize, w: usize) -> usize {
+    (PIXELS / (h * w)).clamp(1, BATCH)
+}
+
+/// The index of the largest value; the first of equals.
+pub fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Tests `model` on `pictures` by their single centre view. `progress` hears of each batch.
+///
+/// # Errors
+/// No pictures, a picture that cannot be read, pictures or classes that do not fit the network.
+pub fn evaluate(
+    model: &Model,
+    pictures: &Pictures,
+    normalizer: &Normalizer,
+    classes: &[String],
+    progress: &mut dyn data::Progress,
+) -> Result<Evaluation> {
+    check_labels(model, pictures, classes)?;
+    check_size(model, pictures)?;
+    let size = batch(pictures.height(), pictures.width()).min(pictures.len());
+    let classifier = Classifier::new(model, size);
+    let mut tally = Tally::new(classes.len());
+    let began = Instant::now();
+    progress.start("testing", pictures.len() as u64);
+    for batch in data::batches(pictures, normalizer, size) {
+        let batch = batch?;
+        let probabilities = classifier.probabilities(&batch.pixels, batch.labels.len())?;
+        for (row, &label) in probabilities.chunks_exact(classes.len()).zip(&batch.labels) {
+            tally.add(row, label as usize);
+        }
+        progress.advance(batch.labels.len() as u64);
+    }
+    let cost = Cost { crops: pictures.len(), skipped: 0, seconds: began.elapsed().as_secs_f64() };
+    Ok(tally.finish(classes, "center", &[], cost))
+}
+
+fn check_labels(model: &Model, pictures: &Pictures, classes: &[String]) -> Result<()> {
+    if pictures.is_empty() {
+        return Err(Error::data("there are no pictures to test on").with_hint("choose another --split"));
+    }
+    let (wanted, found) = (model.spec.classes, classes.len());
+    if wanted != found {
+        return Err(Error::data(format!("the network tells {wanted} classes apart, the data has {found}"))
+            .with_hint("test on data with the classes that it was trained on"));
+    }
+    Ok(())
+}
+
+fn check_size(model: &Model, pictures: &Pictures) -> Result<()> {
+    let found = [pictures.height(), pictures.width(), pictures.channels()];
+    if model.spec.input != found {
+        let message = format!("the network takes pictures of {:?}, the data has {found:?}", model.spec.input);
+        return Err(Error::data(message).with_hint("height, width and channels must agree"));
+    }
+    Ok(())
+}

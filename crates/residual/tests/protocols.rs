@@ -1,0 +1,244 @@
+//! The papers' test protocols, each against what it is made of: plain forward passes, softmaxes and means.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use residual::data::{Filter, Normalize, Picture, Pictures, Preprocessing, Resize};
+use residual::eval::{Classifier, Ensemble, Look, Member, Views, evaluate};
+use residual::layers::Pass;
+use residual::models::vgg::{Ending, Step, Vgg};
+use residual::models::{Model, ModelOptions, Net, Spec};
+use residual::ops::Nhwc;
+
+/// A VGG with the paper's head behind few channels, so that it is quick; it answers to the name of net A.
+fn vgg() -> Model {
+    let device = Device::flex();
+    let options = ModelOptions { name: "vgg-a".into(), classes: Some(7), ..ModelOptions::default() };
+    let spec = Spec::resolve(&options).expect("a network of the paper");
+    let steps = [Step::C3(4), Step::M, Step::C3(6), Step::M, Step::M, Step::M, Step::C3(6), Step::M];
+    let net = Vgg::new(&steps, false, Ending::Imagenet { dropout: 0.5 }, 3, 7, &device);
+    Model { spec, net: Net::Vgg(net) }.initialised(3, &device)
+}
+
+fn resnet(input: usize) -> Model {
+    let device = Device::flex();
+    let options =
+        ModelOptions { name: "resnet-cifar-8".into(), input: Some(input), classes: Some(7), ..ModelOptions::default() };
+    Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(4, &device)
+}
+
+fn preprocessing(side: usize) -> Preprocessing {
+    let normalize = Normalize::known("imagenet").expect("known");
+    let (resize, filter) = (Resize::Crop, Filter::Bilinear);
+    Preprocessing { height: side, width: side, channels: 3, scale: None, resize, filter, normalize }
+}
+
+/// Something with edges and colours.
+fn picture(height: usize, width: usize, seed: usize) -> Picture {
+    let value = |i: usize| {
+        let (y, x, c) = (i / 3 / width, i / 3 % width, i % 3);
+        ((y / 9 * 67 + x / 7 * (31 + 12 * c) + seed * 97 + (x * y) / 50) % 256) as u8
+    };
+    Picture { height, width, channels: 3, pixels: (0..height * width * 3).map(value).collect() }
+}
+
+/// A picture normalised, as a batch of one.
+fn tensor(picture: &Picture) -> Nhwc {
+    let [h, w] = [picture.height, picture.width];
+    let mut preprocessing = preprocessing(h);
+    preprocessing.width = w;
+    let mut pixels = vec![0.0; picture.pixels.len()];
+    preprocessing.normalizer().expect("sizes agree").apply(&picture.pixels, &mut pixels);
+    Nhwc(Tensor::from_data(TensorData::new(pixels, [1, h, w, 3]), &Device::flex()))
+}
+
+fn mirrored(picture: &Picture) -> Picture {
+    let rows = picture.pixels.chunks(picture.width * 3);
+    let pixels = rows.flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
+    Picture { pixels, ..picture.clone() }
+}
+
+fn cut(picture: &Picture, [top, left]: [usize; 2], side: usize) -> Picture {
+    let row = |y: usize| &picture.pixels[(y * picture.width + left) * 3..(y * picture.width + left + side) * 3];
+    let pixels = (top..top + side).flat_map(row).copied().collect();
+    Picture { height: side, width: side, channels: 3, pixels }
+}
+
+fn numbers(logits: Tensor<2>) -> Vec<f32> {
+    logits.into_data().as_slice::<f32>().expect("f32").to_vec()
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let powers: Vec<f64> = logits.iter().map(|&v| f64::from(v).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|p| (p / sum) as f32).collect()
+}
+
+/// The mean of the probabilities that `model` gives for each of `pictures` by itself.
+fn mean_of(model: &Model, pictures: &[Picture]) -> Vec<f32> {
+    let rows: Vec<_> = pictures.iter().map(|p| softmax(&numbers(model.forward(tensor(p), &Pass::test())))).collect();
+    mean(&rows)
+}
+
+fn mean(rows: &[Vec<f32>]) -> Vec<f32> {
+    (0..rows[0].len()).map(|k| rows.iter().map(|row| row[k]).sum::<f32>() / rows.len() as f32).collect()
+}
+
+#[track_caller]
+fn assert_close(a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    let largest = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let scale = b.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    assert!(largest < 1e-4 * scale.max(1e-3), "they differ by {largest}: {a:?} {b:?}");
+    assert!(scale > 0.0 && b.iter().any(|v| (v - b[0]).abs() > 1e-4 * scale), "the network tells nothing apart: {b:?}");
+}
+
+fn ensemble(model: &Model, views: Views, scales: &[usize]) -> Ensemble {
+    let preprocessing = preprocessing(model.spec.input[0]);
+    let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
+    Ensemble::new(vec![Member::new(model, &preprocessing, look).expect("it can look so")]).expect("one member")
+}
+
+fn probabilities(model: &Model, views: Views, scales: &[usize], picture: &Picture) -> Vec<f32> {
+    let pictures = std::slice::from_ref(picture);
+    ensemble(model, views, scales).probabilities(pictures).expect("probabilities").remove(0)
+}
+
+#[test]
+fn dense_on_a_picture_of_training_size_equals_the_plain_forward_pass() {
+    for (model, side) in [(vgg(), 224), (resnet(32), 32)] {
+        let picture = picture(side, side, 1);
+        let dense = model.dense(tensor(&picture), &Pass::test());
+        assert_close(&numbers(dense), &numbers(model.forward(tensor(&picture), &Pass::test())));
+        // The protocol averages the softmax of the picture and of its mirror image.
+        let found = probabilities(&model, Views::Dense, &[side], &picture);
+        assert_close(&found, &mean_of(&model, &[picture.clone(), mirrored(&picture)]));
+    }
+}
+
+#[test]
+fn dense_equals_the_head_slid_by_hand_over_the_whole_picture_s_map() {
+    let model = vgg();
+    let Net::Vgg(net) = &model.net else { panic!("a VGG") };
+    let (picture, pass) = (picture(288, 352, 2), Pass::test());
+    let map = net.features(tensor(&picture), &pass);
+    let [_, h, w, c] = map.dims();
+    assert_eq!([h, w], [9, 11]);
+    let mut scores = Vec::new();
+    for y in 0..=h - 7 {
+        for x in 0..=w - 7 {
+            let window = map.0.clone().slice([0..1, y..y + 7, x..x + 7, 0..c]);
+            scores.push(numbers(net.classify(Nhwc(window), &pass)));
+        }
+    }
+    assert_eq!(scores.len(), 3 * 5);
+    assert_close(&numbers(model.dense(tensor(&picture), &pass)), &mean(&scores));
+}
+
+#[test]
+fn dense_differs_from_crops_whose_borders_are_padded() {
+    let model = vgg();
+    let picture = picture(256, 256, 3);
+    let dense = numbers(model.dense(tensor(&picture), &Pass::test()));
+    let crops: Vec<_> = [[0, 0], [0, 32], [32, 0], [32, 32]]
+        .map(|corner| numbers(model.forward(tensor(&cut(&picture, corner, 224)), &Pass::test())))
+        .into();
+    let crops = mean(&crops);
+    let largest = dense.iter().zip(&crops).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest > 1e-4, "the same places of the head, but VGG §3.2 says that the padding differs: {largest}");
+}
+
+#[test]
+fn a_resnet_is_fully_convolutional_by_pooling_its_larger_map_and_averages_the_softmax_over_scales() {
+    let model = resnet(32);
+    let picture = picture(60, 40, 4);
+    let scales = [32, 48];
+    let mut views = Vec::new();
+    for scale in scales {
+        let scaled = picture.scaled(scale, 3, Filter::Bilinear);
+        assert_eq!(scaled.height.min(scaled.width), scale);
+        views.extend([scaled.clone(), mirrored(&scaled)]);
+    }
+    assert_close(&probabilities(&model, Views::Dense, &scales, &picture), &mean_of(&model, &views));
+}
+
+#[test]
+fn ten_crop_equals_ten_forward_passes() {
+    let model = resnet(32);
+    let picture = picture(40, 56, 5);
+    let crops = [[0, 0], [0, 24], [8, 0], [8, 24], [4, 12]].map(|corner| cut(&picture, corner, 32));
+    let views: Vec<Picture> = crops.iter().flat_map(|crop| [crop.clone(), mirrored(crop)]).collect();
+    assert_eq!(views.len(), 10);
+    assert_close(&probabilities(&model, Views::TenCrop, &[40], &picture), &mean_of(&model, &views));
+}
+
+#[test]
+fn multi_crop_over_three_scales_is_the_mean_of_150_crops() {
+    let model = resnet(32);
+    let picture = picture(50, 50, 6);
+    let mut views = Vec::new();
+    for scale in [36, 40, 44] {
+        let scaled = picture.scaled(scale, 3, Filter::Bilinear);
+        for i in 0..25 {
+            let crop = cut(&scaled, [i / 5 * (scale - 32) / 4, i % 5 * (scale - 32) / 4], 32);
+            views.extend([mirrored(&crop), crop]);
+        }
+    }
+    assert_close(&probabilities(&model, Views::MultiCrop, &[36, 40, 44], &picture), &mean_of(&model, &views));
+}
+
+#[test]
+fn pictures_of_different_sizes_go_together_and_each_gets_its_own_answer() {
+    let model = vgg();
+    let pictures = [picture(256, 300, 7), picture(400, 250, 8), picture(256, 300, 9), picture(224, 224, 10)];
+    let dense = ensemble(&model, Views::Dense, &[224, 256]);
+    let together = dense.probabilities(&pictures).expect("probabilities");
+    for (picture, together) in pictures.iter().zip(&together) {
+        assert_close(together, &probabilities(&model, Views::Dense, &[224, 256], picture));
+    }
+    assert_ne!(together[0], together[2]);
+}
+
+#[test]
+fn an_ensemble_averages_what_its_members_say() {
+    let (one, picture) = (vgg(), picture(256, 320, 11));
+    let preprocessing = preprocessing(224);
+    let member = |views, scales: &[usize]| {
+        let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
+        Member::new(&one, &preprocessing, look).expect("it can look so")
+    };
+    let both = Ensemble::new(vec![member(Views::Dense, &[256]), member(Views::TenCrop, &[256])]).expect("two");
+    let found = both.probabilities(std::slice::from_ref(&picture)).expect("probabilities").remove(0);
+    let dense = probabilities(&one, Views::Dense, &[256], &picture);
+    let crops = probabilities(&one, Views::TenCrop, &[256], &picture);
+    assert_close(&found, &mean(&[dense, crops]));
+    assert!(Ensemble::new(Vec::new()).is_err());
+}
+
+#[test]
+fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted() {
+    let model = resnet(32);
+    let pixels: Vec<u8> = (0..6).flat_map(|i| picture(32, 32, i).pixels).collect();
+    let pictures = Pictures::from_memory(32, 32, 3, pixels, (0..6).collect()).expect("lengths agree");
+    let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
+    let normalizer = preprocessing(32).normalizer().expect("sizes agree");
+    let plain = evaluate(&model, &pictures, &normalizer, &classes, &mut ()).expect("tested");
+    let center = ensemble(&model, Views::Center, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
+    assert_eq!(plain.confusion, center.confusion);
+    assert!((plain.loss - center.loss).abs() < 1e-6);
+    let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&pictures, &classes, false, &mut ());
+    let crops = crops.expect("tested");
+    assert_eq!((crops.images, crops.crops, crops.protocol.as_str()), (6, 6 * 100, "multi-crop"));
+    assert_eq!(crops.scales, [36, 40]);
+}
+
+#[test]
+fn a_head_that_was_trained_on_another_map_cannot_be_applied_densely() {
+    let options = ModelOptions { name: "vgg-a".into(), input: Some(96), ..ModelOptions::default() };
+    let spec = Spec::resolve(&options).expect("a network of the paper");
+    let error = spec.smallest_dense().expect_err("a map of 3x3");
+    assert!(error.to_string().contains("3x3"), "{error}");
+    let model = vgg();
+    let look = Look::new(Views::Dense, &[192], &preprocessing(224), 0).expect("a scale");
+    let error = Member::new(&model, &preprocessing(224), look).expect_err("no place for the head");
+    assert!(error.hint().is_some_and(|hint| hint.contains("224")), "{error}");
+    assert!(Classifier::new(&model, 1).model().spec.smallest_dense().is_ok_and(|side| side == 224));
+}
