@@ -36,6 +36,12 @@ pub enum Command {
     Eval(commands::eval::Eval),
     /// Tell what is in pictures
     Predict(commands::predict::Predict),
+    /// Write a page about runs: curves, errors, pictures, layers
+    Report(commands::report::Report),
+    /// List run folders
+    Runs(commands::runs::Runs),
+    /// Tell what differs between two runs, and whether it is more than chance
+    Compare(commands::compare::Compare),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::Bench),

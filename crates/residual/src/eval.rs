@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// Pictures per forward pass: enough to keep every core busy, little enough to stay small beside training.
-const BATCH: usize = 128;
+pub(crate) const BATCH: usize = 128;
 
 /// Bins of the calibration error.
 const BINS: usize = 15;

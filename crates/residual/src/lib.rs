@@ -11,8 +11,10 @@ pub mod infer;
 pub mod layers;
 pub mod models;
 pub mod ops;
+pub mod predictions;
 pub mod random;
 pub mod recipe;
+pub mod report;
 pub mod train;
 pub mod weights;
 
