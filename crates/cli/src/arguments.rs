@@ -38,6 +38,12 @@ pub enum Command {
     Predict(commands::predict::Predict),
     /// Bring in weights from PyTorch
     Import(commands::import::Import),
+    /// Write a page about runs: curves, errors, pictures, layers
+    Report(commands::report::Report),
+    /// List run folders
+    Runs(commands::runs::Runs),
+    /// Tell what differs between two runs, and whether it is more than chance
+    Compare(commands::compare::Compare),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::Bench),

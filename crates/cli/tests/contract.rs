@@ -365,3 +365,44 @@ fn a_reader_that_leaves_early_is_no_failure() {
     drop(models.stdout.take());
     assert_eq!(models.wait().expect("it ends").code(), Some(0));
 }
+
+#[test]
+fn a_run_is_reported_listed_and_compared_without_touching_the_test_set_again() {
+    let folder = folder();
+    let told = lines(small(&folder, 3, &[]));
+    let run = folder.path().join("run");
+    let [run_text, out] = [&run, &folder.path().join("page.html")].map(|path| path.to_string_lossy().into_owned());
+    let report = events(&told, "done")[0]["report"].as_str().expect("a path").to_string();
+    for lang in ["en", "ko"] {
+        let written = &lines(residual(&["report", &run_text, "--lang", lang, "--out", &out, "--json"]))[0];
+        let path = written["path"].as_str().expect("a path");
+        assert!(Path::new(path).is_absolute());
+        let page = std::fs::read_to_string(path).expect("a page");
+        assert!(page.contains(&format!("<html lang=\"{lang}\">")) && page.len() < 2_000_000);
+        assert!(page.contains("data:image/png") && page.contains("layer1.0.conv1"), "pictures and layers");
+        assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "nothing from the network");
+    }
+    assert!(std::fs::read_to_string(report).is_ok_and(|page| page.starts_with("<!DOCTYPE html>")));
+
+    let rows = lines(residual(&["runs", &folder.path().to_string_lossy(), "--json"]));
+    assert_eq!(rows.len(), 1);
+    assert_keys(&rows[0], &["run", "path", "state", "model", "best_error", "test_top1_error", "seconds"]);
+    assert_eq!((&rows[0]["state"], &rows[0]["run"]), (&Value::from("finished"), &Value::from("run")));
+
+    let rows = lines(residual(&["compare", &run_text, &run_text, "--json"]));
+    let verdict = rows.last().expect("a verdict");
+    assert_keys(verdict, &["kind", "test", "difference", "low", "high", "p", "verdict"]);
+    assert_eq!((&verdict["difference"], &verdict["verdict"]), (&Value::from(0.0), &Value::from("within noise")));
+
+    let (code, text) = failure(residual(&["report", &folder.path().to_string_lossy()]));
+    assert!(code == 2 && text.contains("holds no run"), "{text}");
+}
+
+#[test]
+fn a_run_that_blew_up_is_listed_as_failed_with_its_reason() {
+    let folder = folder();
+    failure(small(&folder, 50, &["--set", "optimizer.lr=1e30"]));
+    let rows = lines(residual(&["runs", &folder.path().to_string_lossy(), "--json"]));
+    assert_eq!(rows[0]["state"], "failed");
+    assert!(rows[0]["failure"].as_str().is_some_and(|why| why.contains("step")), "{}", rows[0]);
+}

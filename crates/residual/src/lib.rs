@@ -14,8 +14,10 @@ pub mod layers;
 pub mod models;
 pub mod ops;
 mod pickle;
+pub mod predictions;
 pub mod random;
 pub mod recipe;
+pub mod report;
 pub mod train;
 pub mod weights;
 

@@ -1,12 +1,15 @@
 //! One file for each command.
 
 pub mod bench;
+pub mod compare;
 pub mod data;
 pub mod eval;
 pub mod import;
 pub mod inspect;
 pub mod models;
 pub mod predict;
+pub mod report;
+pub mod runs;
 pub mod train;
 
 use crate::arguments::Command;
@@ -21,6 +24,9 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Train(command) => command.run(ui),
         Command::Eval(command) => command.run(ui),
         Command::Predict(command) => command.run(ui),
+        Command::Report(command) => command.run(ui),
+        Command::Runs(command) => command.run(ui),
+        Command::Compare(command) => command.run(ui),
         Command::Bench(command) => command.run(ui),
         Command::Import(command) => command.run(ui),
         Command::Data(command) => command.run(ui),

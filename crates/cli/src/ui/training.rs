@@ -102,7 +102,7 @@ impl<'a> TrainingView<'a> {
             }
             Event::Step { step, loss, lr } => self.step(*step, *loss, *lr),
             Event::Epoch { .. } => self.epoch(event),
-            Event::Checkpoint { .. } => Ok(()),
+            Event::Checkpoint { .. } | Event::Failed { .. } => Ok(()),
             Event::Warning { message, hint, .. } => {
                 self.ui.warning(message, hint.as_deref());
                 Ok(())
@@ -218,7 +218,7 @@ impl<'a> TrainingView<'a> {
     }
 
     fn done(&mut self, event: &Event) -> Result<()> {
-        let Event::Done { test_top1_error, test_top5_error, checkpoint, rule, seconds, .. } = event else {
+        let Event::Done { test_top1_error, test_top5_error, checkpoint, rule, seconds, report, .. } = event else {
             return Ok(());
         };
         self.clear();
@@ -232,6 +232,9 @@ impl<'a> TrainingView<'a> {
             line += &format!(", top-5 {}", percent(*test_top5_error));
         }
         line += &format!("  weights: {why}, {}  {}", checkpoint.display(), duration(*seconds));
+        if let Some(report) = report {
+            line += &format!("\nreport: {}", report.display());
+        }
         self.text(&line)
     }
 }

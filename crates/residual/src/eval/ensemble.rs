@@ -54,7 +54,7 @@ impl Member {
             }
         }
         let normalizer = preprocessing.normalizer()?;
-        let classifier = Classifier::new(model, batch(height, width));
+        let classifier = Classifier::new(model, batch_of(height, width));
         Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, look })
     }
 
@@ -78,7 +78,7 @@ impl Member {
             }
         }
         for ([h, w], views) in by_size {
-            for views in views.chunks(batch(h, w)) {
+            for views in views.chunks(batch_of(h, w)) {
                 let pixels: Vec<f32> = views.iter().flat_map(|(_, pixels)| pixels).copied().collect();
                 let rows = self.probabilities(&pixels, [views.len(), h, w])?;
                 for (row, (picture, _)) in rows.chunks_exact(classes).zip(views) {

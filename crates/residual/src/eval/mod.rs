@@ -27,7 +27,7 @@ const BATCH: usize = 128;
 const PIXELS: usize = 16 * 224 * 224;
 
 /// How many pictures of `h`x`w` go through the network together.
-fn batch(h: usize, w: usize) -> usize {
+pub(crate) fn batch_of(h: usize, w: usize) -> usize {
     (PIXELS / (h * w)).clamp(1, BATCH)
 }
 
@@ -55,7 +55,7 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     check_labels(model, pictures, classes)?;
     check_size(model, pictures)?;
-    let size = batch(pictures.height(), pictures.width()).min(pictures.len());
+    let size = batch_of(pictures.height(), pictures.width()).min(pictures.len());
     let classifier = Classifier::new(model, size);
     let mut tally = Tally::new(classes.len());
     let began = Instant::now();

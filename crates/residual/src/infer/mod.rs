@@ -74,33 +74,11 @@ impl Plan {
         Ok(&self.buffers[slot][..n * self.classes])
     }
 
-    /// As [`Plan::logits`], through a softmax: class probabilities `[n, classes]`.
-    ///
-    /// # Errors
-    /// As [`Plan::logits`].
-    pub fn probabilities(&mut self, pixels: &[f32], shape: [usize; 3]) -> Result<Vec<f32>> {
-        let classes = self.classes;
-        let mut rows = self.logits(pixels, shape)?.to_vec();
-        rows.chunks_exact_mut(classes).for_each(softmax);
-        Ok(rows)
-    }
-
     /// Bytes of the packed weights, and of the activations' buffers at their present size.
     pub fn bytes(&self) -> (usize, usize) {
         let weights = self.program.steps.iter().map(|placed| placed.step.bytes()).sum();
         (weights, self.schedule.sizes.iter().sum::<usize>() * size_of::<f32>())
     }
-}
-
-/// In place, from the largest logit down, so that no exponential overflows.
-fn softmax(row: &mut [f32]) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for value in row.iter_mut() {
-        *value = (*value - largest).exp();
-        sum += *value;
-    }
-    row.iter_mut().for_each(|value| *value /= sum);
 }
 
 /// One step: its output leaves the list of buffers for that time, its input is another buffer or the pictures.

@@ -87,6 +87,15 @@ pub enum Event {
         rule: String,
         /// Seconds of the whole run, earlier sittings included.
         seconds: f64,
+        /// The page about the run; `None` where it could not be written.
+        report: Option<PathBuf>,
+    },
+    /// The run ended with an error. Only `metrics.jsonl` is told: whoever listens gets the error itself.
+    Failed {
+        /// Steps done.
+        step: u64,
+        /// Why, in one sentence.
+        message: String,
     },
 }
 

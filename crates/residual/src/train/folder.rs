@@ -78,6 +78,16 @@ impl RunFolder {
         self.file("summary.json")
     }
 
+    /// What the tested weights said of each test picture.
+    pub fn predictions(&self) -> PathBuf {
+        self.file("predictions.csv")
+    }
+
+    /// The page about the run.
+    pub fn report(&self) -> PathBuf {
+        self.file("report.html")
+    }
+
     /// Appends `event` to `metrics.jsonl`.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod memory;
 pub mod optimizer;
 mod prepare;
+pub mod record;
 mod run;
 pub mod schedule;
 pub mod state;
@@ -18,5 +19,6 @@ pub mod targets;
 pub mod trainer;
 
 pub use event::{Event, Sink};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, open, prepare};
+pub use record::Record;
 pub use run::{RunOptions, RunResult, run};

@@ -4,6 +4,7 @@ use super::event::{Event, Sink};
 use super::folder::RunFolder;
 use super::machine::Machine;
 use super::prepare::{Prepared, prepare};
+use super::record::Record;
 use super::schedule::Schedule;
 use super::state::{self, Best, Progress};
 use super::trainer::{Outcome, Trainer};
@@ -12,7 +13,9 @@ use crate::data::{self, Augment, Batch, Loader, LoaderOptions, Normalizer};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Evaluation, evaluate};
 use crate::models::Model;
+use crate::predictions::Predictions;
 use crate::recipe::Recipe;
+use crate::report::{self, Lang};
 use crate::weights::{self, Metadata};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -80,27 +83,18 @@ pub fn run(
     let folder = RunFolder::open(&options.out)?;
     let mut run = Run::begin(prepared, options, folder, &device)?;
     if let Some(result) = run.finished()? {
-        run.report(&result, sink)?;
+        run.report(&result, progress, sink)?;
         return Ok(result);
     }
     run.announce(sink)?;
-    while run.now.step < run.steps {
-        let mut batches = run.next_batches()?;
-        let (outcome, lr) = run.step(&mut batches);
-        run.observe(outcome, lr, sink)?;
-        if run.is_epoch_end() {
-            run.validate(lr, progress, sink)?;
-        }
-        if run.is_checkpoint_due() || options.stop.load(Ordering::Relaxed) {
-            run.checkpoint(sink)?;
-        }
-        if options.stop.load(Ordering::Relaxed) && run.now.step < run.steps {
-            return Err(run.interrupted());
-        }
+    let outcome = run.train(options, progress, sink);
+    if let Err(error) = &outcome
+        && error.kind() != Kind::Interrupted
+    {
+        // For `residual runs`; the disk may be the very reason, and then nobody can be told.
+        let _ = run.folder.log(&Event::Failed { step: run.now.step, message: error.to_string() });
     }
-    let result = run.test(progress)?;
-    run.report(&result, sink)?;
-    Ok(result)
+    outcome
 }
 
 /// Something to warn of before the first step.
@@ -131,6 +125,32 @@ struct Run {
 }
 
 impl Run {
+    /// Steps until the last, or until somebody asks it to stop; then tests.
+    fn train(
+        &mut self,
+        options: &RunOptions,
+        progress: &mut dyn data::Progress,
+        sink: &mut dyn Sink,
+    ) -> Result<RunResult> {
+        while self.now.step < self.steps {
+            let mut batches = self.next_batches()?;
+            let (outcome, lr) = self.step(&mut batches);
+            self.observe(outcome, lr, sink)?;
+            if self.is_epoch_end() {
+                self.validate(lr, progress, sink)?;
+            }
+            if self.is_checkpoint_due() || options.stop.load(Ordering::Relaxed) {
+                self.checkpoint(sink)?;
+            }
+            if options.stop.load(Ordering::Relaxed) && self.now.step < self.steps {
+                return Err(self.interrupted());
+            }
+        }
+        let result = self.test(progress)?;
+        self.report(&result, progress, sink)?;
+        Ok(result)
+    }
+
     /// Sets out from the beginning, or from a checkpoint where that is asked for and there is one.
     fn begin(prepared: Prepared, options: &RunOptions, mut folder: RunFolder, device: &Device) -> Result<Self> {
         let resuming = options.resume && (folder.state().exists() || folder.previous_state().exists());
@@ -381,14 +401,19 @@ impl Run {
             None
         } else {
             let (model, _) = weights::load(&path, &Device::flex())?;
-            Some(self.evaluate(&model, data::Split::Test, progress)?)
+            let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, progress)?;
+            predictions.write(&self.folder.predictions())?;
+            Some(predictions)
         };
         self.tick();
         Ok(RunResult {
             step: self.now.step,
-            test_top1_error: result.as_ref().map(|result| result.top1_error),
-            test_top5_error: result.as_ref().and_then(|result| result.top5_error),
-            test_loss: result.as_ref().map(|result| result.loss),
+            test_top1_error: result.as_ref().map(Predictions::top1_error),
+            test_top5_error: result
+                .as_ref()
+                .filter(|_| self.data.classes.len() > 5)
+                .map(|result| result.error_within(5)),
+            test_loss: result.as_ref().map(Predictions::loss),
             checkpoint: path,
             rule: rule.to_owned(),
             best_val_top1_error: self.now.best.map(|best| best.error),
@@ -400,8 +425,9 @@ impl Run {
     }
 
     /// Writes what a finished run leaves behind and says that it is done.
-    fn report(&mut self, result: &RunResult, sink: &mut dyn Sink) -> Result<()> {
+    fn report(&mut self, result: &RunResult, progress: &mut dyn data::Progress, sink: &mut dyn Sink) -> Result<()> {
         self.folder.write("summary.json", &serde_json::to_string_pretty(result).expect("plain data"))?;
+        let report = self.page(progress, sink)?;
         let done = Event::Done {
             step: result.step,
             test_top1_error: result.test_top1_error,
@@ -409,6 +435,7 @@ impl Run {
             checkpoint: result.checkpoint.clone(),
             rule: result.rule.clone(),
             seconds: result.seconds,
+            report,
         };
         self.folder.rewind(self.now.step)?;
         let metrics = self.folder.file("metrics.jsonl");
@@ -419,6 +446,28 @@ impl Run {
             return Ok(());
         }
         self.tell(done, sink)
+    }
+}
+
+impl Run {
+    /// Writes the page about the run. A page that cannot be written is worth a warning, not a failure: the weights are
+    /// what the run was for.
+    fn page(&mut self, progress: &mut dyn data::Progress, sink: &mut dyn Sink) -> Result<Option<PathBuf>> {
+        let path = self.folder.report();
+        if path.exists() {
+            return Ok(Some(path));
+        }
+        let written = Record::read(self.folder.path())
+            .and_then(|record| report::write(vec![record], Some(&self.data), Lang::En, &path, progress));
+        match written {
+            Ok(path) => Ok(Some(path)),
+            Err(error) => {
+                let message = format!("the report could not be written: {error}");
+                let hint = error.hint().map(str::to_owned);
+                self.tell(Event::Warning { step: self.now.step, message, hint }, sink)?;
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! `residual runs`: the run folders, how they stand, and what they reached.
+
+use crate::ui::Ui;
+use crate::ui::numbers::{duration, percent};
+use crate::ui::table::{Align, Table};
+use residual::train::Record;
+use residual::train::record::{State, find};
+use residual::{Error, Result};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// List run folders
+#[derive(Debug, clap::Args)]
+pub struct Runs {
+    /// A folder of run folders [default: runs]
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// A line of `--json`. Errors in percent, time in seconds.
+#[derive(Debug, Serialize)]
+struct Row {
+    run: String,
+    path: PathBuf,
+    state: State,
+    model: String,
+    data: String,
+    seed: u64,
+    step: u64,
+    steps: Option<u64>,
+    best_error: Option<f64>,
+    test_top1_error: Option<f64>,
+    seconds: f64,
+    failure: Option<String>,
+}
+
+impl Row {
+    fn new(record: &Record) -> Self {
+        let source = &record.recipe.data.source;
+        Self {
+            run: record.name(),
+            path: record.path.clone(),
+            state: record.state,
+            model: record.recipe.model.name.clone(),
+            data: Path::new(source).file_name().map_or_else(|| source.clone(), |name| name.to_string_lossy().into()),
+            seed: record.recipe.train.seed,
+            step: record.steps.last().map_or(0, |step| step.step),
+            steps: record.steps_planned,
+            best_error: record.best_error(),
+            test_top1_error: record.result.as_ref().and_then(|result| result.test_top1_error),
+            seconds: record.seconds(),
+            failure: record.failure.clone(),
+        }
+    }
+}
+
+impl Runs {
+    /// Prints a line for each run.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let folder = self.folder.as_deref().unwrap_or(Path::new("runs"));
+        if self.folder.is_none() && !folder.exists() {
+            return if ui.json() { Ok(()) } else { ui.line("no runs yet: `residual train` makes the first") };
+        }
+        if !folder.is_dir() {
+            return Err(Error::usage(format!("{} is no folder", folder.display()))
+                .with_hint("name the folder that holds run folders, such as runs"));
+        }
+        let mut rows = Vec::new();
+        for path in find(folder)? {
+            match Record::read(&path) {
+                Ok(record) => rows.push(Row::new(&record)),
+                Err(error) => ui.warning(&error.to_string(), error.hint()),
+            }
+        }
+        if ui.json() {
+            return rows.iter().try_for_each(|row| ui.value(row));
+        }
+        if rows.is_empty() {
+            return ui.line(&format!("no runs in {}", folder.display()));
+        }
+        ui.line(&table(&rows))
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new(&[
+        ("run", Align::Left),
+        ("state", Align::Left),
+        ("network", Align::Left),
+        ("data", Align::Left),
+        ("seed", Align::Right),
+        ("steps", Align::Right),
+        ("best error", Align::Right),
+        ("test error", Align::Right),
+        ("time", Align::Right),
+    ]);
+    for row in rows {
+        let planned = row.steps.map_or_else(String::new, |steps| format!("/{steps}"));
+        table.row(vec![
+            row.run.clone(),
+            row.state.word().to_owned(),
+            row.model.clone(),
+            row.data.clone(),
+            row.seed.to_string(),
+            format!("{}{planned}", row.step),
+            percent(row.best_error),
+            percent(row.test_top1_error),
+            duration(row.seconds),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,93 @@
+//! The curves of one or several runs: loss, error, learning rate, images per second.
+
+use super::chart::{Chart, MOST_POINTS, Series, thinned};
+use super::lang::Lang;
+use crate::train::Record;
+use crate::train::record::Epoch;
+use maud::{Markup, html};
+
+/// The four charts, all runs over each other.
+pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
+    let charts = [loss(runs, lang), error(runs, lang), rate(runs, lang), speed(runs, lang)];
+    let validated = runs.iter().any(|run| run.epochs.iter().any(|epoch| epoch.val_error.is_some()));
+    html! {
+        p class="note" {
+            (lang.of(
+                "Training values are those of the augmented batches as they were seen while the weights changed: behind a validation error that was measured at the end of an epoch, without augmentation, they may seem too high.",
+                "학습 곡선은 가중치가 바뀌는 동안 증강된 배치에서 잰 값입니다. 검증 오류율은 에폭이 끝난 뒤 증강 없이 재므로, 학습 오류율이 검증 오류율보다 높게 보일 수 있습니다.",
+            ))
+            @if !validated {
+                " " (lang.of("There is no validation split: the last weights are those that were tested.", "검증 세트를 나누지 않았으므로 마지막 가중치로 시험했습니다."))
+            }
+        }
+        div class="grid" { @for chart in charts.iter().filter(|chart| !chart.is_empty()) { (chart.render(lang)) } }
+    }
+}
+
+/// `training`, or with several runs `resnet-20: training`.
+fn named(runs: &[&Record], run: &Record, what: &str) -> String {
+    if runs.len() == 1 { what.to_owned() } else { format!("{}: {what}", run.name()) }
+}
+
+/// A solid curve and a dashed one for each run: with one run in two colours.
+fn pairs(
+    runs: &[&Record],
+    lang: Lang,
+    train: impl Fn(&Record) -> Vec<(f64, f64)>,
+    validation: impl Fn(&Epoch) -> Option<f64>,
+) -> Vec<Series> {
+    let mut series = Vec::new();
+    for (i, run) in runs.iter().enumerate() {
+        let colours = if runs.len() == 1 { (1, 0) } else { (i % 8, i % 8) };
+        let points = thinned(&train(run), MOST_POINTS);
+        let name = named(runs, run, lang.of("training", "학습"));
+        series.push(Series { name, colour: colours.0, dashed: true, points });
+        let points: Vec<(f64, f64)> =
+            run.epochs.iter().filter_map(|epoch| Some((epoch.step as f64, validation(epoch)?))).collect();
+        if !points.is_empty() {
+            let name = named(runs, run, lang.of("validation", "검증"));
+            series.push(Series { name, colour: colours.1, dashed: false, points });
+        }
+    }
+    series
+}
+
+fn chart(title: &str, unit: &'static str, lang: Lang, series: Vec<Series>) -> Chart {
+    let x = lang.of("step", "스텝").to_owned();
+    Chart { title: title.to_owned(), x, unit, from_zero: true, log_switch: true, series, range: None }
+}
+
+fn loss(runs: &[&Record], lang: Lang) -> Chart {
+    let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
+    chart(lang.of("Loss", "손실"), "", lang, pairs(runs, lang, steps, |epoch| epoch.val_loss))
+}
+
+/// Training and validation error of each epoch.
+pub fn error(runs: &[&Record], lang: Lang) -> Chart {
+    let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.train_error)).collect();
+    chart(lang.of("Top-1 error, %", "Top-1 오류율, %"), " %", lang, pairs(runs, lang, epochs, |epoch| epoch.val_error))
+}
+
+/// A curve for each run.
+fn singles(runs: &[&Record], points: impl Fn(&Record) -> Vec<(f64, f64)>) -> Vec<Series> {
+    let one = |(i, run): (usize, &&Record)| Series {
+        name: run.name(),
+        colour: i % 8,
+        dashed: false,
+        points: thinned(&points(run), MOST_POINTS),
+    };
+    runs.iter().enumerate().map(one).collect()
+}
+
+fn rate(runs: &[&Record], lang: Lang) -> Chart {
+    let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.lr)).collect();
+    chart(lang.of("Learning rate", "학습률"), "", lang, singles(runs, steps))
+}
+
+fn speed(runs: &[&Record], lang: Lang) -> Chart {
+    let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.images_per_second)).collect();
+    let mut chart =
+        chart(lang.of("Training images per second", "초당 학습 이미지 수"), "", lang, singles(runs, epochs));
+    chart.log_switch = false;
+    chart
+}

@@ -1,0 +1,220 @@
+//! `report.html`: one page about one run or several, in one file that needs nothing else.
+//!
+//! [`Subject`] gathers what is known of a run; `curves`, `evaluation`, `gallery`, `network` and `facts` each write a part
+//! of the page; `page` is the frame around them. Charts are drawn here, as SVG; the small script of the page only shows
+//! the values under the pointer. [`compare`] holds the statistics of comparisons.
+
+pub mod chart;
+pub mod compare;
+mod curves;
+mod evaluation;
+mod facts;
+mod gallery;
+pub mod lang;
+mod network;
+pub mod page;
+pub mod pictures;
+mod subject;
+
+pub use lang::Lang;
+pub use subject::Subject;
+
+use crate::data::{self, Dataset};
+use crate::error::{Error, Result};
+use crate::train::Record;
+use crate::train::record::State;
+use lang::{duration, percent, short, thousands};
+use maud::{Markup, html};
+use page::{Page, Section};
+use std::path::{Path, PathBuf};
+
+/// Bytes that a page may have: it is mailed, and opened on phones.
+pub const LIMIT: usize = 2_000_000;
+
+/// Pictures of each kind that are shown of a single run.
+const THUMBNAILS: usize = 24;
+
+/// Writes the page about `runs` to `out`. `data` is the first run's, where the caller has it open already.
+///
+/// # Errors
+/// A run folder that is damaged, or a place that cannot be written.
+pub fn write(
+    runs: Vec<Record>,
+    data: Option<&Dataset>,
+    lang: Lang,
+    out: &Path,
+    progress: &mut dyn data::Progress,
+) -> Result<PathBuf> {
+    let thumbnails = (THUMBNAILS / runs.len().max(1)).max(6);
+    let mut subjects = Vec::with_capacity(runs.len());
+    for (i, run) in runs.into_iter().enumerate() {
+        subjects.push(Subject::gather(run, data.filter(|_| i == 0), thumbnails, progress)?);
+    }
+    save(&render(&mut subjects, lang)?, out)
+}
+
+/// Writes a page to `out`; returns where, absolute.
+///
+/// # Errors
+/// A place that cannot be written.
+pub fn save(page: &str, out: &Path) -> Result<PathBuf> {
+    crate::atomic::write(out, page.as_bytes())?;
+    out.canonicalize().map_err(|error| Error::io("open", out, error))
+}
+
+/// The page; with fewer pictures where it would be too large.
+fn render(subjects: &mut [Subject], lang: Lang) -> Result<String> {
+    loop {
+        let page = page(subjects, lang)?.render();
+        let fewer = |subject: &mut Subject| {
+            subject.mistakes.truncate(subject.mistakes.len() / 2);
+            subject.uncertain.truncate(subject.uncertain.len() / 2);
+            subject.variations.truncate(subject.variations.len() / 2);
+        };
+        if page.len() < LIMIT || subjects.iter().all(|subject| subject.mistakes.is_empty()) {
+            return Ok(page);
+        }
+        subjects.iter_mut().for_each(fewer);
+    }
+}
+
+fn page(subjects: &[Subject], lang: Lang) -> Result<Page> {
+    let records: Vec<&Record> = subjects.iter().map(|subject| &subject.record).collect();
+    let mut sections = Vec::new();
+    let several = subjects.len() > 1;
+    if several {
+        sections.push(Section::new("runs", lang.of("The runs", "학습 비교"), overview(subjects, lang)));
+    }
+    if records.iter().any(|record| !record.steps.is_empty()) {
+        sections.push(Section::new("curves", lang.of("Learning curves", "학습 곡선"), curves::curves(&records, lang)));
+    }
+    for (i, subject) in subjects.iter().enumerate() {
+        sections.extend(parts(subject, several.then_some(i), lang)?);
+    }
+    let title = match subjects {
+        [one] => one.title(),
+        several => lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len())),
+    };
+    let head = match subjects {
+        [one] => headline(one, lang),
+        _ => html! {},
+    };
+    Ok(Page { lang, over: lang.of("Training report", "학습 보고서").to_owned(), title, head, sections })
+}
+
+/// The parts about one run; `number` tells several apart.
+fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
+    let mut add = |id: &str, title: &str, body: Markup| {
+        let (id, title) = match number {
+            None => (id.to_owned(), title.to_owned()),
+            Some(i) => (format!("{id}-{}", i + 1), format!("{}: {title}", subject.record.name())),
+        };
+        sections.push(Section::new(id, title, body));
+    };
+    if !subject.predictions.rows.is_empty() && !subject.classes.is_empty() {
+        add("errors", lang.of("Where it errs", "오류 분석"), evaluation::evaluation(subject, lang));
+    }
+    let pictures = html! {
+        @if let Some(why) = &subject.without {
+            p class="warning" { (lang.of("The pictures could not be opened: ", "이미지를 열지 못했습니다: ")) (why) }
+        }
+        @if !subject.uncertain.is_empty() { (gallery::answers(subject, lang)?) }
+        (gallery::variations(subject, lang)?)
+        (gallery::filters(subject, lang)?)
+    };
+    if !pictures.0.is_empty() {
+        add("pictures", lang.of("Pictures", "이미지"), pictures);
+    }
+    if let Some(summary) = &subject.summary {
+        add("network", lang.of("The network", "신경망"), network::layers(summary, lang));
+    }
+    add("facts", lang.of("Recipe and machine", "레시피와 환경"), facts::facts(subject, lang));
+    Ok(sections)
+}
+
+/// How a run stands, in the page's language.
+fn state(state: State, lang: Lang) -> &'static str {
+    match state {
+        State::Running => lang.of("running", "학습 중"),
+        State::Finished => lang.of("finished", "완료"),
+        State::Interrupted => lang.of("interrupted", "중단됨"),
+        State::Failed => lang.of("failed", "실패"),
+    }
+}
+
+/// The figures that people look for first.
+fn headline(subject: &Subject, lang: Lang) -> Markup {
+    let record = &subject.record;
+    let result = record.result.as_ref();
+    let images = subject.predictions.rows.len();
+    let validation = record.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min);
+    html! {
+        @if record.state != State::Finished {
+            p class="lead" {
+                (lang.of("This run is not finished: ", "아직 끝나지 않은 학습입니다: ")) (state(record.state, lang))
+                @if let Some(failure) = &record.failure { " – " (failure) }
+            }
+        }
+        dl class="figures" {
+            @if let Some(error) = result.and_then(|result| result.test_top1_error) {
+                div class="first" {
+                    dt { (lang.of("test error, top-1", "시험 오류율 (Top-1)")) }
+                    dd { (percent(error)) @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::error_with_interval(error, images)) } } }
+                }
+            }
+            @if let Some(error) = result.and_then(|result| result.test_top5_error) {
+                div { dt { (lang.of("test error, top-5", "시험 오류율 (Top-5)")) } dd { (percent(error)) } }
+            }
+            @if let Some(error) = validation {
+                div { dt { (lang.of("best validation error", "최저 검증 오류율")) } dd { (percent(error)) } }
+            }
+            @if let Some(summary) = &subject.summary {
+                div { dt { (lang.of("parameters", "매개변수")) } dd { (short(summary.params)) } }
+            }
+            div { dt { (lang.of("training time", "학습 시간")) } dd { (duration(record.seconds(), lang)) } }
+            @if let Some(epoch) = record.epochs.last() {
+                div { dt { (lang.of("images per second", "초당 이미지")) } dd { (thousands(epoch.images_per_second.round() as u64)) } }
+            }
+        }
+    }
+}
+
+/// Several runs as a table.
+fn overview(subjects: &[Subject], lang: Lang) -> Markup {
+    let errors: Vec<Option<f64>> = subjects
+        .iter()
+        .map(|subject| subject.record.result.as_ref().and_then(|result| result.test_top1_error))
+        .collect();
+    let best = errors.iter().flatten().copied().reduce(f64::min);
+    html! {
+        div class="scroll" tabindex="0" {
+            table {
+                thead { tr {
+                    th class="text" scope="col" { (lang.of("run", "실행")) }
+                    th class="text" scope="col" { (lang.of("network", "신경망")) }
+                    th class="text" scope="col" { (lang.of("state", "상태")) }
+                    th scope="col" { (lang.of("parameters", "매개변수")) }
+                    th scope="col" { (lang.of("training error", "학습 오류율")) }
+                    th scope="col" { (lang.of("best validation error", "최저 검증 오류율")) }
+                    th scope="col" { (lang.of("test error", "시험 오류율")) }
+                    th scope="col" { (lang.of("time", "시간")) }
+                } }
+                tbody { @for (subject, error) in subjects.iter().zip(&errors) {
+                    @let record = &subject.record;
+                    @let validation = record.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min);
+                    tr {
+                        th scope="row" class="text" { (record.name()) }
+                        td class="text" { (record.recipe.model.name) }
+                        td class="text" { (state(record.state, lang)) }
+                        td { (subject.summary.as_ref().map_or_else(String::new, |summary| short(summary.params))) }
+                        td { (record.epochs.last().map_or_else(|| "–".into(), |epoch| percent(epoch.train_error))) }
+                        td { (validation.map_or_else(|| "–".into(), percent)) }
+                        td class=[(error.is_some() && *error == best).then_some("better")] { (error.map_or_else(|| "–".into(), percent)) }
+                        td { (duration(record.seconds(), lang)) }
+                    }
+                } }
+            }
+        }
+    }
+}

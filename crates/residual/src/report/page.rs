@@ -1,0 +1,86 @@
+//! The frame of a page: one file that needs nothing else, in both colour schemes, on a phone and on paper.
+
+use super::lang::Lang;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// Nothing may be fetched: not even by mistake.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// A part of a page with a heading, reachable from the navigation.
+#[derive(Debug)]
+pub struct Section {
+    /// Its address within the page.
+    pub id: String,
+    /// Its heading.
+    pub title: String,
+    /// What is below.
+    pub body: Markup,
+}
+
+impl Section {
+    /// A section.
+    pub fn new(id: impl Into<String>, title: impl Into<String>, body: Markup) -> Self {
+        Self { id: id.into(), title: title.into(), body }
+    }
+}
+
+/// A whole page.
+#[derive(Debug)]
+pub struct Page {
+    /// Its language.
+    pub lang: Lang,
+    /// The small line above the title.
+    pub over: String,
+    /// The title.
+    pub title: String,
+    /// Below the title.
+    pub head: Markup,
+    /// The parts.
+    pub sections: Vec<Section>,
+}
+
+impl Page {
+    /// The page as HTML.
+    pub fn render(&self) -> String {
+        let lang = self.lang;
+        let page = html! {
+            (DOCTYPE)
+            html lang=(lang.code()) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="color-scheme" content="light dark";
+                    meta name="generator" content=(format!("residual {}", env!("CARGO_PKG_VERSION")));
+                    link rel="icon" href="data:,";
+                    title { (self.title) " – " (self.over) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    header class="top" {
+                        p class="over" { (self.over) }
+                        h1 { (self.title) }
+                        (self.head)
+                    }
+                    nav aria-label=(lang.of("Sections", "차례")) {
+                        ul { @for section in &self.sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
+                    }
+                    main {
+                        @for section in &self.sections {
+                            section id=(section.id) aria-labelledby=(format!("{}-title", section.id)) {
+                                h2 id=(format!("{}-title", section.id)) { (section.title) }
+                                (section.body)
+                            }
+                        }
+                    }
+                    footer { (lang.of("Made by residual ", "residual ")) (env!("CARGO_PKG_VERSION")) (lang.of(". This page is one file and loads nothing from the network.", "에서 만들었습니다. 이 페이지는 파일 하나로 되어 있으며 네트워크에서 아무것도 불러오지 않습니다.")) }
+                    script { (PreEscaped(SCRIPT)) }
+                }
+            }
+        };
+        page.into_string()
+    }
+}

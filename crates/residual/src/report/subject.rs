@@ -1,0 +1,165 @@
+//! A run as the page shows it: its record, what its weights said of the test pictures, and the pictures themselves as
+//! far as they can be had.
+
+use super::pictures::{self, Bitmap};
+use crate::data::{self, Dataset, Pictures, Split};
+use crate::error::Result;
+use crate::models::Summary;
+use crate::predictions::{Prediction, Predictions};
+use crate::train::Record;
+use crate::train::record::State;
+use crate::weights::{self, Metadata};
+use burn::tensor::Device;
+use std::sync::Arc;
+
+/// A wrong answer as sure as this makes the label worth a look (Northcutt et al. 2021, "Pervasive Label Errors in Test
+/// Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by confident disagreement).
+const SUSPICIOUS: f32 = 0.95;
+
+/// Variations of a training picture that are shown beside it.
+const DRAWS: usize = 7;
+
+/// A picture with what the network said of it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The picture.
+    pub picture: Bitmap,
+    /// What it is called.
+    pub name: String,
+    /// What was said.
+    pub said: Prediction,
+}
+
+impl Seen {
+    /// Whether the label looks wrong: the network is sure of another.
+    pub fn is_suspicious(&self) -> bool {
+        !self.said.is_right() && self.said.confidence >= SUSPICIOUS
+    }
+}
+
+/// A run and everything the page shows of it.
+#[derive(Debug)]
+pub struct Subject {
+    /// The run folder, read.
+    pub record: Record,
+    /// The network as a table.
+    pub summary: Option<Summary>,
+    /// What the weights know of themselves.
+    pub metadata: Option<Metadata>,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// What the weights said of each picture.
+    pub predictions: Predictions,
+    /// Of which split: the test split of a finished run; an unfinished one does not touch that.
+    pub split: Split,
+    /// The most confident mistakes.
+    pub mistakes: Vec<Seen>,
+    /// The pictures with the most even distributions.
+    pub uncertain: Vec<Seen>,
+    /// Training pictures, each followed by variations of itself.
+    pub variations: Vec<Vec<Bitmap>>,
+    /// The filters of the first convolution, and their height.
+    pub filters: Option<(Vec<Bitmap>, usize)>,
+    /// Why there are no pictures, where there are none.
+    pub without: Option<String>,
+}
+
+impl Subject {
+    /// Gathers what there is of a run. Pictures come from `data` where the caller has it open, else the recipe's source
+    /// is opened; where that cannot be, the page does without and says why. At most `thumbnails` of each kind are taken.
+    ///
+    /// # Errors
+    /// A file of the run folder that is damaged.
+    pub fn gather(
+        record: Record,
+        data: Option<&Dataset>,
+        thumbnails: usize,
+        progress: &mut dyn data::Progress,
+    ) -> Result<Self> {
+        let opened = match data {
+            Some(data) => Ok(data.clone()),
+            None => crate::train::open(&record.recipe, true, progress),
+        };
+        let mut subject = Self {
+            summary: crate::models::summary(&record.recipe.model).ok(),
+            metadata: None,
+            classes: Vec::new(),
+            predictions: record.predictions()?.unwrap_or_default(),
+            split: if record.state == State::Finished { Split::Test } else { Split::Validation },
+            mistakes: Vec::new(),
+            uncertain: Vec::new(),
+            variations: Vec::new(),
+            filters: None,
+            without: opened.as_ref().err().map(ToString::to_string),
+            record,
+        };
+        if let Ok(data) = &opened {
+            subject.classes.clone_from(&data.classes);
+        }
+        subject.look_inside(opened.as_ref().ok(), thumbnails, progress)?;
+        Ok(subject)
+    }
+
+    /// What needs the weights, and then the pictures.
+    fn look_inside(
+        &mut self,
+        data: Option<&Dataset>,
+        thumbnails: usize,
+        progress: &mut dyn data::Progress,
+    ) -> Result<()> {
+        let Some(path) = self.record.weights() else { return Ok(()) };
+        let (model, metadata) = weights::load(&path, &Device::flex())?;
+        self.filters = pictures::first_filters(&weights::values(&model));
+        self.classes.clone_from(&metadata.classes);
+        self.summary = Some(model.summary());
+        let normalizer = Arc::new(metadata.preprocessing.normalizer()?);
+        self.metadata = Some(metadata);
+        let Some(data) = data else { return Ok(()) };
+        let shown = data.split(self.split);
+        if self.predictions.rows.is_empty() && !shown.is_empty() {
+            self.predictions = Predictions::of(&model, shown, &normalizer, progress)?;
+        }
+        if self.predictions.rows.len() == shown.len() {
+            self.choose(shown, thumbnails)?;
+        }
+        let rows = thumbnails.div_ceil(4).min(data.train.len());
+        // One of each class, the first that comes.
+        let mut firsts: Vec<u32> = Vec::new();
+        for class in 0..self.classes.len().min(rows) {
+            firsts.extend((0..data.train.len()).find(|&i| data.train.label(i) == class).map(|i| i as u32));
+        }
+        self.variations = pictures::variations(&data.train, &normalizer, &self.record.recipe, &firsts, DRAWS)?;
+        Ok(())
+    }
+
+    /// The mistakes and doubts that are shown.
+    fn choose(&mut self, shown: &Pictures, thumbnails: usize) -> Result<()> {
+        let rows = &self.predictions.rows;
+        let mut wrong: Vec<usize> = (0..rows.len()).filter(|&i| !rows[i].is_right()).collect();
+        wrong.sort_by(|&a, &b| rows[b].confidence.total_cmp(&rows[a].confidence).then(a.cmp(&b)));
+        let mut doubtful: Vec<usize> = (0..rows.len()).collect();
+        doubtful.sort_by(|&a, &b| rows[b].entropy.total_cmp(&rows[a].entropy).then(a.cmp(&b)));
+        let seen =
+            |i: &usize| Ok(Seen { picture: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), said: rows[*i] });
+        let mistakes: Result<Vec<Seen>> = wrong.iter().take(thumbnails).map(seen).collect();
+        let uncertain: Result<Vec<Seen>> = doubtful.iter().take(thumbnails).map(seen).collect();
+        (self.mistakes, self.uncertain) = (mistakes?, uncertain?);
+        Ok(())
+    }
+
+    /// A class's name.
+    pub fn class(&self, class: usize) -> String {
+        self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The network and what it learnt from, in a few words.
+    pub fn title(&self) -> String {
+        let data = self.record.result.as_ref().map(|result| result.data.clone());
+        let data = data.or_else(|| self.metadata.as_ref()?.trained_on.clone());
+        let source = || {
+            let source = &self.record.recipe.data.source;
+            source.rsplit(['/', '\\']).next().unwrap_or(source).to_owned()
+        };
+        format!("{} · {}", self.record.recipe.model.name, data.unwrap_or_else(source))
+    }
+}
