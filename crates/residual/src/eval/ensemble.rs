@@ -8,7 +8,7 @@
 use super::classifier::softmax;
 use super::look::{Look, View, Views};
 use super::tally::{Cost, Tally};
-use super::{Classifier, Evaluation, batch, check_labels};
+use super::{Classifier, Evaluation, batch_of, check_labels};
 use crate::data::{self, Normalizer, Picture, Pictures, Preprocessing};
 use crate::error::{Error, Result};
 use crate::models::Model;

@@ -199,7 +199,9 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
         (channels, _) => Normalize::Channel { mean: vec![0.5; channels], std: vec![0.5; channels] },
     };
     let filter = if preset == Preset::Timm { Filter::Bicubic } else { Filter::Bilinear };
-    Preprocessing { height, width, channels, resize: Resize::Crop, filter, normalize }
+    // 256 before 224, as both test.
+    let scale = (height > 64).then_some(height * 8 / 7);
+    Preprocessing { height, width, channels, scale, resize: Resize::Crop, filter, normalize }
 }
 
 /// CIFAR-10's names where the preset's weights are of CIFAR-10; numbers elsewhere, for a file says nothing of names.
