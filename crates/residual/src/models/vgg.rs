@@ -143,7 +143,7 @@ impl Vgg {
         run(&self.features, x, pass)
     }
 
-    /// `[n, h, w, c]` → the input of the last pooling that reads a map of at least [`PLACES`]² pixels: the last one at 224
+    /// `[n, h, w, c]` → the input of the last pooling that reads a map of at least `PLACES`² pixels: the last one at 224
     /// px, an earlier one in small pictures, whose last map is a single pixel.
     pub fn trunk(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         let h = x.dims()[1];
