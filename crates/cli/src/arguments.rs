@@ -38,6 +38,8 @@ pub enum Command {
     Predict(commands::predict::Predict),
     /// Bring in weights from PyTorch
     Import(commands::import::Import),
+    /// Write a network as ONNX or safetensors
+    Export(commands::export::Export),
     /// Write a page about runs: curves, errors, pictures, layers
     Report(commands::report::Report),
     /// List run folders

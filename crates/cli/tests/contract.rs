@@ -406,3 +406,24 @@ fn a_run_that_blew_up_is_listed_as_failed_with_its_reason() {
     assert_eq!(rows[0]["state"], "failed");
     assert!(rows[0]["failure"].as_str().is_some_and(|why| why.contains("step")), "{}", rows[0]);
 }
+
+#[test]
+fn exported_weights_are_named_counted_and_imported_again() {
+    let folder = folder();
+    lines(small(&folder, 1, &[]));
+    let weights = folder.path().join("run/best.safetensors");
+    for (format, more) in [("onnx", &["--keep-bn", "--with-preprocessing"][..]), ("safetensors", &[])] {
+        let out = folder.path().join(format!("net.{format}"));
+        let mut export = residual(&["export", "--format", format, "--json"]);
+        export.arg(&weights).arg("--out").arg(&out).args(more);
+        let report = &lines(export)[0];
+        assert_keys(report, &["path", "keys", "max_difference"]);
+        assert!(out.is_file() && report["keys"].as_u64().is_some_and(|keys| keys > 20), "{report}");
+    }
+    let mut import = residual(&["import", "--as", "resnet-cifar-8", "--json"]);
+    import.arg(folder.path().join("net.safetensors")).arg("--out").arg(folder.path().join("again.safetensors"));
+    assert_keys(&lines(import)[0], &["path", "keys", "max_difference"]);
+    let mut onnx_only = residual(&["export", "--format", "safetensors", "--keep-bn", "--out", "x"]);
+    onnx_only.arg(&weights);
+    assert_eq!(failure(onnx_only).0, 2);
+}

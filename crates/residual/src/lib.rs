@@ -9,6 +9,7 @@ pub mod data;
 pub mod error;
 pub mod eval;
 pub mod explain;
+pub mod export;
 pub mod infer;
 pub mod layers;
 pub mod models;

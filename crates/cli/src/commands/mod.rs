@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compare;
 pub mod data;
 pub mod eval;
+pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod models;
@@ -29,6 +30,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Compare(command) => command.run(ui),
         Command::Bench(command) => command.run(ui),
         Command::Import(command) => command.run(ui),
+        Command::Export(command) => command.run(ui),
         Command::Data(command) => command.run(ui),
     }
 }

@@ -11,10 +11,10 @@ mod program;
 mod schedule;
 mod step;
 
-pub(crate) use program::{Program, Value};
+use program::{Program, Value};
 
 use crate::error::{Error, Result};
-use crate::models::{Model, Net};
+use crate::models::Model;
 use crate::ops::profile;
 use program::Placed;
 use schedule::Schedule;
@@ -38,10 +38,7 @@ impl Plan {
     pub fn new(model: &Model, n: usize, precise: bool) -> Self {
         let [h, w, c] = model.spec.input;
         let mut program = Program::new([n.max(1), h, w, c], precise);
-        let logits = match &model.valid().net {
-            Net::Vgg(net) => net.plan(&mut program),
-            Net::ResNet(net) => net.plan(&mut program),
-        };
+        let logits = model.valid().plan(&mut program);
         let schedule = Schedule::new(&program, [n.max(1), h, w, c]);
         let buffers = vec![Vec::new(); schedule.sizes.len()];
         Self { program, logits, channels: c, classes: model.spec.classes, schedule, buffers }

@@ -5,13 +5,14 @@
 
 use super::step::{Conv, End, Fully, Step};
 use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool};
+use crate::models::Lower;
 use crate::ops;
 use residual_kernels::ConvShape;
 use residual_kernels::conv::Packed;
 
 /// An activation `[n, h, w, c]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Value(usize);
+pub(super) struct Value(usize);
 
 impl Value {
     /// The pictures.
@@ -33,7 +34,7 @@ pub(super) struct Placed {
 
 /// The steps of a network.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(super) struct Program {
     pub(super) steps: Vec<Placed>,
     /// Dimensions of each value for the input that the program was made for.
     dims: Vec<[usize; 4]>,
@@ -44,17 +45,6 @@ impl Program {
     /// An empty program for pictures of `input`, `[n, h, w, c]`: their size decides how weights are packed.
     pub(super) fn new(input: [usize; 4], precise: bool) -> Self {
         Self { steps: Vec::new(), dims: vec![input], precise }
-    }
-
-    /// The pictures.
-    pub(crate) fn input(&self) -> Value {
-        Value::INPUT
-    }
-
-    /// Height and width of a value.
-    pub(crate) fn map(&self, value: Value) -> (usize, usize) {
-        let [_, h, w, _] = self.dims[value.0];
-        (h, w)
     }
 
     /// The values' number.
@@ -84,49 +74,55 @@ impl Program {
         let shape = ConvShape { n, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
         Conv { packed: Packed::new(&weights, &shape, self.precise), bias, end, shape }
     }
+}
 
-    /// Convolution, the normalisation behind it folded in, and ReLU if asked for.
-    pub(crate) fn conv(&mut self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>, relu: bool) -> Value {
+impl Lower for Program {
+    type Value = Value;
+
+    fn input(&self) -> Value {
+        Value::INPUT
+    }
+
+    fn map(&self, value: Value) -> (usize, usize) {
+        let [_, h, w, _] = self.dims[value.0];
+        (h, w)
+    }
+
+    fn conv(&mut self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>, relu: bool) -> Value {
         let end = if relu { End::Relu } else { End::Linear };
         let conv = self.packed(from, conv, bn, end);
         self.push(from, Step::Conv(conv))
     }
 
-    /// Convolution and normalisation, added to `around`, then ReLU: the end of a residual block. `around` holds the result; what it
-    /// was is gone.
-    pub(crate) fn conv_onto(&mut self, from: Value, conv: &Conv2d, bn: &BatchNorm, around: Value) -> Value {
+    /// `around` holds the result; what it was is gone.
+    fn conv_onto(&mut self, from: Value, conv: &Conv2d, bn: &BatchNorm, around: Value) -> Value {
         let conv = self.packed(from, conv, Some(bn), End::Residual);
         self.steps.push(Placed { from, to: around, step: Step::Conv(conv) });
         around
     }
 
-    /// Max-pooling.
-    pub(crate) fn max_pool(&mut self, from: Value, pool: &MaxPool) -> Value {
+    fn max_pool(&mut self, from: Value, pool: &MaxPool) -> Value {
         self.push(from, Step::MaxPool { kernel: pool.kernel, stride: pool.stride, pad: pool.pad })
     }
 
-    /// Local response normalisation.
-    pub(crate) fn lrn(&mut self, from: Value, lrn: &LocalResponseNorm) -> Value {
+    fn lrn(&mut self, from: Value, lrn: &LocalResponseNorm) -> Value {
         self.push(from, Step::Lrn(lrn.rule()))
     }
 
-    /// Shortcut option A.
-    pub(crate) fn subsample_pad(&mut self, from: Value, stride: usize, channels: usize) -> Value {
+    fn subsample_pad(&mut self, from: Value, stride: usize, channels: usize) -> Value {
         self.push(from, Step::SubsamplePad { stride, channels })
     }
 
-    /// Means of `size`×`size` parts of the map.
-    pub(crate) fn adaptive_average(&mut self, from: Value, size: usize) -> Value {
+    fn adaptive_average(&mut self, from: Value, size: usize) -> Value {
         self.push(from, Step::AdaptiveAverage { size })
     }
 
-    /// `[n, h, w, c]` → `[n, 1, 1, c h w]`, channels first, as the weights of VGG's first fully connected layer count.
-    pub(crate) fn flatten(&mut self, from: Value) -> Value {
+    fn flatten(&mut self, from: Value) -> Value {
         self.push(from, Step::Flatten)
     }
 
-    /// Fully connected layer, and ReLU if asked for. The weights are shared with the network.
-    pub(crate) fn linear(&mut self, from: Value, linear: &Linear, relu: bool) -> Value {
+    /// The weights are shared with the network.
+    fn linear(&mut self, from: Value, linear: &Linear, relu: bool) -> Value {
         let bias = ops::values(linear.bias.val());
         self.push(from, Step::Linear(Fully { weights: ops::Shared::new(linear.weight.val()), bias, relu }))
     }

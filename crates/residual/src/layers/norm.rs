@@ -11,9 +11,6 @@ use burn::tensor::{Device, Tensor};
 /// The share of the running statistics that one batch replaces (PyTorch's `momentum`).
 const MOMENTUM: f64 = 0.1;
 
-/// Added to the variance (PyTorch's default).
-const EPSILON: f64 = 1e-5;
-
 /// Batch normalisation over `[n, h, w]` by channel (Ioffe & Szegedy 2015).
 #[derive(Module, Debug)]
 pub struct BatchNorm {
@@ -30,6 +27,9 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
+    /// Added to the variance (PyTorch's default).
+    pub(crate) const EPSILON: f64 = 1e-5;
+
     /// Normalisation of `c` channels: mean 0, variance 1, shift 0, scale 0 until initialised.
     pub fn new(c: usize, device: &Device) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl BatchNorm {
     }
 
     fn affine(&self) -> Affine {
-        Affine { gamma: self.weight.val(), beta: self.bias.val(), eps: EPSILON as f32 }
+        Affine { gamma: self.weight.val(), beta: self.bias.val(), eps: Self::EPSILON as f32 }
     }
 
     /// Moves the running statistics towards a batch of `rows` values per channel. `bias` is the convolution's, which
@@ -68,7 +68,7 @@ impl BatchNorm {
 
     /// `(scale, shift)` of the running statistics for an input that lacks the convolution's `bias`.
     pub fn scale_shift(&self, bias: Option<&Param<Tensor<1>>>) -> (Tensor<1>, Tensor<1>) {
-        let scale = self.weight.val() / (self.running_var.value_sync() + EPSILON).sqrt();
+        let scale = self.weight.val() / (self.running_var.value_sync() + Self::EPSILON).sqrt();
         let mut centre = self.running_mean.value_sync();
         if let Some(bias) = bias {
             centre = centre - bias.val();

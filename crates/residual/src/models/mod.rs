@@ -2,6 +2,7 @@
 
 mod init;
 pub mod inspect;
+mod lower;
 pub mod options;
 pub mod parameters;
 pub mod registry;
@@ -10,6 +11,7 @@ mod spec;
 pub mod vgg;
 
 pub use inspect::{Layer, Summary, Work};
+pub(crate) use lower::Lower;
 pub use options::ModelOptions;
 pub use registry::{Architecture, Entry, find, registry};
 pub use spec::Spec;
@@ -113,6 +115,14 @@ impl Model {
         match &self.net {
             Net::Vgg(net) => net.features(x, pass),
             Net::ResNet(net) => net.features(x, pass),
+        }
+    }
+
+    /// The forward pass as steps: what holds the logits.
+    pub(crate) fn plan<P: Lower>(&self, program: &mut P) -> P::Value {
+        match &self.net {
+            Net::Vgg(net) => net.plan(program),
+            Net::ResNet(net) => net.plan(program),
         }
     }
 

@@ -1,8 +1,8 @@
 //! ResNet and its plain twins (He et al. 2016): the tables of §3 and §4.2, and the network they describe.
 
+use super::Lower;
 use super::inspect::Trace;
 use super::options::{Shortcut, StrideIn};
-use crate::infer::{Program, Value};
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
@@ -135,8 +135,8 @@ impl Around {
         }
     }
 
-    /// As [`Around::forward`], for inference.
-    fn plan(&self, program: &mut Program, x: Value) -> Option<Value> {
+    /// As [`Around::forward`], as steps.
+    fn plan<P: Lower>(&self, program: &mut P, x: P::Value) -> Option<P::Value> {
         match (self.skip, &self.downsample) {
             (_, Some((conv, bn))) => Some(program.conv(x, conv, Some(bn), false)),
             (Skip::Pad, None) => Some(program.subsample_pad(x, self.stride, self.channels)),
@@ -165,8 +165,14 @@ fn join(conv: &Conv2d, bn: &BatchNorm, y: Nhwc, skip: Option<Nhwc>, pass: &Pass)
     }
 }
 
-/// As [`join`], for inference.
-fn plan_join(program: &mut Program, conv: &Conv2d, bn: &BatchNorm, y: Value, skip: Option<Value>) -> Value {
+/// As [`join`], as steps.
+fn plan_join<P: Lower>(
+    program: &mut P,
+    conv: &Conv2d,
+    bn: &BatchNorm,
+    y: P::Value,
+    skip: Option<P::Value>,
+) -> P::Value {
     match skip {
         Some(skip) => program.conv_onto(y, conv, bn, skip),
         None => program.conv(y, conv, Some(bn), true),
@@ -207,7 +213,7 @@ impl BasicBlock {
         join(&self.conv2, &self.bn2, y, skip, pass)
     }
 
-    fn plan(&self, program: &mut Program, x: Value) -> Value {
+    fn plan<P: Lower>(&self, program: &mut P, x: P::Value) -> P::Value {
         let skip = self.around.plan(program, x);
         let y = program.conv(x, &self.conv1, Some(&self.bn1), true);
         plan_join(program, &self.conv2, &self.bn2, y, skip)
@@ -279,7 +285,7 @@ impl Bottleneck {
         join(&self.conv3, &self.bn3, y, skip, pass)
     }
 
-    fn plan(&self, program: &mut Program, x: Value) -> Value {
+    fn plan<P: Lower>(&self, program: &mut P, x: P::Value) -> P::Value {
         let skip = self.around.plan(program, x);
         let y = program.conv(x, &self.conv1, Some(&self.bn1), true);
         let y = program.conv(y, &self.conv2, Some(&self.bn2), true);
@@ -329,7 +335,7 @@ impl Block {
         }
     }
 
-    fn plan(&self, program: &mut Program, x: Value) -> Value {
+    fn plan<P: Lower>(&self, program: &mut P, x: P::Value) -> P::Value {
         match self {
             Block::Basic(block) => block.plan(program, x),
             Block::Bottleneck(block) => block.plan(program, x),
@@ -434,8 +440,8 @@ impl ResNet {
         self.blocks().fold(x, |x, block| block.forward(x, pass))
     }
 
-    /// The forward pass as a plan for inference: what holds the logits.
-    pub(crate) fn plan(&self, program: &mut Program) -> Value {
+    /// The forward pass as steps: what holds the logits.
+    pub(crate) fn plan<P: Lower>(&self, program: &mut P) -> P::Value {
         let mut x = program.conv(program.input(), &self.conv1, Some(&self.bn1), true);
         if let Some(pool) = &self.maxpool {
             x = program.max_pool(x, pool);

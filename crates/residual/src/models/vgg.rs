@@ -2,8 +2,8 @@
 //!
 //! `features.N` and `classifier.N` count layers as torchvision does, ReLUs and poolings included.
 
+use super::Lower;
 use super::inspect::Trace;
-use crate::infer::{Program, Value};
 use crate::layers::{BatchNorm, Conv2d, Dropout, Linear, LocalResponseNorm, MaxPool, Pass, Relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
@@ -213,8 +213,8 @@ impl Vgg {
         }
     }
 
-    /// The forward pass as a plan for inference: what holds the logits.
-    pub(crate) fn plan(&self, program: &mut Program) -> Value {
+    /// The forward pass as steps: what holds the logits.
+    pub(crate) fn plan<P: Lower>(&self, program: &mut P) -> P::Value {
         let (mut layers, mut x) = (self.features.as_slice(), program.input());
         loop {
             (x, layers) = match layers {

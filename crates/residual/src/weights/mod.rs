@@ -117,7 +117,9 @@ pub(crate) fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &s
     let missing: Vec<&str> =
         wanted.iter().map(|(key, _)| key.as_str()).filter(|key| !tensors.contains_key(*key)).collect();
     let known: std::collections::HashSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
-    let unexpected: Vec<&str> = tensors.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
+    // PyTorch counts batches there, and nothing here reads it.
+    let is_known = |key: &str| known.contains(key) || key.ends_with(".num_batches_tracked");
+    let unexpected: Vec<&str> = tensors.keys().map(String::as_str).filter(|key| !is_known(key)).collect();
     if missing.is_empty() && unexpected.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,188 @@
+//! Exported files in other programs' hands: ONNX Runtime and PyTorch, where Python has them.
+//!
+//! `$RESIDUAL_PYTHON` names the interpreter; without it, that of `bench/peers` is looked for.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use residual::data::{Filter, Normalize, Preprocessing, Resize};
+use residual::export::{self, onnx};
+use residual::layers::Pass;
+use residual::models::options::{Head, Shortcut};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::ops::Nhwc;
+use residual::weights::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs every `*.onnx` of a folder on the floats or bytes beside it.
+const RUNNER: &str = "
+import pathlib, sys, numpy, onnxruntime
+for path in sorted(pathlib.Path(sys.argv[1]).glob('*.onnx')):
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    entry = session.get_inputs()[0]
+    kind = numpy.uint8 if entry.type == 'tensor(uint8)' else numpy.float32
+    shape = [int(n) for n in path.with_suffix('.shape').read_text().split()]
+    x = numpy.fromfile(path.with_suffix('.in'), kind).reshape(shape)
+    session.run(None, {entry.name: x})[0].astype(numpy.float32).tofile(path.with_suffix('.out'))
+    assert 'classes' in session.get_modelmeta().custom_metadata_map
+";
+
+/// A Python with `module`, or `None` with a word about it.
+fn python(module: &str) -> Option<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let named = std::env::var_os("RESIDUAL_PYTHON").map(PathBuf::from);
+    let places = ["residual-peers", "peers"].map(|name| home.join(".cache").join(name).join("bin/python"));
+    let has = |python: &PathBuf| {
+        Command::new(python).args(["-c", &format!("import {module}")]).output().is_ok_and(|out| out.status.success())
+    };
+    let found = named.into_iter().chain(places).find(has);
+    if found.is_none() {
+        eprintln!("skipped: no Python with {module} in $RESIDUAL_PYTHON or ~/.cache/residual-peers");
+    }
+    found
+}
+
+/// Values between 0 and 1 that look like noise.
+fn noise(n: usize, salt: usize) -> Vec<f32> {
+    let hash = |i: usize| ((i + 7919 * salt) as u32).wrapping_mul(2_654_435_761) >> 8;
+    (0..n).map(|i| hash(i) as f32 / (1 << 24) as f32).collect()
+}
+
+/// A network whose normalisations and biases all matter.
+fn network(name: &str, input: usize, options: ModelOptions) -> (Model, Metadata) {
+    let options = ModelOptions { name: name.into(), input: Some(input), classes: Some(10), ..options };
+    let device = Device::flex();
+    let model = Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(3, &device);
+    let mut tensors = weights::values(&model);
+    for (salt, (key, data)) in tensors.iter_mut().enumerate() {
+        let shape = data.shape().clone();
+        if shape.len() == 1 {
+            let low = if key.ends_with("weight") || key.ends_with("running_var") { 0.8 } else { -0.2 };
+            let values = noise(shape[0], salt).iter().map(|v| low + 0.4 * v).collect::<Vec<f32>>();
+            *data = TensorData::new(values, shape);
+        }
+    }
+    let model = weights::fill(model, &tensors, "noise", &device).expect("the network's own tensors");
+    let normalize = Normalize::Channel { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.25, 0.3] };
+    let (resize, filter) = (Resize::Crop, Filter::Bilinear);
+    let preprocessing =
+        Preprocessing { height: input, width: input, channels: 3, scale: None, resize, filter, normalize };
+    let classes = (0..10).map(|i| format!("class {i}")).collect();
+    let model_options = model.spec.options();
+    (model, Metadata { model: model_options, preprocessing, classes, recipe: None, step: 7, trained_on: None })
+}
+
+fn forward(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Vec<f32> {
+    let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), dims), &Device::flex()));
+    model.forward(x, &Pass::test()).into_data().try_to_vec().expect("floats")
+}
+
+fn nchw(pixels: &[f32], [n, h, w, c]: [usize; 4]) -> Vec<f32> {
+    let mut out = Vec::with_capacity(pixels.len());
+    for picture in pixels.chunks_exact(h * w * c).take(n) {
+        (0..c).for_each(|channel| out.extend(picture[channel..].iter().step_by(c)));
+    }
+    out
+}
+
+fn write(path: &Path, values: &[f32], shape: [usize; 4]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(path.with_extension("in"), bytes).expect("writable");
+    std::fs::write(path.with_extension("shape"), shape.map(|n| n.to_string()).join(" ")).expect("writable");
+}
+
+fn assert_result(path: &Path, expected: &[f32]) {
+    let bytes = std::fs::read(path.with_extension("out")).expect("ONNX Runtime's result");
+    let found: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    assert_eq!(found.len(), expected.len(), "{}", path.display());
+    let largest = expected.iter().fold(0f32, |a, b| a.max(b.abs()));
+    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+    assert!(worst <= 1e-4 * largest, "{}: {worst} off, with values up to {largest}", path.display());
+}
+
+#[test]
+fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
+    let Some(python) = python("onnxruntime") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let default = ModelOptions::default;
+    let networks = [
+        ("resnet-20", 32, default()),
+        ("resnet-20", 32, ModelOptions { shortcut: Some(Shortcut::C), ..default() }),
+        ("plain-20", 32, default()),
+        ("resnet-18", 32, default()),
+        ("resnet-50", 32, ModelOptions { shortcut: Some(Shortcut::A), ..default() }),
+        ("resnet-18", 224, default()),
+        ("resnet-50", 224, default()),
+        ("vgg-a-lrn", 32, default()),
+        ("vgg-c-bn", 32, default()),
+        ("vgg-e", 48, default()),
+        ("vgg-a", 64, ModelOptions { head: Head::Imagenet, ..default() }),
+        ("vgg-d", 224, default()),
+    ];
+    let mut expected = Vec::new();
+    for (i, (name, size, options)) in networks.into_iter().enumerate() {
+        let (model, metadata) = network(name, size, options);
+        for keep_bn in [false, true] {
+            // The batch is free; a residual network takes other heights and widths as well.
+            let n = if size > 64 || keep_bn { 1 } else { 3 };
+            let h = if name.contains("resnet") && keep_bn { size + 8 } else { size };
+            let path = folder.path().join(format!("{i}-{name}-{size}-{keep_bn}.onnx"));
+            let options = onnx::OnnxOptions { keep_bn, with_preprocessing: false };
+            onnx::write(&path, &model, &metadata, options).expect("a fresh folder");
+            let pixels = noise(n * h * size * 3, i);
+            write(&path, &nchw(&pixels, [n, h, size, 3]), [n, 3, h, size]);
+            expected.push((path, forward(&model, &pixels, [n, h, size, 3])));
+        }
+    }
+    let ran = Command::new(&python).args(["-c", RUNNER]).arg(folder.path()).output().expect("Python runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    expected.iter().for_each(|(path, logits)| assert_result(path, logits));
+}
+
+#[test]
+fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
+    let Some(python) = python("onnxruntime") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, metadata) = network("resnet-20", 32, ModelOptions::default());
+    let path = folder.path().join("bytes.onnx");
+    let options = onnx::OnnxOptions { keep_bn: false, with_preprocessing: true };
+    onnx::write(&path, &model, &metadata, options).expect("a fresh folder");
+    let bytes: Vec<u8> = noise(2 * 32 * 32 * 3, 1).iter().map(|v| (255.0 * v) as u8).collect();
+    std::fs::write(path.with_extension("in"), &bytes).expect("writable");
+    std::fs::write(path.with_extension("shape"), "2 32 32 3").expect("writable");
+    let mut pixels = vec![0.0; bytes.len()];
+    let normalizer = metadata.preprocessing.normalizer().expect("three channels");
+    bytes.chunks_exact(3072).zip(pixels.chunks_exact_mut(3072)).for_each(|(b, p)| normalizer.apply(b, p));
+    let logits = forward(&model, &pixels, [2, 32, 32, 3]);
+    let probabilities: Vec<f32> = logits
+        .chunks_exact(10)
+        .flat_map(|row| {
+            let largest = row.iter().copied().fold(f32::MIN, f32::max);
+            let sum: f32 = row.iter().map(|v| (v - largest).exp()).sum();
+            row.iter().map(|v| (v - largest).exp() / sum).collect::<Vec<f32>>()
+        })
+        .collect();
+    let ran = Command::new(&python).args(["-c", RUNNER]).arg(folder.path()).output().expect("Python runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_result(&path, &probabilities);
+}
+
+#[test]
+fn torchvision_loads_exported_safetensors_strictly() {
+    let Some(python) = python("torchvision, safetensors") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "
+import sys, torchvision, safetensors.torch
+for name in ['resnet18', 'resnet50', 'vgg11_bn']:
+    net = getattr(torchvision.models, name)(num_classes=10)
+    net.load_state_dict(safetensors.torch.load_file(f'{sys.argv[1]}/{name}.safetensors'), strict=True)
+";
+    for (name, ours) in [("resnet18", "resnet-18"), ("resnet50", "resnet-50"), ("vgg11_bn", "vgg-a-bn")] {
+        let (model, metadata) = network(ours, 224, ModelOptions::default());
+        let path = folder.path().join(format!("{name}.safetensors"));
+        export::safetensors(&path, &model, &metadata).expect("a fresh folder");
+        let (again, _) = weights::load(&path, &Device::flex()).expect("ours as well");
+        assert_eq!(weights::values(&again), weights::values(&model));
+    }
+    let ran = Command::new(&python).args(["-c", script]).arg(folder.path()).output().expect("Python runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
