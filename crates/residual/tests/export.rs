@@ -2,6 +2,8 @@
 //!
 //! `$RESIDUAL_PYTHON` names the interpreter; without it, that of `bench/peers` is looked for.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::data::{Filter, Normalize, Preprocessing, Resize};
 use residual::export::{self, onnx};
