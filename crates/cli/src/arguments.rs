@@ -46,6 +46,9 @@ pub enum Command {
     Runs(commands::runs::Runs),
     /// Tell what differs between two runs, and whether it is more than chance
     Compare(commands::compare::Compare),
+    /// Find values for a recipe
+    #[command(subcommand)]
+    Tune(commands::tune::Tune),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::Bench),

@@ -427,3 +427,15 @@ fn exported_weights_are_named_counted_and_imported_again() {
     onnx_only.arg(&weights);
     assert_eq!(failure(onnx_only).0, 2);
 }
+
+#[test]
+fn a_range_test_tells_a_rate_from_its_own_curve() {
+    let arguments = ["tune", "lr", "resnet-cifar-8", "--steps", "80", "--json", "--set", "train.batch=32"];
+    let lines = lines(residual(&arguments));
+    let (suggested, points) = lines.split_last().expect("lines");
+    points.iter().for_each(|point| assert_keys(point, &["step", "lr", "loss", "smoothed"]));
+    let rate = |value: &Value| value["lr"].as_f64().expect("a rate");
+    let lr = suggested["suggested_lr"].as_f64().expect("a rate");
+    assert!(rate(&points[0]) < lr && lr < rate(&points[points.len() - 1]), "{lr}");
+    assert_eq!(failure(residual(&["tune", "lr", "resnet-20", "--from", "1", "--to", "0.1"])).0, 2);
+}

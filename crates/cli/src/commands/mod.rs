@@ -12,6 +12,7 @@ pub mod predict;
 pub mod report;
 pub mod runs;
 pub mod train;
+pub mod tune;
 
 use crate::arguments::Command;
 use crate::ui::Ui;
@@ -31,6 +32,7 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Bench(command) => command.run(ui),
         Command::Import(command) => command.run(ui),
         Command::Export(command) => command.run(ui),
+        Command::Tune(command) => command.run(ui),
         Command::Data(command) => command.run(ui),
     }
 }

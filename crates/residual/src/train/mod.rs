@@ -11,6 +11,7 @@ pub mod machine;
 pub mod memory;
 pub mod optimizer;
 mod prepare;
+pub mod range;
 pub mod record;
 mod run;
 pub mod schedule;

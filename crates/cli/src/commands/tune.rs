@@ -1,0 +1,96 @@
+//! `residual tune`: what a recipe's numbers might be.
+
+use crate::ui::Ui;
+use crate::ui::numbers::learning_rate;
+use crate::ui::table::{Align, Table};
+use residual::Result;
+use residual::data::Progress;
+use residual::recipe::Recipe;
+use residual::train::range::{self, Point, Range};
+use serde::Serialize;
+
+/// Rows of the table for people, and the width of its bars.
+const ROWS: usize = 24;
+const WIDTH: f64 = 40.0;
+
+/// Find values for a recipe
+#[derive(Debug, clap::Subcommand)]
+pub enum Tune {
+    /// Raise the learning rate step by step and see where the loss falls fastest
+    Lr(Lr),
+}
+
+/// The range test's options.
+#[derive(Debug, clap::Args)]
+pub struct Lr {
+    /// A network (`residual models` lists them)
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
+    #[arg(long, value_name = "D", default_value = "shapes")]
+    data: String,
+
+    /// Change a value of the data's default recipe
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+
+    /// The first rate
+    #[arg(long, value_name = "RATE", default_value = "0.0001")]
+    from: f64,
+
+    /// The last rate
+    #[arg(long, value_name = "RATE", default_value = "10")]
+    to: f64,
+
+    /// Steps between the two
+    #[arg(long, value_name = "N", default_value = "100")]
+    steps: usize,
+}
+
+/// The last line of `--json`.
+#[derive(Debug, Serialize)]
+struct Suggested {
+    suggested_lr: f64,
+}
+
+impl Tune {
+    /// Tests and prints.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let Self::Lr(lr) = self;
+        lr.run(ui)
+    }
+}
+
+impl Lr {
+    fn run(&self, ui: &mut Ui) -> Result<()> {
+        let entry = residual::models::find(&self.name)?;
+        let mut overrides = vec![format!("data.source={}", serde_json::Value::from(self.data.as_str()))];
+        overrides.extend(self.sets.iter().cloned());
+        let recipe = Recipe::default_for(&self.data, &entry.name)?.with(&overrides)?;
+        let range = Range { from: self.from, to: self.to, steps: self.steps };
+        let (mut preparing, mut bars) = (ui.bars(), ui.bars());
+        bars.start("rates", self.steps as u64);
+        let points = range::test(&recipe, range, &mut preparing, |_| bars.advance(1))?;
+        drop(bars);
+        let lr = range::suggestion(&points);
+        if ui.json() {
+            points.iter().try_for_each(|point| ui.value(point))?;
+            return ui.value(&Suggested { suggested_lr: lr? });
+        }
+        ui.line(&curve(&points))?;
+        let lr = lr?;
+        ui.line(&format!("suggested: --set optimizer.lr={}", learning_rate(lr)))
+    }
+}
+
+/// The running mean of the loss by rate, with bars.
+fn curve(points: &[Point]) -> String {
+    let mut table = Table::new(&[("rate", Align::Right), ("loss", Align::Right), ("", Align::Left)]);
+    let largest = points.iter().map(|point| point.smoothed).fold(0.0, f64::max);
+    for point in points.iter().step_by(points.len().div_ceil(ROWS).max(1)) {
+        let bar = "#".repeat((WIDTH * point.smoothed / largest.max(1e-9)).round() as usize);
+        table.row(vec![learning_rate(point.lr), format!("{:.4}", point.smoothed), bar]);
+    }
+    table.render()
+}

@@ -1,0 +1,141 @@
+//! The learning-rate range test (Smith 2017, "Cyclical learning rates", section 3.3): the rate grows from step to step, by a constant
+//! factor, until the loss runs away.
+//!
+//! The loss falls fastest where the rate is largest and still safe; beyond, it turns. Weights are thrown away afterwards.
+
+use super::prepare::{Prepared, prepare};
+use super::trainer::Trainer;
+use crate::data::{self, Augment, Loader, LoaderOptions};
+use crate::error::{Error, Kind, Result};
+use crate::recipe::Recipe;
+use burn::tensor::Device;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Share of the past in the running mean of the loss: about the last ten steps.
+const PAST: f64 = 0.9;
+
+/// The test ends where the running mean is this many times its least value.
+const RUNAWAY: f64 = 3.0;
+
+/// Steps at the start that suggest nothing, for the running mean has seen too few; and steps over which a slope is taken.
+const MARGIN: usize = 5;
+
+/// The rates to go through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// The first rate.
+    pub from: f64,
+    /// The last rate.
+    pub to: f64,
+    /// Steps between them.
+    pub steps: usize,
+}
+
+/// A step of the test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Point {
+    /// Step, from 0.
+    pub step: usize,
+    /// Its rate.
+    pub lr: f64,
+    /// The loss of its batch, before the update.
+    pub loss: f64,
+    /// The running mean of the loss.
+    pub smoothed: f64,
+}
+
+/// Goes through `range` with `recipe`'s network, data and optimiser; `seen` hears of each step.
+///
+/// # Errors
+/// A recipe or data that is no good; a range that is none.
+pub fn test(
+    recipe: &Recipe,
+    range: Range,
+    progress: &mut dyn data::Progress,
+    mut seen: impl FnMut(&Point),
+) -> Result<Vec<Point>> {
+    if !(range.from > 0.0 && range.to > range.from && range.to.is_finite() && range.steps > 2 * MARGIN) {
+        let message = format!("rates from {} to {} in {} steps are no range", range.from, range.to, range.steps);
+        return Err(Error::usage(message).with_hint(format!("two rates above 0, and more than {} steps", 2 * MARGIN)));
+    }
+    let device = Device::flex().autodiff();
+    let Prepared { recipe, data, preprocessing, model } = prepare(recipe, false, &device, progress)?;
+    let mut trainer = Trainer::new(model, &recipe, &device);
+    let options = LoaderOptions { batch: recipe.train.batch, seed: recipe.train.seed, drop_last: true, first_step: 0 };
+    let normalizer = Arc::new(preprocessing.normalizer()?);
+    let mut loader = Loader::new(Arc::new(data.train), normalizer, Augment::from(&recipe.augment), options)?;
+    let factor = (range.to / range.from).powf(1.0 / (range.steps - 1) as f64);
+    let (mut points, mut mean, mut least) = (Vec::new(), 0.0, f64::INFINITY);
+    for step in 0..range.steps {
+        let lr = range.from * factor.powi(step as i32);
+        let mut batches = [loader.next()?];
+        let loss = trainer.step(&mut batches, step as u64, lr).loss;
+        let [batch] = batches;
+        loader.recycle(batch);
+        mean = PAST * mean + (1.0 - PAST) * loss;
+        // The mean begins at nothing: divided by the weight of what it has seen.
+        let smoothed = mean / (1.0 - PAST.powi(step as i32 + 1));
+        least = least.min(smoothed);
+        if !loss.is_finite() || smoothed > RUNAWAY * least {
+            break;
+        }
+        let point = Point { step, lr, loss, smoothed };
+        seen(&point);
+        points.push(point);
+    }
+    Ok(points)
+}
+
+/// The rate at which the running mean falls fastest per octave of the rate, on the way to its least value.
+///
+/// # Errors
+/// A test that was too short to tell, or a loss that never fell.
+pub fn suggestion(points: &[Point]) -> Result<f64> {
+    let slope = |window: &[Point]| {
+        let (first, last) = (window[0], window[window.len() - 1]);
+        ((last.smoothed - first.smoothed) / (last.lr / first.lr).log2(), (first.lr * last.lr).sqrt())
+    };
+    // What falls behind the least loss has run away before.
+    let least = points.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed)).map_or(0, |(i, _)| i);
+    let inner = points.get(MARGIN..=least).unwrap_or_default();
+    let steepest = inner.windows(MARGIN).map(slope).min_by(|a, b| a.0.total_cmp(&b.0));
+    match steepest {
+        Some((slope, lr)) if slope < 0.0 => Ok(lr),
+        _ => Err(Error::new(Kind::Training, "the loss fell at none of these rates")
+            .with_hint("begin with a smaller rate (--from), take more steps (--steps), or look at the data")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(loss: impl Fn(f64) -> f64) -> Vec<Point> {
+        let point = |step: usize| {
+            let lr = 1e-4 * 1.2f64.powi(step as i32);
+            Point { step, lr, loss: loss(lr), smoothed: loss(lr) }
+        };
+        (0..60).map(point).collect()
+    }
+
+    #[test]
+    fn the_steepest_fall_per_octave_is_suggested() {
+        // A fall centred at 0.01 on a logarithmic scale.
+        let lr = suggestion(&points(|lr| 2.0 - (lr / 0.01).ln().tanh())).expect("it falls");
+        assert!((lr / 0.01).log2().abs() < 0.5, "{lr}");
+    }
+
+    #[test]
+    fn a_fall_behind_the_runaway_suggests_nothing() {
+        let slow_then_wild = |lr: f64| if lr < 0.1 { 2.0 - 100.0 * lr.sqrt() / 1e4 } else { 9.0 - lr };
+        let lr = suggestion(&points(slow_then_wild)).expect("it falls before");
+        assert!(lr < 0.1, "{lr}");
+    }
+
+    #[test]
+    fn a_loss_that_never_falls_suggests_nothing() {
+        assert!(suggestion(&points(|lr| 1.0 + lr)).is_err());
+        assert!(suggestion(&points(|lr| 1.0 - lr)[..6]).is_err());
+    }
+}
