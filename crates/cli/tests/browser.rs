@@ -1,0 +1,105 @@
+//! The report in a real browser: opened from disk on a phone and on a desk, in both colour schemes.
+//!
+//! Needs Chromium (`$CHROMIUM`, or one on the path); without one the test says so and passes.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs before anything else of the page and leaves what it saw in an attribute of the document.
+const PROBE: &str = r#"<script>
+const seen = { errors: [] };
+addEventListener("error", (e) => seen.errors.push(String(e.message)));
+addEventListener("securitypolicyviolation", (e) => seen.errors.push("blocked " + e.blockedURI));
+console.error = (...args) => seen.errors.push(args.join(" "));
+addEventListener("load", () => {
+  const root = document.documentElement;
+  seen.requests = performance.getEntriesByType("resource").map((e) => e.name).filter((name) => !name.startsWith("data:"));
+  seen.width = innerWidth;
+  seen.overflow = root.scrollWidth - innerWidth;
+  seen.dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const light = (colour) => colour.match(/\d+/g).slice(0, 3).reduce((sum, v) => sum + Number(v), 0) / 3;
+  seen.paper = light(getComputedStyle(document.body).backgroundColor);
+  seen.ink = light(getComputedStyle(document.body).color);
+  const plot = document.querySelector(".plot");
+  plot.focus();
+  const readout = plot.closest("figure").querySelector(".readout");
+  const last = readout.textContent;
+  plot.dispatchEvent(new KeyboardEvent("keydown", { key: "Home" }));
+  seen.keyboard = readout.textContent !== last && /\d/.test(readout.textContent);
+  const shown = () => getComputedStyle(plot.querySelector(".lin")).display;
+  const before = shown();
+  plot.closest("figure").querySelector(".log-switch").click();
+  seen.switches = before !== "none" && shown() === "none";
+  seen.unnamed = [...document.images].filter((image) => !image.alt).length;
+  root.dataset.seen = JSON.stringify(seen);
+});
+</script>"#;
+
+fn browser() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path)
+        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
+    let found = named.or_else(|| places.find(|place| place.is_file()));
+    if found.is_none() {
+        eprintln!("skipped: no Chromium on the path or in $CHROMIUM");
+    }
+    found
+}
+
+/// What the probe saw of the page at this width and scheme.
+fn look(browser: &Path, page: &Path, profile: &Path, width: u32, dark: bool) -> Value {
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"])
+        .arg(format!("--window-size={width},900"))
+        .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .expect("the browser starts");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    let start = page.find("data-seen=\"").unwrap_or_else(|| panic!("no trace of the probe at {width} px")) + 11;
+    let seen = &page[start..start + page[start..].find('"').expect("the attribute ends")];
+    serde_json::from_str(&seen.replace("&quot;", "\"").replace("&amp;", "&")).expect("JSON")
+}
+
+#[test]
+fn the_page_opens_from_disk_without_network_error_or_overflow_in_both_schemes_and_sizes() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let trained = Command::new(assert_cmd::cargo::cargo_bin("residual"))
+        .args(["train", "resnet-cifar-8", "--json", "--set", "train.batch=8", "--set", "data.train_size=40"])
+        .args(["--set", "schedule.kind=constant", "--set", "train.steps=8", "--out"])
+        .arg(&run)
+        .output()
+        .expect("it runs");
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    for lang in ["en", "ko"] {
+        let page = folder.path().join(format!("{lang}.html"));
+        let written = Command::new(assert_cmd::cargo::cargo_bin("residual"))
+            .args(["report", "--lang", lang, "--out"])
+            .args([&page, &run])
+            .output()
+            .expect("it runs");
+        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+        let text = std::fs::read_to_string(&page).expect("a page");
+        std::fs::write(&page, text.replacen("<head>", &format!("<head>{PROBE}"), 1)).expect("writable");
+        for (width, dark) in [(390, true), (390, false), (1280, true), (1280, false)] {
+            let seen = look(&browser, &page, &folder.path().join("profile"), width, dark);
+            let at = format!("{lang}, {width} px, dark: {dark}: {seen}");
+            assert_eq!(seen["width"], width, "{at}");
+            assert!(seen["overflow"].as_i64().is_some_and(|pixels| pixels <= 0), "{at}");
+            assert_eq!(seen["errors"], serde_json::json!([]), "{at}");
+            assert_eq!(seen["requests"], serde_json::json!([]), "{at}");
+            assert_eq!(seen["dark"], dark, "{at}");
+            let (paper, ink) = (seen["paper"].as_f64().expect("a number"), seen["ink"].as_f64().expect("a number"));
+            assert!(if dark { paper < 60.0 && ink > 190.0 } else { paper > 230.0 && ink < 60.0 }, "{at}");
+            assert_eq!((&seen["keyboard"], &seen["switches"]), (&Value::Bool(true), &Value::Bool(true)), "{at}");
+            assert_eq!(seen["unnamed"], 0, "every picture says what it shows: {at}");
+        }
+    }
+}
