@@ -34,7 +34,7 @@ addEventListener("load", () => {
   plot.closest("figure").querySelector(".log-switch").click();
   seen.switches = before !== "none" && shown() === "none";
   seen.unnamed = [...document.images].filter((image) => !image.alt).length;
-  root.dataset.seen = JSON.stringify(seen);
+  parent.postMessage(JSON.stringify(seen), "*");
 });
 </script>"#;
 
@@ -50,14 +50,21 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// What the probe saw of the page at this width and scheme.
+/// What the probe saw of the page at this width and scheme. A window is 500 px wide at least, a frame is not.
 fn look(browser: &Path, page: &Path, profile: &Path, width: u32, dark: bool) -> Value {
+    let frame = page.with_extension("frame.html");
+    let keep = "addEventListener('message', (e) => { document.documentElement.dataset.seen = e.data; })";
+    let name = page.file_name().expect("a file").to_string_lossy();
+    let html = format!(
+        "<!DOCTYPE html><script>{keep}</script><iframe src='{name}' width={width} height=900 style='border:0'>"
+    );
+    std::fs::write(&frame, html).expect("writable");
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"])
-        .arg(format!("--window-size={width},900"))
+        .arg("--window-size=1400,950")
         .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
         .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(format!("file://{}", page.display()))
+        .arg(format!("file://{}", frame.display()))
         .output()
         .expect("the browser starts");
     let page = String::from_utf8_lossy(&output.stdout).into_owned();
