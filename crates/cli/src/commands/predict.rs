@@ -7,7 +7,7 @@ use crate::ui::Ui;
 use burn::tensor::Device;
 use rayon::prelude::*;
 use residual::data::{Normalizer, Picture, Progress};
-use residual::eval::{Classifier, argmax};
+use residual::eval::{Classifier, argmax, batch_of};
 use residual::explain;
 use residual::weights::{self, Metadata};
 use residual::{Error, Kind, Result};
@@ -16,9 +16,6 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-
-/// Pictures per forward pass.
-const BATCH: usize = 64;
 
 /// Tell what is in pictures
 #[derive(Debug, clap::Args)]
@@ -67,6 +64,8 @@ struct Network {
     classifier: Classifier,
     metadata: Metadata,
     normalizer: Normalizer,
+    /// Pictures per forward pass.
+    batch: usize,
 }
 
 /// A picture as the network sees it.
@@ -83,14 +82,14 @@ impl Predict {
     /// Prints a line for each picture.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let pictures = pictures(&self.pictures)?;
-        let network = Network::load(&self.file, pictures.len().min(BATCH))?;
+        let network = Network::load(&self.file, pictures.len())?;
         let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
         let (mut bars, mut left_out) = (ui.bars(), 0);
         bars.start("predicting", pictures.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
         }
-        for paths in pictures.chunks(BATCH) {
+        for paths in pictures.chunks(network.batch) {
             let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
             let whole = self.whole(seen, ui)?;
             left_out += paths.len() - whole.len();
@@ -149,11 +148,13 @@ impl Predict {
 }
 
 impl Network {
-    /// The weights in `file`, for batches of about `n` pictures.
+    /// The weights in `file`, for `n` pictures.
     fn load(file: &Path, n: usize) -> Result<Self> {
         let (model, metadata) = weights::load(file, &Device::flex())?;
         let normalizer = metadata.preprocessing.normalizer()?;
-        Ok(Self { classifier: Classifier::new(&model, n), metadata, normalizer })
+        let [h, w, _] = model.spec.input;
+        let batch = batch_of(h, w).min(n).max(1);
+        Ok(Self { classifier: Classifier::new(&model, batch), metadata, normalizer, batch })
     }
 
     fn see(&self, path: &Path) -> Result<Seen> {

@@ -1,35 +1,6 @@
-//! Numbers for people.
+//! Numbers for people in the terminal; those that the page has as well are the library's.
 
-/// `269722` → `269,722`.
-pub fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `40552832` → `40.6 M`: three significant digits or so, and a unit.
-pub fn short(value: u64) -> String {
-    let value = value as f64;
-    let (scaled, unit) = match value {
-        v if v < 999.5 => return format!("{v}"),
-        v if v < 999.5e3 => (v / 1e3, "k"),
-        v if v < 999.5e6 => (v / 1e6, "M"),
-        v if v < 999.5e9 => (v / 1e9, "G"),
-        v => (v / 1e12, "T"),
-    };
-    let decimals = match scaled {
-        s if s < 9.995 => 2,
-        s if s < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{scaled:.decimals$} {unit}")
-}
+pub use residual::numbers::{short, thousands};
 
 /// Seconds → `0.8 s`, `42 s`, `3m 07s`, `2h 05m`.
 pub fn duration(seconds: f64) -> String {
@@ -46,7 +17,7 @@ pub fn duration(seconds: f64) -> String {
 
 /// `12.3456` → `12.35 %`; `-` where it does not apply.
 pub fn percent(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |value| format!("{value:.2} %"))
+    value.map_or_else(|| "-".into(), residual::numbers::percent)
 }
 
 /// Images per second: whole numbers, except where they are few.

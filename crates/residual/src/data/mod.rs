@@ -8,7 +8,7 @@ mod augment;
 mod canonical;
 mod catalogue;
 mod check;
-mod cifar;
+pub(crate) mod cifar;
 mod cifar_python;
 mod container;
 mod download;

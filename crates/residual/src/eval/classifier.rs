@@ -64,35 +64,19 @@ impl Classifier {
     /// As [`logits`](Self::logits).
     pub fn probabilities(&self, pixels: &[f32], n: usize) -> Result<Vec<f32>> {
         let [h, w, _] = self.model.spec.input;
-        self.logits(pixels, [n, h, w]).map(|logits| softmax(logits, self.model.spec.classes))
+        self.logits(pixels, [n, h, w]).map(|logits| softmax(&logits, self.model.spec.classes))
     }
 }
 
 /// Each row's softmax: `[n, classes]` → `[n, classes]`.
-pub(super) fn softmax(mut logits: Vec<f32>, classes: usize) -> Vec<f32> {
-    for row in logits.chunks_exact_mut(classes) {
-        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        row.iter_mut().for_each(|value| *value = (*value - largest).exp());
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|value| *value /= sum);
-    }
-    logits
+pub(super) fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; logits.len()];
+    residual_kernels::loss::softmax(logits, logits.len() / classes, classes, &mut rows);
+    rows
 }
 
 /// A batch's pixels as the network takes them; they move out of the batch, without a copy.
 pub fn input(batch: &mut Batch, [h, w, c]: [usize; 3], device: &Device) -> Nhwc {
     let pixels = std::mem::take(&mut batch.pixels);
     Nhwc(Tensor::from_data(TensorData::new(pixels, [batch.labels.len(), h, w, c]), device))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_sum_to_one_and_survive_large_logits() {
-        let rows = softmax(vec![1000.0, 1000.0, 0.0, 1.0, 1.0, 1.0], 3);
-        assert_eq!(rows[..3], [0.5, 0.5, 0.0]);
-        assert!((rows[3] - 1.0 / 3.0).abs() < 1e-7);
-    }
 }

@@ -6,8 +6,9 @@
 //! of one size go through the network together.
 
 use super::classifier::softmax;
+use super::evaluation::Cost;
 use super::look::{Look, View, Views};
-use super::tally::{Cost, Tally};
+use super::predictions::{Prediction, Predictions};
 use super::{Classifier, Evaluation, batch_of, check_labels};
 use crate::data::{self, Normalizer, Picture, Pictures, Preprocessing};
 use crate::error::{Error, Result};
@@ -95,7 +96,7 @@ impl Member {
     fn probabilities(&self, pixels: &[f32], dims: [usize; 3]) -> Result<Vec<f32>> {
         let classes = self.classifier.model().spec.classes;
         match self.look.views() {
-            Views::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(logits, classes)),
+            Views::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
             Views::Center | Views::TenCrop | Views::MultiCrop => self.classifier.probabilities(pixels, dims[0]),
         }
     }
@@ -183,7 +184,7 @@ impl Ensemble {
         for member in &self.members {
             check_labels(member.classifier.model(), pictures, classes)?;
         }
-        let mut tally = Tally::new(classes.len());
+        let mut predictions = Predictions::default();
         let mut bad: Vec<Error> = Vec::new();
         let began = Instant::now();
         progress.start("testing", pictures.len() as u64);
@@ -201,7 +202,7 @@ impl Ensemble {
             }
             let views = whole.par_iter().map(|(_, picture)| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
             for (row, (i, _)) in self.average(views)?.iter().zip(&whole) {
-                tally.add(row, pictures.label(*i));
+                predictions.rows.push(Prediction::new(row, pictures.label(*i)));
             }
             progress.advance(chunk.len() as u64);
         }
@@ -209,7 +210,7 @@ impl Ensemble {
         let images = pictures.len() - bad.len();
         let crops = images * self.members.iter().map(|member| member.look.count()).sum::<usize>();
         let cost = Cost { crops, skipped: bad.len(), seconds: began.elapsed().as_secs_f64() };
-        Ok(tally.finish(classes, &self.protocol(), &self.scales(), cost))
+        Ok(Evaluation::new(&predictions, classes, &self.protocol(), &self.scales(), cost))
     }
 
     /// The members' protocols, each once: `dense+multi-crop`.

@@ -6,19 +6,21 @@
 
 mod classifier;
 mod ensemble;
+mod evaluation;
 mod look;
-mod tally;
+pub mod predictions;
 
 pub use classifier::{Classifier, input};
 pub use ensemble::{Ensemble, Member};
+pub use evaluation::{ClassResult, Evaluation};
 pub use look::{Look, Views};
-pub use tally::{ClassResult, Evaluation};
 
 use crate::data::{self, Normalizer, Pictures};
 use crate::error::{Error, Result};
 use crate::models::Model;
+use evaluation::Cost;
+use predictions::Predictions;
 use std::time::Instant;
-use tally::{Cost, Tally};
 
 /// Pictures per forward pass: enough to keep every core busy, little enough to stay small beside training.
 const BATCH: usize = 128;
@@ -27,7 +29,7 @@ const BATCH: usize = 128;
 const PIXELS: usize = 16 * 224 * 224;
 
 /// How many pictures of `h`x`w` go through the network together.
-pub(crate) fn batch_of(h: usize, w: usize) -> usize {
+pub fn batch_of(h: usize, w: usize) -> usize {
     (PIXELS / (h * w)).clamp(1, BATCH)
 }
 
@@ -55,21 +57,10 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     check_labels(model, pictures, classes)?;
     check_size(model, pictures)?;
-    let size = batch_of(pictures.height(), pictures.width()).min(pictures.len());
-    let classifier = Classifier::new(model, size);
-    let mut tally = Tally::new(classes.len());
     let began = Instant::now();
-    progress.start("testing", pictures.len() as u64);
-    for batch in data::batches(pictures, normalizer, size) {
-        let batch = batch?;
-        let probabilities = classifier.probabilities(&batch.pixels, batch.labels.len())?;
-        for (row, &label) in probabilities.chunks_exact(classes.len()).zip(&batch.labels) {
-            tally.add(row, label as usize);
-        }
-        progress.advance(batch.labels.len() as u64);
-    }
+    let predictions = Predictions::of(model, pictures, normalizer, progress)?;
     let cost = Cost { crops: pictures.len(), skipped: 0, seconds: began.elapsed().as_secs_f64() };
-    Ok(tally.finish(classes, "center", &[], cost))
+    Ok(Evaluation::new(&predictions, classes, "center", &[], cost))
 }
 
 fn check_labels(model: &Model, pictures: &Pictures, classes: &[String]) -> Result<()> {

@@ -3,9 +3,9 @@
 //! One line a picture is enough for errors, confusions, calibration, the worst mistakes, and for comparing two runs
 //! picture by picture, without a second look at the test set.
 
+use super::{Classifier, argmax, batch_of};
 use crate::data::{self, Normalizer, Pictures};
 use crate::error::{Error, Result};
-use crate::eval::{Classifier, argmax, batch_of};
 use crate::models::Model;
 use std::fmt::Write;
 use std::path::Path;

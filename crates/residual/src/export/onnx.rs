@@ -6,7 +6,7 @@
 use super::protobuf::Message;
 use crate::data::Normalize;
 use crate::error::Result;
-use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool};
+use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool, folded};
 use crate::models::{Lower, Model, Net};
 use crate::ops;
 use crate::weights::Metadata;
@@ -211,17 +211,7 @@ impl Graph {
     /// The convolution and its normalisation, without what follows.
     fn plain(&mut self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>) -> Value {
         let ([k, c, kernel, _], [h, w, _]) = (conv.dims(), self.maps[from.0]);
-        let mut weights = ops::values(conv.weight.val());
-        let mut bias = conv.bias.as_ref().map(|bias| ops::values(bias.val()));
-        if let Some(bn) = bn
-            && !self.options.keep_bn
-        {
-            let (scale, shift) = bn.scale_shift(conv.bias.as_ref());
-            for (filter, scale) in weights.chunks_exact_mut(c * kernel * kernel).zip(ops::values(scale)) {
-                filter.iter_mut().for_each(|weight| *weight *= scale);
-            }
-            bias = Some(ops::values(shift));
-        }
+        let (weights, bias) = folded(conv, bn.filter(|_| !self.options.keep_bn));
         let mut inputs = vec![self.name(from), self.floats(&[k, c, kernel, kernel], &weights)];
         inputs.extend(bias.map(|bias| self.floats(&[k], &bias)));
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();

@@ -4,7 +4,7 @@
 //! one step; the end of a residual block alone changes one that is there, the way around it.
 
 use super::step::{Conv, End, Fully, Step};
-use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool};
+use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool, folded};
 use crate::models::Lower;
 use crate::ops;
 use residual_kernels::ConvShape;
@@ -61,16 +61,8 @@ impl Program {
 
     fn packed(&self, from: Value, conv: &Conv2d, bn: Option<&BatchNorm>, end: End) -> Conv {
         let ([n, h, w, c], [k, _, kernel, _]) = (self.dims[from.0], conv.dims());
-        let mut weights = ops::values(conv.weight.val());
-        let mut bias = conv.bias.as_ref().map_or_else(|| vec![0.0; k], |bias| ops::values(bias.val()));
-        if let Some(bn) = bn {
-            let (scale, shift) = bn.scale_shift(conv.bias.as_ref());
-            let per_filter = weights.chunks_exact_mut(c * kernel * kernel);
-            for (filter, scale) in per_filter.zip(ops::values(scale)) {
-                filter.iter_mut().for_each(|weight| *weight *= scale);
-            }
-            bias = ops::values(shift);
-        }
+        let (weights, bias) = folded(conv, bn);
+        let bias = bias.unwrap_or_else(|| vec![0.0; k]);
         let shape = ConvShape { n, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
         Conv { packed: Packed::new(&weights, &shape, self.precise), bias, end, shape }
     }

@@ -69,3 +69,23 @@ fn free_slot(busy: &[usize], sizes: &[usize], i: usize, size: usize) -> Option<u
     let free = (0..sizes.len()).filter(|&slot| busy[slot] < i);
     free.min_by_key(|&slot| if sizes[slot] >= size { (0, sizes[slot]) } else { (1, usize::MAX - sizes[slot]) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Model, ModelOptions, Spec};
+    use burn::tensor::Device;
+
+    fn buffers(name: &str) -> usize {
+        let options = ModelOptions { name: name.into(), input: Some(32), ..ModelOptions::default() };
+        let model = Model::new(Spec::resolve(&options).expect("a network"), &Device::flex());
+        let mut program = Program::new([1, 32, 32, 3], false);
+        model.plan(&mut program);
+        Schedule::new(&program, [1, 32, 32, 3]).sizes.len()
+    }
+
+    #[test]
+    fn a_chain_takes_two_buffers_and_a_way_around_one_more() {
+        assert_eq!(["vgg-a", "plain-20", "resnet-20", "resnet-50"].map(buffers), [2, 2, 3, 3]);
+    }
+}

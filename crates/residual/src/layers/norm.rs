@@ -78,6 +78,21 @@ impl BatchNorm {
     }
 }
 
+/// The convolution that does what `conv` and the running statistics of `bn` do: weights `[k, c, kh, kw]` and, where either has
+/// one, bias `[k]`.
+pub(crate) fn folded(conv: &Conv2d, bn: Option<&BatchNorm>) -> (Vec<f32>, Option<Vec<f32>>) {
+    let mut weights = ops::values(conv.weight.val());
+    let Some(bn) = bn else {
+        return (weights, conv.bias.as_ref().map(|bias| ops::values(bias.val())));
+    };
+    let (scale, shift) = bn.scale_shift(conv.bias.as_ref());
+    let filter = weights.len() / bn.channels();
+    for (filter, scale) in weights.chunks_exact_mut(filter).zip(ops::values(scale)) {
+        filter.iter_mut().for_each(|weight| *weight *= scale);
+    }
+    (weights, Some(ops::values(shift)))
+}
+
 fn fused(conv: &Conv2d, bn: &BatchNorm, x: Nhwc, skip: Option<Nhwc>, relu: bool, pass: &Pass) -> Nhwc {
     let (weight, window, mode) = (conv.weight.val(), conv.window(), conv.mode(pass));
     if pass.is_training() && !bn.frozen {

@@ -243,8 +243,3 @@ pub fn subsample_pad(x: Nhwc, stride: usize, k: usize) -> Nhwc {
     }
     Nhwc(Tensor::from_dispatch(Dispatch::subsample_pad(x.0.into_dispatch(), stride, k)))
 }
-
-/// Softmax over classes: `[n, k]` → `[n, k]`. No gradient.
-pub fn softmax(logits: Tensor<2>) -> Tensor<2> {
-    burn::tensor::activation::softmax(logits, 1)
-}

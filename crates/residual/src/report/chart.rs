@@ -1,7 +1,8 @@
 //! Line charts as SVG, drawn when the page is built: once on a linear and once on a logarithmic scale, of which a switch
 //! shows one. The values lie beside the drawing, for the script that shows them under the pointer and for a table.
 
-use super::lang::{Lang, thousands};
+use super::lang::Lang;
+use crate::numbers::thousands;
 use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 use std::fmt::Write;

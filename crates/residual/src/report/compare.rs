@@ -3,7 +3,7 @@
 //! The noise meant here is that of the finite test set. Another seed moves a result as well (ResNet-110 over five runs:
 //! ± 0.16 points); several runs of each recipe tell how much.
 
-use crate::predictions::Predictions;
+use crate::eval::predictions::Predictions;
 use serde::Serialize;
 
 /// Two-sided 95 % of the normal distribution.
@@ -137,7 +137,7 @@ fn erfc(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::predictions::Prediction;
+    use crate::eval::predictions::Prediction;
 
     fn close(a: f64, b: f64, within: f64) {
         assert!((a - b).abs() < within, "{a} is not {b}");

@@ -1,9 +1,10 @@
 //! Where a run errs: confusion matrix, accuracy by class, calibration.
 
-use super::lang::{Lang, percent, thousands};
+use super::lang::Lang;
 use super::subject::Subject;
 use crate::data::Split;
-use crate::predictions::{BINS, Bin};
+use crate::eval::predictions::{BINS, Bin};
+use crate::numbers::{percent, thousands};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 

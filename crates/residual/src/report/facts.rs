@@ -1,7 +1,8 @@
 //! What a result is worth without: recipe, machine, versions, seeds, time.
 
-use super::lang::{Lang, duration, thousands};
+use super::lang::{Lang, duration};
 use super::subject::Subject;
+use crate::numbers::thousands;
 use maud::{Markup, html};
 
 /// Recipe and circumstances of a run.

@@ -40,19 +40,6 @@ impl FromStr for Lang {
     }
 }
 
-/// `269722` → `269,722`.
-pub fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Seconds → `42 s`, `3 min 07 s`, `2 h 05 min`; in Korean `3분 07초`.
 pub fn duration(seconds: f64, lang: Lang) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -67,34 +54,14 @@ pub fn duration(seconds: f64, lang: Lang) -> String {
     }
 }
 
-/// `12.3456` → `12.35 %`.
-pub fn percent(value: f64) -> String {
-    format!("{value:.2} %")
-}
-
-/// `40552832` → `40.6 M`.
-pub fn short(value: u64) -> String {
-    let value = value as f64;
-    let (scaled, unit) = match value {
-        v if v < 999.5 => return format!("{v}"),
-        v if v < 999.5e3 => (v / 1e3, "k"),
-        v if v < 999.5e6 => (v / 1e6, "M"),
-        v => (v / 1e9, "G"),
-    };
-    let decimals = if scaled < 9.995 { 2 } else { usize::from(scaled < 99.95) };
-    format!("{scaled:.decimals$} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_of_either_language_write_them() {
+    fn durations_read_as_people_of_either_language_write_them() {
         assert_eq!([42.0, 187.2, 7500.0].map(|s| duration(s, Lang::En)), ["42 s", "3 min 07 s", "2 h 05 min"]);
         assert_eq!([42.0, 187.2, 7500.0].map(|s| duration(s, Lang::Ko)), ["42초", "3분 07초", "2시간 05분"]);
-        assert_eq!([269_722, 138_357_544].map(short), ["270 k", "138 M"]);
-        assert_eq!(thousands(138_357_544), "138,357,544");
     }
 
     #[test]

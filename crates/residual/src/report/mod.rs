@@ -21,9 +21,10 @@ pub use subject::Subject;
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
+use crate::numbers::{percent, short, thousands};
 use crate::train::Record;
 use crate::train::record::State;
-use lang::{duration, percent, short, thousands};
+use lang::duration;
 use maud::{Markup, html};
 use page::{Page, Section};
 use std::path::{Path, PathBuf};

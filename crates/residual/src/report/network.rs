@@ -1,7 +1,8 @@
 //! The network as a table, and how far each of its layers sees.
 
-use super::lang::{Lang, short, thousands};
+use super::lang::Lang;
 use crate::models::Summary;
+use crate::numbers::{short, thousands};
 use maud::{Markup, PreEscaped, html};
 
 /// Layers with a name, a cost or a map of their own; the others only clutter a page.

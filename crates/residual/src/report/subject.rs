@@ -4,8 +4,8 @@
 use super::pictures::{self, Bitmap};
 use crate::data::{self, Dataset, Pictures, Split};
 use crate::error::Result;
+use crate::eval::predictions::{Prediction, Predictions};
 use crate::models::Summary;
-use crate::predictions::{Prediction, Predictions};
 use crate::train::Record;
 use crate::train::record::State;
 use crate::weights::{self, Metadata};

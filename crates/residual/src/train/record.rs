@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::run::RunResult;
 use crate::error::{Error, Result};
-use crate::predictions::Predictions;
+use crate::eval::predictions::Predictions;
 use crate::recipe::Recipe;
 use serde::Serialize;
 use serde_json::Value;

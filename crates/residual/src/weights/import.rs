@@ -8,16 +8,13 @@ pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
 use super::{Metadata, check, parameters};
-use crate::data::{Filter, Normalize, Preprocessing, Resize};
+use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem};
 use crate::models::{Model, ModelOptions, Spec};
 use burn::tensor::{Device, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// The classes of CIFAR-10, in its order.
-const CIFAR_10: &str = "airplane automobile bird cat deer dog frog horse ship truck";
 
 /// What an import is told.
 #[derive(Debug, Clone)]
@@ -207,7 +204,7 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
 /// CIFAR-10's names where the preset's weights are of CIFAR-10; numbers elsewhere, for a file says nothing of names.
 fn classes(spec: &Spec, preset: Preset) -> Vec<String> {
     match (preset, spec.classes) {
-        (Preset::CifarAkamaster | Preset::Kuangliu, 10) => CIFAR_10.split(' ').map(String::from).collect(),
+        (Preset::CifarAkamaster | Preset::Kuangliu, 10) => cifar::CLASSES_10.map(String::from).to_vec(),
         (_, n) => (0..n).map(|class| format!("class {class}")).collect(),
     }
 }

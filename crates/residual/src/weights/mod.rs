@@ -118,7 +118,7 @@ pub(crate) fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &s
         wanted.iter().map(|(key, _)| key.as_str()).filter(|key| !tensors.contains_key(*key)).collect();
     let known: std::collections::HashSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
     // PyTorch counts batches there, and nothing here reads it.
-    let is_known = |key: &str| known.contains(key) || key.ends_with(".num_batches_tracked");
+    let is_known = |key: &str| known.contains(key) || naming::is_counter(key);
     let unexpected: Vec<&str> = tensors.keys().map(String::as_str).filter(|key| !is_known(key)).collect();
     if missing.is_empty() && unexpected.is_empty() {
         return Ok(());
