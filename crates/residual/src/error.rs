@@ -84,11 +84,26 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The name in `known` closest to `typed`, if one is close enough to be a slip of the keyboard.
+///
+/// Jaro-Winkler, which forgives what is missing behind a common beginning (`learnrate` for `lr`), says which are close; the
+/// number of slips says which of those is closest.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    let slips = |name: &str| strsim::normalized_damerau_levenshtein(&typed, name);
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(&typed.to_lowercase(), name), name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+        .filter(|name| strsim::jaro_winkler(&typed, name) > 0.75)
+        .max_by(|a, b| slips(a).total_cmp(&slips(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_name_with_the_fewest_slips_is_nearest() {
+        assert_eq!(nearest("resnet-21", ["resnet-20", "resnet-110", "resnet-152"]), Some("resnet-20"));
+        assert_eq!(nearest("momentun", ["lr", "momentum", "nesterov"]), Some("momentum"));
+        assert_eq!(nearest("picture", ["lr", "epochs"]), None);
+    }
 }
