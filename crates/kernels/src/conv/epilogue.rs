@@ -150,66 +150,39 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// Writes the values as `finish` says; `channel` is the first of the channels.
+    /// Writes row `i` of the values; rows below the rectangle are left out. `channel` is the first of the channels.
     ///
     /// # Safety
     /// The rectangle must be writable.
     #[inline(always)]
-    pub(crate) unsafe fn finish<S: Simd, const H: usize, const W: usize>(
+    pub(crate) unsafe fn row<S: Simd, E: End, const W: usize>(
         self,
         simd: S,
-        values: &[[S::f32s; W]; H],
-        finish: Finish<'_>,
+        i: usize,
+        values: [S::f32s; W],
+        end: E,
         channel: usize,
         moments: &mut Moments<S::f32s>,
     ) {
+        if i >= self.height {
+            return;
+        }
         // SAFETY: the contract.
         unsafe {
-            match finish {
-                Finish::Store => self.write(simd, values, Plain),
-                Finish::Add => self.write(simd, values, Accumulate),
-                Finish::Bias { bias, relu } => {
-                    let bias = load_first(simd, bias[channel..].as_ptr(), self.count);
-                    if relu { self.write(simd, values, Relu(bias)) } else { self.write(simd, values, Bias(bias)) }
+            if self.width == W && self.count >= S::F32_LANES {
+                for j in 0..W {
+                    let to = self.to.add(i * self.row + j * self.column);
+                    store(simd, to, end.apply(simd, values[j], to, channel, S::F32_LANES));
                 }
-                Finish::Residual { bias } => {
-                    let bias = load_first(simd, bias[channel..].as_ptr(), self.count);
-                    self.write(simd, values, Residual(bias));
-                }
-                Finish::Statistics(_) => {
-                    self.write(simd, values, Plain);
-                    moments.add(simd, values, self.height, self.width);
+            } else {
+                for (j, &value) in values.iter().enumerate().take(self.width) {
+                    let to = self.to.add(i * self.row + j * self.column);
+                    store_first(simd, to, end.apply(simd, value, to, channel, self.count), self.count);
                 }
             }
         }
-    }
-
-    /// # Safety
-    /// The rectangle must be writable.
-    #[inline(always)]
-    unsafe fn write<S: Simd, const H: usize, const W: usize>(
-        self,
-        simd: S,
-        values: &[[S::f32s; W]; H],
-        ending: impl End<S>,
-    ) {
-        // SAFETY: the contract.
-        unsafe {
-            if self.height == H && self.width == W && self.count >= S::F32_LANES {
-                for i in 0..H {
-                    for j in 0..W {
-                        let to = self.to.add(i * self.row + j * self.column);
-                        store(simd, to, ending.apply(simd, values[i][j], to, S::F32_LANES));
-                    }
-                }
-            } else {
-                for (i, row) in values.iter().enumerate().take(self.height) {
-                    for (j, &value) in row.iter().enumerate().take(self.width) {
-                        let to = self.to.add(i * self.row + j * self.column);
-                        store_first(simd, to, ending.apply(simd, value, to, self.count), self.count);
-                    }
-                }
-            }
+        if E::COUNTED {
+            moments.add(simd, values, self.width);
         }
     }
 }
@@ -228,41 +201,84 @@ impl<V: Copy> Moments<V> {
         Self { origin: None, sum: simd.splat_f32s(0.0), squares: simd.splat_f32s(0.0) }
     }
 
-    /// Adds an area: its own sums first, sixteen terms, so that a block adds at most a hundred numbers of like size.
+    /// Those of an area of its own, with the same origin: sixteen terms first, so that a block adds at most a hundred numbers of like
+    /// size. The caller keeps them in registers.
     #[inline(always)]
-    fn add<S: Simd<f32s = V>, const H: usize, const W: usize>(
-        &mut self,
-        simd: S,
-        values: &[[V; W]; H],
-        height: usize,
-        width: usize,
-    ) {
-        let origin = *self.origin.get_or_insert(values[0][0]);
-        let (mut sum, mut squares) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-        for (i, row) in values.iter().enumerate() {
-            for (j, &value) in row.iter().enumerate() {
-                if i < height && j < width {
-                    let difference = simd.sub_f32s(value, origin);
-                    sum = simd.add_f32s(sum, difference);
-                    squares = fma(simd, difference, difference, squares);
-                }
+    pub(crate) fn area<S: Simd<f32s = V>>(&self, simd: S) -> Self {
+        Self { origin: self.origin, ..Self::new(simd) }
+    }
+
+    /// Adds the moments of an area.
+    #[inline(always)]
+    pub(crate) fn merge<S: Simd<f32s = V>>(&mut self, simd: S, area: Self) {
+        self.origin = area.origin;
+        self.sum = simd.add_f32s(self.sum, area.sum);
+        self.squares = simd.add_f32s(self.squares, area.squares);
+    }
+
+    /// Adds the first `width` values of a row.
+    #[inline(always)]
+    fn add<S: Simd<f32s = V>, const W: usize>(&mut self, simd: S, values: [V; W], width: usize) {
+        let origin = *self.origin.get_or_insert(values[0]);
+        for (j, &value) in values.iter().enumerate() {
+            if j < width {
+                let difference = simd.sub_f32s(value, origin);
+                self.sum = simd.add_f32s(self.sum, difference);
+                self.squares = fma(simd, difference, difference, self.squares);
             }
         }
-        self.sum = simd.add_f32s(self.sum, sum);
-        self.squares = simd.add_f32s(self.squares, squares);
     }
 }
 
-/// What is done to a vector of outputs before it is stored.
-trait End<S: Simd>: Copy {
+/// What is done to a vector of outputs before it is stored. A type for each, so that nothing is decided in the loops.
+pub(crate) trait End: Copy {
+    /// Whether the values are counted for their moments.
+    const COUNTED: bool = false;
+
+    /// The values of the channels from `channel` on that take the place of `to`.
+    ///
     /// # Safety
-    /// `to` must be readable for `count` values.
-    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s;
+    /// `to` must be readable for `count` values, and so many channels must exist.
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s;
+}
+
+/// Work that is compiled for each [`End`].
+pub(crate) trait Ended {
+    /// Does it.
+    ///
+    /// # Safety
+    /// That of the implementation.
+    unsafe fn run<S: Simd, E: End>(self, simd: S, end: E);
+}
+
+impl Finish<'_> {
+    /// Runs `work` with the end that this is.
+    ///
+    /// # Safety
+    /// That of the work.
+    #[inline(always)]
+    pub(crate) unsafe fn with<S: Simd>(self, simd: S, work: impl Ended) {
+        // SAFETY: the contract.
+        unsafe {
+            match self {
+                Self::Store => work.run(simd, Plain),
+                Self::Add => work.run(simd, Accumulate),
+                Self::Bias { bias, relu: false } => work.run(simd, Bias(bias)),
+                Self::Bias { bias, relu: true } => work.run(simd, Relu(bias)),
+                Self::Residual { bias } => work.run(simd, Residual(bias)),
+                Self::Statistics(_) => work.run(simd, Counted),
+            }
+        }
+    }
 }
 
 /// Nothing.
 #[derive(Clone, Copy)]
 struct Plain;
+
+/// Nothing, but the moments are wanted.
+#[derive(Clone, Copy)]
+struct Counted;
 
 /// Adds what is there.
 #[derive(Clone, Copy)]
@@ -270,50 +286,63 @@ struct Accumulate;
 
 /// Adds a bias.
 #[derive(Clone, Copy)]
-struct Bias<V>(V);
+struct Bias<'a>(&'a [f32]);
 
 /// Adds a bias and clamps at zero.
 #[derive(Clone, Copy)]
-struct Relu<V>(V);
+struct Relu<'a>(&'a [f32]);
 
 /// Adds a bias and what is there, and clamps at zero.
 #[derive(Clone, Copy)]
-struct Residual<V>(V);
+struct Residual<'a>(&'a [f32]);
 
-impl<S: Simd> End<S> for Plain {
+impl End for Plain {
     #[inline(always)]
-    unsafe fn apply(self, _: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: *const f32, _: usize, _: usize) -> S::f32s {
         value
     }
 }
 
-impl<S: Simd> End<S> for Accumulate {
+impl End for Counted {
+    const COUNTED: bool = true;
+
     #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: *const f32, _: usize, _: usize) -> S::f32s {
+        value
+    }
+}
+
+impl End for Accumulate {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, _: usize, count: usize) -> S::f32s {
         // SAFETY: the contract.
         simd.add_f32s(unsafe { load_first(simd, to, count) }, value)
     }
 }
 
-impl<S: Simd> End<S> for Bias<S::f32s> {
+impl End for Bias<'_> {
     #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
-        simd.add_f32s(value, self.0)
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, _: *const f32, channel: usize, count: usize) -> S::f32s {
+        // SAFETY: the contract; there is a bias for each channel.
+        simd.add_f32s(value, unsafe { load_first(simd, self.0.as_ptr().add(channel), count) })
     }
 }
 
-impl<S: Simd> End<S> for Relu<S::f32s> {
+impl End for Relu<'_> {
     #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, _: *const f32, _: usize) -> S::f32s {
-        relu(simd, simd.add_f32s(value, self.0))
-    }
-}
-
-impl<S: Simd> End<S> for Residual<S::f32s> {
-    #[inline(always)]
-    unsafe fn apply(self, simd: S, value: S::f32s, to: *const f32, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s {
         // SAFETY: the contract.
-        let skip = unsafe { load_first(simd, to, count) };
-        relu(simd, simd.add_f32s(simd.add_f32s(value, self.0), skip))
+        relu(simd, unsafe { Bias(self.0).apply(simd, value, to, channel, count) })
+    }
+}
+
+impl End for Residual<'_> {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s {
+        // SAFETY: the contract.
+        unsafe {
+            let value = Bias(self.0).apply(simd, value, to, channel, count);
+            relu(simd, simd.add_f32s(value, load_first(simd, to, count)))
+        }
     }
 }

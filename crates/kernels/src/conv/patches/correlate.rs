@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use super::panels::Weights;
-use crate::conv::epilogue::{Area, Ending, Finish, Moments, SUMS, Sums, merge};
+use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Moments, SUMS, Sums, merge};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
@@ -142,9 +142,7 @@ impl Block<'_> {
     fn finish<S: Simd>(&self, simd: S, start: usize, count: usize, sums: &[f32]) {
         /// Rows that are finished together, one below the other.
         const TOGETHER: usize = 4;
-        let Job { grid, outputs, rows, finish, to, .. } = *self.job;
-        let lanes = S::F32_LANES;
-        let width = OUTER_VECTORS * lanes;
+        let Job { grid, finish, .. } = *self.job;
         let (distance, run) = grid.stride();
         // Blocks start at a multiple of the rows of a micro-kernel, not of four: only rows of `to` that are cut nowhere are sure.
         let together = if run == usize::MAX || (run.is_multiple_of(TOGETHER) && start.is_multiple_of(TOGETHER)) {
@@ -152,28 +150,52 @@ impl Block<'_> {
         } else {
             1
         };
-        for channel in (self.first * width..outputs.min(self.last * width)).step_by(lanes) {
-            let from = (channel / width - self.first) * rows * width + channel % width;
+        // SAFETY: `sums` is `[panels, rows, P]`, and these channels of these positions are this piece's alone.
+        unsafe { finish.with(simd, Write { block: self, start, count, together, distance, sums }) };
+    }
+}
+
+/// The sums of a block on their way to the pixels of its positions.
+struct Write<'a, 'b> {
+    block: &'b Block<'a>,
+    start: usize,
+    count: usize,
+    /// Positions that are certain to be `distance` pixels apart.
+    together: usize,
+    distance: usize,
+    sums: &'b [f32],
+}
+
+impl Ended for Write<'_, '_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd, E: End>(self, simd: S, end: E) {
+        let Self { block, start, count, together, distance, sums } = self;
+        let Job { grid, outputs, rows, finish, to, .. } = *block.job;
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        for channel in (block.first * width..outputs.min(block.last * width)).step_by(lanes) {
+            let from = (channel / width - block.first) * rows * width + channel % width;
             let columns = lanes.min(outputs - channel);
             let mut moments = Moments::new(simd);
             for row in (0..count).step_by(together) {
                 let height = together.min(count - row);
                 let pixel = grid.target(start + row) * outputs;
-                let mut values = [[simd.splat_f32s(0.0)]; TOGETHER];
-                for (i, value) in values.iter_mut().enumerate().take(height) {
-                    // SAFETY: `sums` is `[panels, rows, P]`.
-                    *value = [unsafe { load(simd, sums[from + (row + i) * width..].as_ptr()) }];
-                }
                 // SAFETY: the pixels of these positions are `distance` apart, and their channels are this piece's alone.
-                unsafe {
-                    let to = to.pointer(pixel + channel, (height - 1) * distance * outputs + columns);
-                    let area = Area { to, row: distance * outputs, column: 0, height, width: 1, count: columns };
-                    area.finish(simd, &values, finish, channel, &mut moments);
+                let to = unsafe { to.pointer(pixel + channel, (height - 1) * distance * outputs + columns) };
+                let area = Area { to, row: distance * outputs, column: 0, height, width: 1, count: columns };
+                let mut own = moments.area(simd);
+                for i in 0..height {
+                    // SAFETY: `sums` is `[panels, rows, P]`; the area is as above.
+                    unsafe {
+                        let value = load(simd, sums[from + (row + i) * width..].as_ptr());
+                        area.row(simd, i, [value], end, channel, &mut own);
+                    }
                 }
+                moments.merge(simd, own);
             }
             if let Finish::Statistics(sums) = finish {
                 // SAFETY: these channels of this block are this piece's alone.
-                unsafe { sums.put(simd, self.block, channel, columns, &moments) };
+                unsafe { sums.put(simd, block.block, channel, columns, &moments) };
             }
         }
     }

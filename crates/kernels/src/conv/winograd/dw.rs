@@ -8,12 +8,12 @@
 use pulp::{Simd, WithSimd};
 
 use super::tiles::{Picture, Tiles, block_len, point_step};
-use super::transform::{Data, Gradient, Minimal, Source, Weights, square};
+use super::transform::{Data, Gradient, Minimal, Points, Strided, Weights, square};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
 use crate::tile::Gram;
-use crate::vector::{MAX_LANES, load, store_first};
+use crate::vector::MAX_LANES;
 
 /// Bytes of transformed tiles of `x` and `dy` in a block, together: what fits in a 512 KiB L2 beside the streams.
 const BLOCK_BYTES: usize = 448 * 1024;
@@ -199,22 +199,26 @@ fn by_groups<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &J
         let blocks = group * share..job.blocks.min((group + 1) * share);
         isa.run(Group::<W, M, N> { job, part, blocks, sums, minimal: std::marker::PhantomData });
     });
+    // The sums of all groups, added up in order as they lie in memory: the taps would read each of them in strides.
+    let (sum, others) = memory.split_at_mut(len);
+    let sum = Parts::new(sum);
+    pieces::for_ranges(if others.is_empty() { 0 } else { len }, pieces::PIECE, |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let sum = unsafe { sum.range(range.clone()) };
+        isa.run(|| {
+            for other in others.chunks_exact(len) {
+                sum.iter_mut().zip(&other[range.clone()]).for_each(|(sum, &other)| *sum += other);
+            }
+        });
+    });
     // Taps, in pieces of one vector of output channels and some input channels.
     const INPUTS: usize = 32;
     let parts = job.c.div_ceil(INPUTS);
     pieces::for_each(part.columns / lanes * parts, |piece| {
         let (column, first) = (piece / parts * lanes, piece % parts * INPUTS);
         let rows = first..job.c.min(first + INPUTS);
-        isa.run(Taps::<W, M, N> {
-            job,
-            part,
-            partial: &memory,
-            groups,
-            column,
-            rows,
-            out,
-            minimal: std::marker::PhantomData,
-        });
+        let minimal = std::marker::PhantomData;
+        isa.run(Taps::<W, M, N> { job, part, sums: &memory, column, rows, out, minimal });
     });
 }
 
@@ -243,12 +247,11 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Group<'_, W,
     }
 }
 
-/// The taps of one vector of output channels and some input channels, from the sums of `groups` groups.
+/// The taps of one vector of output channels and some input channels.
 struct Taps<'a, W, const M: usize, const N: usize> {
     job: &'a Job<'a>,
     part: Matrices,
-    partial: &'a [f32],
-    groups: usize,
+    sums: &'a [f32],
     column: usize,
     rows: std::ops::Range<usize>,
     out: &'a Parts<'a, f32>,
@@ -260,21 +263,17 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Taps<'_, W, 
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { job, part, partial, groups, column, .. } = self;
+        let Self { job, part, sums, column, .. } = self;
         let lanes = S::F32_LANES;
-        let len = N * N * part.point();
-        assert!(partial.len() >= groups * len && column + lanes <= part.columns, "the matrices are too small");
+        assert!(sums.len() >= N * N * part.point() && column + lanes <= part.columns, "the matrices are too small");
         let count = lanes.min(part.k_count - column);
         let mut taps = [[0f32; MAX_LANES]; 9];
         for row in self.rows {
-            let from = partial[row * part.columns + column..].as_ptr();
-            let source = Groups { from, row: N * part.point(), column: part.point(), groups, group: len };
-            // SAFETY: in bounds by the check above.
-            let square = unsafe { square::<S, Weights<W, M, N>, N, 3>(simd, &source) };
-            for (tap, &value) in square.as_flattened().iter().enumerate() {
-                // SAFETY: a row of `taps` has as many lanes as any vector.
-                unsafe { store_first(simd, taps[tap].as_mut_ptr(), value, lanes) };
-            }
+            let from = sums[row * part.columns + column..].as_ptr();
+            let source = Strided { from, row: N * part.point(), column: part.point() };
+            let mut sink = Points { to: taps.as_flattened_mut().as_mut_ptr(), step: MAX_LANES };
+            // SAFETY: in bounds by the check above; a row of `taps` has as many lanes as any vector.
+            unsafe { square::<S, Weights<W, M, N>, N, 3>(simd, &source, &mut sink) };
             for lane in 0..count {
                 let filter = (part.k_first + column + lane) * job.c + part.c_first + row;
                 // SAFETY: these filters are this piece's alone.
@@ -282,29 +281,6 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Taps<'_, W, 
                 dw.iter_mut().zip(&taps).for_each(|(dw, tap)| *dw = tap[lane]);
             }
         }
-    }
-}
-
-/// A square of points in each of several groups, which are added up in order.
-struct Groups {
-    from: *const f32,
-    row: usize,
-    column: usize,
-    groups: usize,
-    group: usize,
-}
-
-impl<S: Simd> Source<S> for Groups {
-    #[inline(always)]
-    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
-        let mut sum = simd.splat_f32s(0.0);
-        for group in 0..self.groups {
-            // SAFETY: the contract.
-            sum = simd.add_f32s(sum, unsafe {
-                load(simd, self.from.add(group * self.group + i * self.row + j * self.column))
-            });
-        }
-        sum
     }
 }
 
@@ -408,17 +384,8 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Chunk<'_, W,
         }
         if self.last {
             for column in (0..part.columns).step_by(lanes) {
-                Taps::<W, M, N> {
-                    job,
-                    part,
-                    partial: sums,
-                    groups: 1,
-                    column,
-                    rows: 0..part.c_count,
-                    out: self.out,
-                    minimal: self.minimal,
-                }
-                .with_simd(simd);
+                let (rows, out, minimal) = (0..part.c_count, self.out, self.minimal);
+                Taps::<W, M, N> { job, part, sums, column, rows, out, minimal }.with_simd(simd);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use pulp::Simd;
 
-use super::transform::{Filter, Minimal, Strided, store_square};
+use super::transform::{Filter, Minimal, Points, Strided, square};
 use crate::scratch::odd_lines;
 use crate::tile::OUTER_VECTORS;
 use crate::vector::MAX_LANES;
@@ -84,7 +84,7 @@ impl Filters<'_> {
                     let taps = taps.as_ptr().add(i * 9 * width + v * lanes);
                     let to = to.add((start + i) * width + v * lanes);
                     let source = Strided { from: taps, row: 3 * width, column: width };
-                    store_square::<S, Filter<W, M, N>, 3, N>(simd, &source, to, step);
+                    square::<S, Filter<W, M, N>, 3, N>(simd, &source, &mut Points { to, step });
                 }
             }
         }

@@ -8,8 +8,8 @@ use pulp::{Simd, WithSimd};
 
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
-use super::transform::{Data, Minimal, Output, Strided, square};
-use crate::conv::epilogue::{Area, Ending, Finish, Moments, SUMS, Sums, merge};
+use super::transform::{Data, Minimal, Output, Sink, Strided, square};
+use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Moments, SUMS, Sums, merge};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::{Scratch, odd_lines};
@@ -384,9 +384,7 @@ impl Job<'_> {
         last: usize,
         products: &[f32],
     ) {
-        let lanes = S::F32_LANES;
-        let width = OUTER_VECTORS * lanes;
-        let (k, step) = (self.filters.outputs, self.cut.product_step(lanes));
+        let (k, step) = (self.filters.outputs, self.cut.product_step(S::F32_LANES));
         assert!(products.len() >= (last - first) * N * N * step, "products are too small");
         // Where each tile is written: the first element, and the rows and columns inside the output.
         let mut places = [(0, 0, 0); MAX_TILES];
@@ -396,31 +394,76 @@ impl Job<'_> {
             let Place { picture, top, left } = self.tiles.place(tile);
             *place = (((picture * out_h + top) * out_w + left) * k, side.min(out_h - top), side.min(out_w - left));
         }
-        for panel in first..last {
+        let places = &places[..tiles.len()];
+        let minimal = std::marker::PhantomData;
+        // SAFETY: the products are in bounds by the check above; this piece alone has these channels of these tiles.
+        unsafe {
+            self.finish
+                .with(simd, Write::<W, M, N> { job: self, block, panels: first..last, places, products, minimal });
+        }
+    }
+}
+
+/// The products of some panels on their way to the outputs.
+struct Write<'a, 'b, W, const M: usize, const N: usize> {
+    job: &'b Job<'a>,
+    block: usize,
+    panels: std::ops::Range<usize>,
+    /// Where each tile is written, and its rows and columns inside the output.
+    places: &'b [(usize, usize, usize)],
+    products: &'b [f32],
+    minimal: Kind<W>,
+}
+
+impl<W: Minimal<M, N>, const M: usize, const N: usize> Ended for Write<'_, '_, W, M, N> {
+    #[inline(always)]
+    unsafe fn run<S: Simd, E: End>(self, simd: S, end: E) {
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        let Job { tiles, filters, cut, to, finish, .. } = *self.job;
+        let (k, out_w, step) = (filters.outputs, tiles.out_w, cut.product_step(lanes));
+        for (index, panel) in self.panels.clone().enumerate() {
             let channels = panel * width..k.min((panel + 1) * width);
             let mut moments = [Moments::new(simd); OUTER_VECTORS];
-            for (t, &(place, height, width_in)) in places[..tiles.len()].iter().enumerate() {
+            for (t, &(place, height, width_in)) in self.places.iter().enumerate() {
                 for (v, channel) in channels.clone().step_by(lanes).enumerate() {
-                    let from = (panel - first) * N * N * step + t * width + v * lanes;
-                    let source = Strided { from: products.as_ptr().wrapping_add(from), row: N * step, column: step };
+                    let from = index * N * N * step + t * width + v * lanes;
+                    let from = self.products.as_ptr().wrapping_add(from);
+                    let source = Strided { from, row: N * step, column: step };
                     let (row, column, count) = (out_w * k, k, lanes.min(k - channel));
-                    // SAFETY: the products are in bounds by the check above; the last row and column are inside the output, and this
-                    // piece alone has these channels of this tile.
+                    let len = (height - 1) * row + (width_in - 1) * column + count;
+                    // SAFETY: the contract; the last row and column are inside the output.
                     unsafe {
-                        let values = square::<S, Output<W, M, N>, N, M>(simd, &source);
-                        let len = (height - 1) * row + (width_in - 1) * column + count;
-                        let to = self.to.pointer(place + channel, len);
+                        let to = to.pointer(place + channel, len);
                         let area = Area { to, row, column, height, width: width_in, count };
-                        area.finish(simd, &values, self.finish, channel, &mut moments[v]);
+                        let mut sink = Outputs { area, end, channel, moments: moments[v].area(simd) };
+                        square::<S, Output<W, M, N>, N, M>(simd, &source, &mut sink);
+                        moments[v].merge(simd, sink.moments);
                     }
                 }
             }
-            if let Finish::Statistics(sums) = self.finish {
+            if let Finish::Statistics(sums) = finish {
                 for (channel, moments) in channels.step_by(lanes).zip(&moments) {
                     // SAFETY: these channels of this block are this piece's alone.
-                    unsafe { sums.put(simd, block, channel, lanes.min(k - channel), moments) };
+                    unsafe { sums.put(simd, self.block, channel, lanes.min(k - channel), moments) };
                 }
             }
         }
+    }
+}
+
+/// The outputs of a tile, written row by row.
+struct Outputs<E, V> {
+    area: Area,
+    end: E,
+    channel: usize,
+    moments: Moments<V>,
+}
+
+impl<S: Simd, E: End, const M: usize> Sink<S, M> for Outputs<E, S::f32s> {
+    #[inline(always)]
+    unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; M]) {
+        // SAFETY: the contract.
+        unsafe { self.area.row(simd, i, row, self.end, self.channel, &mut self.moments) };
     }
 }

@@ -8,9 +8,9 @@
 
 use pulp::Simd;
 
-use super::transform::{Source, Transform, store_square};
+use super::transform::{First, Places, Points, Strided, Transform, square};
 use crate::scratch::odd_lines;
-use crate::vector::{load, load_first, prefetch};
+use crate::vector::prefetch;
 
 /// Floats of a cache line.
 const LINE: usize = 16;
@@ -69,31 +69,12 @@ pub(crate) fn block_len(points: usize, c: usize, block: usize, lanes: usize) -> 
 /// Tiles that are transformed channel by channel, one group after the other: their pixels and a lane block of their points stay in L1.
 const GROUP: usize = 8;
 
-/// The pixels of a window of `E x E` that starts at `(top, left)` of a picture `[h, w, c]`; those outside are `zeros`.
-#[inline(always)]
-fn window<const E: usize>(
-    picture: *const f32,
-    top: isize,
-    left: isize,
-    h: usize,
-    w: usize,
-    c: usize,
-    zeros: *const f32,
-) -> [[*const f32; E]; E] {
-    let mut pixels = [[zeros; E]; E];
-    for (i, row) in pixels.iter_mut().enumerate() {
-        let ih = top + i as isize;
-        if ih < 0 || ih >= h as isize {
-            continue;
-        }
-        for (j, pixel) in row.iter_mut().enumerate() {
-            let iw = left + j as isize;
-            if iw >= 0 && iw < w as isize {
-                *pixel = picture.wrapping_add((ih as usize * w + iw as usize) * c);
-            }
-        }
-    }
-    pixels
+/// The windows of a group of tiles.
+struct Windows<const E: usize> {
+    /// The first pixel of each window that lies inside its picture, null for the others.
+    inside: [*const f32; GROUP],
+    /// The pixels of each window that does not; those outside are zeros.
+    edge: [[[*const f32; E]; E]; GROUP],
 }
 
 /// A tensor `[n, h, w, c]` of which windows are read.
@@ -110,22 +91,40 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
+    /// Finds the windows of the tiles `group`.
     #[inline(always)]
-    fn window<const E: usize>(&self, tiles: &Tiles, tile: usize) -> [[*const f32; E]; E] {
-        let place = tiles.place(tile);
-        let picture = self.from.wrapping_add(place.picture * self.h * self.w * self.c);
-        let (top, left) = (place.top as isize - self.before as isize, place.left as isize - self.before as isize);
-        window::<E>(picture, top, left, self.h, self.w, self.c, self.zeros)
+    fn find<const E: usize>(&self, tiles: &Tiles, group: std::ops::Range<usize>, windows: &mut Windows<E>) {
+        let Self { h, w, c, before, .. } = *self;
+        for (i, tile) in group.enumerate() {
+            let place = tiles.place(tile);
+            let picture = self.from.wrapping_add(place.picture * h * w * c);
+            // A negative row or column becomes a huge one.
+            let (top, left) = (place.top.wrapping_sub(before), place.left.wrapping_sub(before));
+            if top < h && left < w && top + E <= h && left + E <= w {
+                windows.inside[i] = picture.wrapping_add((top * w + left) * c);
+                continue;
+            }
+            windows.inside[i] = std::ptr::null();
+            for (y, row) in windows.edge[i].iter_mut().enumerate() {
+                for (x, pixel) in row.iter_mut().enumerate() {
+                    let (y, x) = (top.wrapping_add(y), left.wrapping_add(x));
+                    *pixel = if y < h && x < w { picture.wrapping_add((y * w + x) * c) } else { self.zeros };
+                }
+            }
+        }
     }
 
-    /// The windows of up to [`GROUP`] tiles.
+    /// Asks for the pixels of a window, from a channel on.
     #[inline(always)]
-    fn windows<const E: usize>(&self, tiles: &Tiles, group: std::ops::Range<usize>) -> [[[*const f32; E]; E]; GROUP] {
-        let mut windows = [[[self.zeros; E]; E]; GROUP];
-        for (window, tile) in windows.iter_mut().zip(group) {
-            *window = self.window::<E>(tiles, tile);
+    fn prefetch<const E: usize>(&self, windows: &Windows<E>, i: usize, channel: usize) {
+        let first = windows.inside[i];
+        if first.is_null() {
+            windows.edge[i].as_flattened().iter().for_each(|pixel| prefetch(pixel.wrapping_add(channel)));
+        } else {
+            for (y, x) in (0..E).flat_map(|y| (0..E).map(move |x| (y, x))) {
+                prefetch(first.wrapping_add((y * self.w + x) * self.c + channel));
+            }
         }
-        windows
     }
 
     /// Transforms the windows of the tiles `first .. first + count` into a block at `to`: `Bᵀ d B` or `A dy Aᵀ`.
@@ -144,52 +143,66 @@ impl Picture {
         let lanes = S::F32_LANES;
         let step = point_step(block, lanes);
         let group_of = |start: usize| start.min(range.end)..(start + GROUP).min(range.end);
-        let mut ahead = self.windows::<E>(tiles, group_of(range.start));
+        let nowhere = || Windows { inside: [self.zeros; GROUP], edge: [[[self.zeros; E]; E]; GROUP] };
+        let (mut here, mut ahead) = (&mut nowhere(), &mut nowhere());
+        self.find(tiles, group_of(range.start), here);
         for start in range.clone().step_by(GROUP) {
-            let windows = ahead;
-            ahead = self.windows::<E>(tiles, group_of(start + GROUP));
-            let group = group_of(start);
+            let (group, next) = (group_of(start), group_of(start + GROUP));
+            self.find(tiles, next.clone(), ahead);
             for channel in (0..self.c).step_by(lanes) {
                 let to = to.wrapping_add(channel / lanes * N * N * step + (start - range.start) * lanes);
-                for (i, pixels) in windows.iter().enumerate().take(group.len()) {
-                    if (channel / lanes).is_multiple_of(LINE / lanes) {
-                        for pixel in ahead[i].as_flattened() {
-                            prefetch(pixel.wrapping_add(channel));
-                        }
+                for i in 0..group.len() {
+                    if (channel / lanes).is_multiple_of(LINE / lanes) && i < next.len() {
+                        self.prefetch(ahead, i, channel);
                     }
-                    let count = self.c - channel;
-                    // SAFETY: pixels are inside the tensor or `zeros`, and hold `count` more channels.
-                    unsafe {
-                        let to = to.add(i * lanes);
-                        if count >= lanes {
-                            let source = Pixels::<'_, E, true> { pixels, channel, count };
-                            store_square::<S, T, E, N>(simd, &source, to, step);
-                        } else {
-                            let source = Pixels::<'_, E, false> { pixels, channel, count };
-                            store_square::<S, T, E, N>(simd, &source, to, step);
-                        }
-                    }
+                    // SAFETY: pixels are inside the tensor or `zeros`, and hold the channels from `channel` on; `to` by the contract.
+                    unsafe { self.tile::<S, T, E, N>(simd, here, i, channel, to.add(i * lanes), step) };
                 }
+            }
+            std::mem::swap(&mut here, &mut ahead);
+        }
+    }
+
+    /// Transforms a vector of channels of one window.
+    ///
+    /// # Safety
+    /// As [`Picture::transform`], for this window.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
+        &self,
+        simd: S,
+        windows: &Windows<E>,
+        i: usize,
+        channel: usize,
+        to: *mut f32,
+        step: usize,
+    ) {
+        let count = self.c - channel;
+        let whole = count >= S::F32_LANES;
+        let inside = Strided { from: windows.inside[i].wrapping_add(channel), row: self.w * self.c, column: self.c };
+        let edge = Pixels { pixels: &windows.edge[i], channel };
+        let mut sink = Points { to, step };
+        // SAFETY: the contract.
+        unsafe {
+            match (windows.inside[i].is_null(), whole) {
+                (false, true) => square::<S, T, E, N>(simd, &inside, &mut sink),
+                (true, true) => square::<S, T, E, N>(simd, &edge, &mut sink),
+                (false, false) => square::<S, T, E, N>(simd, &First { places: inside, count }, &mut sink),
+                (true, false) => square::<S, T, E, N>(simd, &First { places: edge, count }, &mut sink),
             }
         }
     }
 }
 
-/// A vector of channels of each pixel of a window.
-struct Pixels<'a, const E: usize, const WHOLE: bool> {
+/// The pixels of a window at an edge, from a channel on.
+struct Pixels<'a, const E: usize> {
     pixels: &'a [[*const f32; E]; E],
     channel: usize,
-    /// Channels from there, where they are not a whole vector.
-    count: usize,
 }
 
-impl<S: Simd, const E: usize, const WHOLE: bool> Source<S> for Pixels<'_, E, WHOLE> {
+impl<const E: usize> Places for Pixels<'_, E> {
     #[inline(always)]
-    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe {
-            let from = self.pixels[i][j].add(self.channel);
-            if WHOLE { load(simd, from) } else { load_first(simd, from, self.count) }
-        }
+    fn place(&self, i: usize, j: usize) -> *const f32 {
+        self.pixels[i][j].wrapping_add(self.channel)
     }
 }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use pulp::Simd;
 
-use crate::vector::{fma, load, store};
+use crate::vector::{Aligned, fma, load, load_first, store};
 
 /// F(M, 3) with tiles of `N = M + 2`.
 pub(crate) trait Minimal<const M: usize, const N: usize>: Copy + Send + Sync + 'static {
@@ -83,13 +83,10 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<N, 3> for Weigh
     }
 }
 
-/// Where the values of a square come from.
-pub(crate) trait Source<S: Simd> {
-    /// The vector at row `i`, column `j`.
-    ///
-    /// # Safety
-    /// The square must hold it.
-    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s;
+/// Where the vectors of a square lie: all of them whole.
+pub(crate) trait Places {
+    /// The first value at row `i`, column `j`.
+    fn place(&self, i: usize, j: usize) -> *const f32;
 }
 
 /// A square in memory: `(i, j)` at `from + i row + j column`.
@@ -100,25 +97,81 @@ pub(crate) struct Strided {
     pub(crate) column: usize,
 }
 
-impl<S: Simd> Source<S> for Strided {
+impl Places for Strided {
+    #[inline(always)]
+    fn place(&self, i: usize, j: usize) -> *const f32 {
+        self.from.wrapping_add(i * self.row + j * self.column)
+    }
+}
+
+/// Where the values of a square come from.
+pub(crate) trait Source<S: Simd> {
+    /// The vector at row `i`, column `j`.
+    ///
+    /// # Safety
+    /// The square must hold it.
+    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s;
+}
+
+impl<S: Simd, P: Places> Source<S> for P {
     #[inline(always)]
     unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
         // SAFETY: the contract.
-        unsafe { load(simd, self.from.add(i * self.row + j * self.column)) }
+        unsafe { load(simd, self.place(i, j)) }
+    }
+}
+
+/// The first `count` values at each place, and zeros.
+pub(crate) struct First<P> {
+    pub(crate) places: P,
+    pub(crate) count: usize,
+}
+
+impl<S: Simd, P: Places> Source<S> for First<P> {
+    #[inline(always)]
+    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
+        // SAFETY: the contract.
+        unsafe { load_first(simd, self.places.place(i, j), self.count) }
+    }
+}
+
+/// Where the rows of a transformed square go, one after the other: a row that is used at once never leaves the registers.
+pub(crate) trait Sink<S: Simd, const N: usize> {
+    /// Takes row `i`.
+    ///
+    /// # Safety
+    /// What the row is written to must be writable.
+    unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; N]);
+}
+
+/// Point `(i, j)` to `to + (i N + j) step`.
+pub(crate) struct Points {
+    pub(crate) to: *mut f32,
+    pub(crate) step: usize,
+}
+
+impl<S: Simd, const N: usize> Sink<S, N> for Points {
+    #[inline(always)]
+    unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; N]) {
+        for j in 0..N {
+            // SAFETY: the contract.
+            unsafe { store(simd, self.to.add((i * N + j) * self.step), row[j]) };
+        }
     }
 }
 
 /// Applies a transform to the columns and then to the rows of a square.
 ///
 /// # Safety
-/// The source must hold `E x E` vectors.
+/// The source must hold `E x E` vectors, and `sink` must have room for `N x N`.
 #[inline(always)]
 pub(crate) unsafe fn square<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
     simd: S,
     source: &impl Source<S>,
-) -> [[S::f32s; N]; N] {
+    sink: &mut impl Sink<S, N>,
+) {
     let zero = simd.splat_f32s(0.0);
-    let mut half = [[zero; E]; N];
+    let mut half = Aligned([[zero; E]; N]);
     for j in 0..E {
         let mut column = [zero; E];
         for (i, value) in column.iter_mut().enumerate() {
@@ -127,34 +180,12 @@ pub(crate) unsafe fn square<S: Simd, T: Transform<E, N>, const E: usize, const N
         }
         let column = T::apply(simd, column);
         for i in 0..N {
-            half[i][j] = column[i];
+            half.0[i][j] = column[i];
         }
     }
-    let mut full = [[zero; N]; N];
     for i in 0..N {
-        full[i] = T::apply(simd, half[i]);
-    }
-    full
-}
-
-/// [`square`], with point `(i, j)` stored at `to + (i N + j) step`.
-///
-/// # Safety
-/// As [`square`], and all points must be writable for a vector.
-#[inline(always)]
-pub(crate) unsafe fn store_square<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
-    simd: S,
-    source: &impl Source<S>,
-    to: *mut f32,
-    step: usize,
-) {
-    // SAFETY: the contract.
-    let full = unsafe { square::<S, T, E, N>(simd, source) };
-    for i in 0..N {
-        for j in 0..N {
-            // SAFETY: the contract.
-            unsafe { store(simd, to.add((i * N + j) * step), full[i][j]) };
-        }
+        // SAFETY: the contract.
+        unsafe { sink.row(simd, i, T::apply(simd, half.0[i])) };
     }
 }
 
