@@ -38,7 +38,7 @@ pub fn forward(x: &[f32], w: &[f32], bias: Option<&[f32]>, n: usize, c: usize, k
     let mut transposed = Scratch::take(k * n);
     let weights = Weights::forward(x, c, n, 1);
     let ending = Ending::Finish(Finish::Store);
-    correlate(Isa::active(), &Grid::rows(k, c), weights, None, w, ending, &mut transposed);
+    correlate(Isa::active(), &Grid::rows(k, c), weights, None, w.into(), ending, &mut transposed);
     /// Rows of `y` and features of a piece: squares whose lines stay in L1.
     const SQUARE: usize = 32;
     let (transposed, y) = (&transposed[..], Parts::new(y));

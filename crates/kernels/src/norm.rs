@@ -31,19 +31,44 @@ impl Norm<'_> {
     }
 
     /// `y = scale x + shift` is what the normalisation does to channel `j`.
-    fn scale(&self, j: usize) -> f64 {
+    pub(crate) fn scale(&self, j: usize) -> f64 {
         f64::from(self.gamma[j]) * self.inverse_std(j)
     }
 
-    fn shift(&self, j: usize) -> f64 {
+    pub(crate) fn shift(&self, j: usize) -> f64 {
         f64::from(self.beta[j]) - f64::from(self.mean[j]) * self.scale(j)
     }
 
-    fn check(&self, c: usize) {
+    pub(crate) fn check(&self, c: usize) {
         assert!(
             [self.mean.len(), self.var.len(), self.gamma.len(), self.beta.len()] == [c; 4],
             "mean, var, gamma and beta must have one value for each of the {c} channels"
         );
+    }
+}
+
+impl Norm<'_> {
+    /// `dgamma` and `dbeta`, and what makes `dx` of the masked gradient `g`, from the sums of `g` and of `g (x - mean)`:
+    /// dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps))).
+    fn slopes(
+        &self,
+        columns: Columns,
+        rows: usize,
+        [sum, product]: &[Vec<f64>; 2],
+        dgamma: &mut [f32],
+        dbeta: &mut [f32],
+    ) -> Slopes {
+        let rows = rows as f64;
+        for j in 0..sum.len() {
+            dbeta[j] = sum[j] as f32;
+            dgamma[j] = (product[j] * self.inverse_std(j)) as f32;
+        }
+        Slopes {
+            scale: columns.spread(|j| self.scale(j) as f32),
+            mean: columns.spread(|j| self.mean[j]),
+            constant: columns.spread(|j| (self.scale(j) * sum[j] / rows) as f32),
+            slope: columns.spread(|j| (self.scale(j) * self.inverse_std(j).powi(2) * product[j] / rows) as f32),
+        }
     }
 }
 
@@ -149,17 +174,35 @@ pub fn backward(
     norm.check(c);
     let columns = Columns::new(c);
     let mean = columns.spread(|j| norm.mean[j]);
-    let [sum, product] = gradient_sums(x, y, dy, columns, &mean);
-    let rows = (x.len() / c) as f64;
-    for j in 0..c {
-        dbeta[j] = sum[j] as f32;
-        dgamma[j] = (product[j] * norm.inverse_std(j)) as f32;
-    }
-    // dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps))), g the masked dy.
-    let scale = columns.spread(|j| norm.scale(j) as f32);
-    let constant = columns.spread(|j| (norm.scale(j) * sum[j] / rows) as f32);
-    let slope = columns.spread(|j| (norm.scale(j) * norm.inverse_std(j).powi(2) * product[j] / rows) as f32);
-    gradient(x, y, dy, columns, dx, dskip, &Slopes { scale, mean, slope, constant });
+    let sums = gradient_sums(x, y, dy, columns, &mean);
+    let slopes = norm.slopes(columns, x.len() / c, &sums, dgamma, dbeta);
+    gradient(x, y, dy, columns, dx, dskip, &slopes);
+}
+
+/// The rest of [`backward`] where the masked gradient is in `dx` and its sums, and those of it times `x - mean`, are known.
+pub(crate) fn backward_from_sums(
+    x: &[f32],
+    c: usize,
+    norm: &Norm<'_>,
+    sums: &[Vec<f64>; 2],
+    dx: &mut [f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
+    assert!(dx.len() == x.len(), "dx must be as large as x");
+    let isa = Isa::active();
+    let columns = Columns::new(c);
+    let slopes = norm.slopes(columns, x.len() / c, sums, dgamma, dbeta);
+    let (len, width, dx) = (x.len(), columns.width(), Parts::new(dx));
+    pieces::for_ranges(len, columns.piece(), |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let dx = unsafe { dx.range(range.clone()) };
+        isa.run(|| {
+            for (x, dx) in x[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
+                slopes.row_in_place(x, dx);
+            }
+        });
+    });
 }
 
 /// The gradient of [`scale_shift`]: the statistics are constants. `dscale` is the sum of `x dy`, `dshift` that of `dy`.

@@ -55,6 +55,13 @@ fn convolutions_give_the_same_bits_on_any_number_of_threads() {
             conv::dw(&x, &dy, &s, false, &mut dw);
             dw
         });
+        let (mean, var, gamma, beta) = (noise(c, 4), vec![0.5f32; c], noise(c, 5), noise(c, 6));
+        let layer = Norm { mean: &mean, var: &var, gamma: &gamma, beta: &beta, eps: 1e-5 };
+        same_bits(&format!("gradients through a normalised input of {s:?}"), || {
+            let (mut dx, mut dgamma, mut dbeta) = (x.clone(), gamma.clone(), beta.clone());
+            conv::dx_normed(&dy, &weights, &s, false, &x, &layer, &mut dx, &mut dgamma, &mut dbeta);
+            [dx, dgamma, dbeta].concat()
+        });
     }
 }
 

@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 use rand::Rng;
-use residual::ops::{self, Affine, ConvMode, Lrn, Nhwc, Window, composed};
+use residual::ops::{self, Affine, ConvMode, Lrn, Nhwc, Statistics, Window, composed};
 use residual::random::{Purpose, stream};
 
 fn device() -> Device {
@@ -137,6 +137,28 @@ proptest! {
                 let y = composed::conv(Nhwc(x.clone()), w.clone(), s.window);
                 composed::scale_shift(y, scale.clone(), shift.clone(), skip(), false).0
             },
+        );
+    }
+
+    #[test]
+    fn a_convolution_of_a_normalised_map_agrees(s in convs(), seed in 0..1000u64, precise: bool) {
+        prop_assume!(s.n * s.h * s.w > 3);
+        let (x, w) = (tensor([s.n, s.h, s.w, s.c], seed), tensor([s.k, s.c, s.kernel, s.kernel], seed + 1));
+        // Far from zero, so that no value is within rounding of the ReLU's edge: its mask would not be compared.
+        let beta: Vec<f32> = values(tensor::<1>([s.c], seed + 3)).iter().map(|beta| beta + 6.0).collect();
+        let beta = Tensor::from_data(TensorData::new(beta, [s.c]), &device()).require_grad();
+        let affine = Affine { gamma: tensor([s.c], seed + 2), beta, eps: 1e-5 };
+        let statistics = || {
+            let mean = x.clone().detach().mean_dims(&[0, 1, 2]);
+            let centred = x.clone().detach() - mean.clone();
+            let var = (centred.clone() * centred).mean_dims(&[0, 1, 2]);
+            Statistics { mean: mean.reshape([s.c]), var: var.reshape([s.c]) }
+        };
+        let mode = ConvMode { precise, fork: false };
+        compare(
+            "normed_conv", &[&x, &w], &[], &[&affine.gamma, &affine.beta],
+            || ops::normed_conv(Nhwc(x.clone()), statistics(), affine.clone(), w.clone(), s.window, mode).0.0,
+            || composed::conv(composed::norm(Nhwc(x.clone()), affine.clone(), None, true), w.clone(), s.window).0,
         );
     }
 

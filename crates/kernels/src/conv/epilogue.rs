@@ -2,6 +2,7 @@
 
 use pulp::Simd;
 
+use super::input::Rectifier;
 use crate::pieces::Parts;
 use crate::vector::{fma, load_first, relu, store, store_first};
 
@@ -56,6 +57,28 @@ pub(crate) enum Finish<'a> {
     Residual { bias: &'a [f32] },
     /// `y = value`, and the sums of each block.
     Statistics(&'a Sums<'a>),
+    /// `y = value` where the ReLU behind a normalisation let its input pass, else zero, and the sums of each block.
+    Masked(&'a Masked<'a>),
+}
+
+/// The output is the gradient of a normalised and rectified `x`. What a ReLU stopped has none; the sums of the others, and of them times
+/// `x - mean`, are what the gradient of the normalisation needs next.
+pub(crate) struct Masked<'a> {
+    /// The input of the normalisation, as large as the output.
+    pub(crate) x: &'a [f32],
+    pub(crate) rectifier: &'a Rectifier,
+    pub(crate) sums: Sums<'a>,
+}
+
+impl Finish<'_> {
+    /// Where the sums of each block go, where there are any.
+    pub(crate) fn sums(&self) -> Option<&Sums<'_>> {
+        match self {
+            Self::Statistics(sums) => Some(sums),
+            Self::Masked(masked) => Some(&masked.sums),
+            _ => None,
+        }
+    }
 }
 
 /// Which of the two epilogues a pass has: most need nothing but the outputs in hand.
@@ -69,6 +92,34 @@ pub(crate) enum Ending<'a> {
         /// Becomes the biased variance.
         var: &'a mut [f32],
     },
+    /// The output is masked as by [`Masked`].
+    Masked {
+        /// See [`Masked`].
+        x: &'a [f32],
+        rectifier: &'a Rectifier,
+        /// To these the sums of each channel are added: of the gradients, and of them times `x - mean`.
+        totals: &'a mut [Vec<f64>; 2],
+    },
+}
+
+impl Ending<'_> {
+    /// The same, for one more correlation of the pass.
+    pub(crate) fn again(&mut self) -> Ending<'_> {
+        match self {
+            Self::Finish(finish) => Ending::Finish(*finish),
+            Self::Statistics { mean, var } => Ending::Statistics { mean, var },
+            Self::Masked { x, rectifier, totals } => Ending::Masked { x, rectifier, totals },
+        }
+    }
+}
+
+/// Adds the partial sums of all blocks to `totals`, in order.
+pub(crate) fn add_up(sums: &[f32], k: usize, totals: &mut [Vec<f64>; 2]) {
+    for block in sums.chunks_exact(SUMS * k) {
+        for (total, sums) in totals.iter_mut().zip(block.chunks_exact(k).skip(1)) {
+            total.iter_mut().zip(sums).for_each(|(total, &sum)| *total += f64::from(sum));
+        }
+    }
 }
 
 /// Partial sums of every block of outputs, `[blocks, 3, k]`: a first value, and the sum and the sum of squares of the differences
@@ -137,8 +188,9 @@ pub(crate) fn merge(sums: &[f32], counts: &[usize], k: usize, mean: &mut [f32], 
 /// A rectangle of pixels of which `count` channels are written.
 #[derive(Clone, Copy)]
 pub(crate) struct Area {
-    /// The first channel of the first pixel.
+    /// The first channel of the first pixel, and its place in the output.
     pub(crate) to: *mut f32,
+    pub(crate) at: usize,
     /// Floats from a row to the next, and from a pixel to the next.
     pub(crate) row: usize,
     pub(crate) column: usize,
@@ -167,22 +219,23 @@ impl Area {
         if i >= self.height {
             return;
         }
+        let place = |j: usize, count: usize| {
+            let step = i * self.row + j * self.column;
+            Place { to: self.to.wrapping_add(step), at: self.at + step, channel, count }
+        };
         // SAFETY: the contract.
         unsafe {
             if self.width == W && self.count >= S::F32_LANES {
                 for j in 0..W {
-                    let to = self.to.add(i * self.row + j * self.column);
-                    store(simd, to, end.apply(simd, values[j], to, channel, S::F32_LANES));
+                    let place = place(j, S::F32_LANES);
+                    store(simd, place.to, end.apply(simd, values[j], place, moments));
                 }
             } else {
                 for (j, &value) in values.iter().enumerate().take(self.width) {
-                    let to = self.to.add(i * self.row + j * self.column);
-                    store_first(simd, to, end.apply(simd, value, to, channel, self.count), self.count);
+                    let place = place(j, self.count);
+                    store_first(simd, place.to, end.apply(simd, value, place, moments), self.count);
                 }
             }
-        }
-        if E::COUNTED {
-            moments.add(simd, values, self.width);
         }
     }
 }
@@ -216,30 +269,35 @@ impl<V: Copy> Moments<V> {
         self.squares = simd.add_f32s(self.squares, area.squares);
     }
 
-    /// Adds the first `width` values of a row.
+    /// Adds a value.
     #[inline(always)]
-    fn add<S: Simd<f32s = V>, const W: usize>(&mut self, simd: S, values: [V; W], width: usize) {
-        let origin = *self.origin.get_or_insert(values[0]);
-        for (j, &value) in values.iter().enumerate() {
-            if j < width {
-                let difference = simd.sub_f32s(value, origin);
-                self.sum = simd.add_f32s(self.sum, difference);
-                self.squares = fma(simd, difference, difference, self.squares);
-            }
-        }
+    fn add<S: Simd<f32s = V>>(&mut self, simd: S, value: V) {
+        let origin = *self.origin.get_or_insert(value);
+        let difference = simd.sub_f32s(value, origin);
+        self.sum = simd.add_f32s(self.sum, difference);
+        self.squares = fma(simd, difference, difference, self.squares);
     }
+}
+
+/// A vector of outputs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// Where it is written.
+    to: *mut f32,
+    /// Which element of the output that is, and which channel.
+    at: usize,
+    channel: usize,
+    /// Values, if not a whole vector.
+    count: usize,
 }
 
 /// What is done to a vector of outputs before it is stored. A type for each, so that nothing is decided in the loops.
 pub(crate) trait End: Copy {
-    /// Whether the values are counted for their moments.
-    const COUNTED: bool = false;
-
-    /// The values of the channels from `channel` on that take the place of `to`.
+    /// The values to store.
     ///
     /// # Safety
-    /// `to` must be readable for `count` values, and so many channels must exist.
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s;
+    /// The place must be readable, and its channels must exist.
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s;
 }
 
 /// Work that is compiled for each [`End`].
@@ -267,6 +325,7 @@ impl Finish<'_> {
                 Self::Bias { bias, relu: true } => work.run(simd, Relu(bias)),
                 Self::Residual { bias } => work.run(simd, Residual(bias)),
                 Self::Statistics(_) => work.run(simd, Counted),
+                Self::Masked(masked) => work.run(simd, masked),
             }
         }
     }
@@ -298,51 +357,68 @@ struct Residual<'a>(&'a [f32]);
 
 impl End for Plain {
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: *const f32, _: usize, _: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: Place, _: &mut Moments<S::f32s>) -> S::f32s {
         value
     }
 }
 
 impl End for Counted {
-    const COUNTED: bool = true;
-
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: *const f32, _: usize, _: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, _: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
+        moments.add(simd, value);
         value
+    }
+}
+
+impl End for &Masked<'_> {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        let Place { at, channel, count, .. } = place;
+        // SAFETY: `x` is as large as the output; the channels exist.
+        unsafe {
+            let x = load_first(simd, self.x.as_ptr().add(at), count);
+            let passed = simd.less_than_f32s(zero, self.rectifier.line(simd, channel).at(simd, x));
+            let value = simd.select_f32s(passed, value, zero);
+            let centred = simd.sub_f32s(x, self.rectifier.mean(simd, channel));
+            moments.sum = simd.add_f32s(moments.sum, value);
+            moments.squares = fma(simd, value, centred, moments.squares);
+            value
+        }
     }
 }
 
 impl End for Accumulate {
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, _: usize, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, _: &mut Moments<S::f32s>) -> S::f32s {
         // SAFETY: the contract.
-        simd.add_f32s(unsafe { load_first(simd, to, count) }, value)
+        simd.add_f32s(unsafe { load_first(simd, place.to, place.count) }, value)
     }
 }
 
 impl End for Bias<'_> {
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, _: *const f32, channel: usize, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, _: &mut Moments<S::f32s>) -> S::f32s {
         // SAFETY: the contract; there is a bias for each channel.
-        simd.add_f32s(value, unsafe { load_first(simd, self.0.as_ptr().add(channel), count) })
+        simd.add_f32s(value, unsafe { load_first(simd, self.0.as_ptr().add(place.channel), place.count) })
     }
 }
 
 impl End for Relu<'_> {
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
         // SAFETY: the contract.
-        relu(simd, unsafe { Bias(self.0).apply(simd, value, to, channel, count) })
+        relu(simd, unsafe { Bias(self.0).apply(simd, value, place, moments) })
     }
 }
 
 impl End for Residual<'_> {
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, to: *const f32, channel: usize, count: usize) -> S::f32s {
+    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
         // SAFETY: the contract.
         unsafe {
-            let value = Bias(self.0).apply(simd, value, to, channel, count);
-            relu(simd, simd.add_f32s(value, load_first(simd, to, count)))
+            let value = Bias(self.0).apply(simd, value, place, moments);
+            relu(simd, simd.add_f32s(value, load_first(simd, place.to, place.count)))
         }
     }
 }

@@ -4,12 +4,16 @@
 //! Linear layers with few pictures do not come here: [`crate::linear`].
 
 mod epilogue;
+mod input;
+mod normed;
 pub(crate) mod patches;
 mod winograd;
 
 pub use epilogue::Epilogue;
+pub use normed::{dw_normed, dx_normed, forward_normed};
 
 pub(crate) use self::epilogue::{Ending, Finish};
+use self::input::Input;
 use self::patches::{Grid, Weights};
 use self::winograd::{F2, F4, Filters, Tiles};
 use crate::pieces::{self, Parts};
@@ -21,7 +25,7 @@ use crate::{ConvShape, Isa};
 pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     check(x, w, y, s);
     let algorithm = plan::algorithm(s, Pass::Forward, precise);
-    compute(Isa::active(), algorithm, x, w, None, s, epilogue, y);
+    compute(Isa::active(), algorithm, x.into(), w, None, s, epilogue, y);
 }
 
 /// Weights packed once for many forward passes: inference. Transformed where the algorithm is Winograd's: four times as large as the
@@ -61,7 +65,7 @@ impl Packed {
             self.shape
         );
         check_ends(x, y, s);
-        compute(self.isa, self.algorithm, x, &[], Some(&self.memory), s, epilogue, y);
+        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, epilogue, y);
     }
 
     /// The algorithm that was chosen.
@@ -79,7 +83,7 @@ impl Packed {
 fn compute(
     isa: Isa,
     algorithm: Algorithm,
-    x: &[f32],
+    x: Input<'_>,
     w: &[f32],
     packed: Option<&[f32]>,
     s: &ConvShape,
@@ -106,28 +110,28 @@ fn compute(
 /// The input gradient; added to what is in `dx` if `accumulate`.
 pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool, dx: &mut [f32]) {
     check(dx, w, dy, s);
+    spread(dy, w, s, precise, Ending::Finish(if accumulate { Finish::Add } else { Finish::Store }), dx);
+}
+
+/// The input gradient with an ending, once for each phase of the stride.
+fn spread(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, mut ending: Ending<'_>, dx: &mut [f32]) {
     let isa = Isa::active();
-    let finish = if accumulate { Finish::Add } else { Finish::Store };
     let tiles = |side| Tiles::new(s.n, s.out_h(), s.out_w(), 2 - s.pad, side);
     let filters = Filters { w, inputs: s.k, outputs: s.c, backward: true };
     match plan::algorithm(s, Pass::Dx, precise) {
-        Algorithm::Winograd4 => {
-            winograd::correlate(F4, isa, tiles(4), filters, None, dy, Ending::Finish(finish), dx);
-        }
-        Algorithm::Winograd2 => {
-            winograd::correlate(F2, isa, tiles(2), filters, None, dy, Ending::Finish(finish), dx);
-        }
+        Algorithm::Winograd4 => winograd::correlate(F4, isa, tiles(4), filters, None, dy.into(), ending.again(), dx),
+        Algorithm::Winograd2 => winograd::correlate(F2, isa, tiles(2), filters, None, dy.into(), ending.again(), dx),
         Algorithm::Im2row | Algorithm::Matrix => {
             let grids = Grid::backward(s);
             // Pixels that no tap reaches: three of four in a 1x1 convolution with stride 2.
-            if !accumulate && grids.iter().any(|grid| grid.taps.is_empty()) {
+            if !matches!(ending, Ending::Finish(Finish::Add)) && grids.iter().any(|grid| grid.taps.is_empty()) {
                 let (len, parts) = (dx.len(), Parts::new(dx));
                 // SAFETY: the ranges do not overlap.
                 pieces::for_ranges(len, pieces::PIECE, |_, range| unsafe { parts.range(range) }.fill(0.0));
             }
             for grid in grids.iter().filter(|grid| !grid.taps.is_empty()) {
                 let weights = Weights::backward(w, s.c, s.kh * s.kw);
-                patches::correlate(isa, grid, weights, None, dy, Ending::Finish(finish), dx);
+                patches::correlate(isa, grid, weights, None, dy.into(), ending.again(), dx);
             }
         }
     }
@@ -135,7 +139,11 @@ pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool, accumulate: bool,
 
 /// The weight gradient.
 pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f32]) {
-    check(x, dw, dy, s);
+    gather_dw(x.into(), dy, s, precise, dw);
+}
+
+fn gather_dw(x: Input<'_>, dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f32]) {
+    check(x.values, dw, dy, s);
     let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
     match plan::algorithm(s, Pass::Dw, precise) {
         Algorithm::Winograd4 => winograd::dw(F4, tiles(4), x, dy, s.c, s.k, dw),

@@ -9,7 +9,7 @@ mod pool;
 pub use conv::Conv2d;
 pub use linear::{Dropout, Linear};
 pub(crate) use norm::folded;
-pub use norm::{BatchNorm, conv_norm, conv_norm_add_relu, conv_norm_relu};
+pub use norm::{BatchNorm, Map, conv_norm, conv_norm_add_relu, conv_norm_relu};
 pub use pass::Pass;
 pub use pool::{LocalResponseNorm, MaxPool, Relu};
 

@@ -1,7 +1,8 @@
 //! Batch normalisation, always behind a convolution and computed with it.
 //!
-//! While training, the convolution's epilogue gathers the batch statistics and one more pass normalises, adds the
-//! shortcut and applies ReLU. In testing it is a scale and a shift by channel.
+//! While training, the convolution's epilogue gathers the batch statistics. Where another convolution reads the map, it normalises and
+//! rectifies what it reads; else one more pass normalises, adds the shortcut and applies ReLU. In testing it is a scale and a
+//! shift by channel.
 
 use super::{Conv2d, Pass, lazy};
 use crate::ops::{self, Affine, Nhwc, Statistics};
@@ -93,31 +94,82 @@ pub(crate) fn folded(conv: &Conv2d, bn: Option<&BatchNorm>) -> (Vec<f32>, Option
     (weights, Some(ops::values(shift)))
 }
 
-fn fused(conv: &Conv2d, bn: &BatchNorm, x: Nhwc, skip: Option<Nhwc>, relu: bool, pass: &Pass) -> Nhwc {
+/// A map between two layers. While a network trains, what batch norm and ReLU make of a convolution's output is not computed until
+/// something other than a convolution wants it: a convolution reads the output through them ([`ops::normed_conv`]).
+#[derive(Debug, Clone)]
+pub enum Map {
+    /// Computed.
+    Ready(Nhwc),
+    /// `max(0, norm(x))`.
+    Pending {
+        /// What is to be normalised, `[n, h, w, c]`.
+        x: Nhwc,
+        /// By what.
+        statistics: Statistics,
+        /// And the learned part.
+        affine: Affine,
+    },
+}
+
+impl Map {
+    /// The map, computed.
+    pub fn ready(self) -> Nhwc {
+        match self {
+            Self::Ready(x) => x,
+            Self::Pending { x, statistics, affine } => ops::norm(x, statistics, affine, None, true),
+        }
+    }
+}
+
+impl From<Nhwc> for Map {
+    fn from(x: Nhwc) -> Self {
+        Self::Ready(x)
+    }
+}
+
+/// The convolution, and what the normalisation of its output has to go by: batch statistics, or scale and shift.
+enum Convolved {
+    Batch(Nhwc, Statistics),
+    Fixed(Nhwc, Tensor<1>, Tensor<1>),
+}
+
+fn convolve(conv: &Conv2d, bn: &BatchNorm, x: Map, pass: &Pass) -> Convolved {
     let (weight, window, mode) = (conv.weight.val(), conv.window(), conv.mode(pass));
-    if pass.is_training() && !bn.frozen {
-        let (y, statistics) = ops::conv_statistics(x, weight, window, mode);
-        let [n, h, w, _] = y.dims();
-        bn.track(&statistics, conv.bias.as_ref(), n * h * w);
-        // The batch mean takes any bias away again: it matters to the running mean alone, and its gradient is zero.
-        ops::norm(y, statistics, bn.affine(), skip, relu)
-    } else {
+    if !pass.is_training() || bn.frozen {
         let (scale, shift) = bn.scale_shift(conv.bias.as_ref());
-        ops::scale_shift(ops::conv(x, weight, window, mode), scale, shift, skip, relu)
+        return Convolved::Fixed(ops::conv(x.ready(), weight, window, mode), scale, shift);
+    }
+    let (y, statistics) = match x {
+        Map::Ready(x) => ops::conv_statistics(x, weight, window, mode),
+        Map::Pending { x, statistics, affine } => ops::normed_conv(x, statistics, affine, weight, window, mode),
+    };
+    let [n, h, w, _] = y.dims();
+    // The batch mean takes any bias away again: it matters to the running mean alone, and its gradient is zero.
+    bn.track(&statistics, conv.bias.as_ref(), n * h * w);
+    Convolved::Batch(y, statistics)
+}
+
+fn fused(conv: &Conv2d, bn: &BatchNorm, x: Map, skip: Option<Nhwc>, relu: bool, pass: &Pass) -> Nhwc {
+    match convolve(conv, bn, x, pass) {
+        Convolved::Batch(y, statistics) => ops::norm(y, statistics, bn.affine(), skip, relu),
+        Convolved::Fixed(y, scale, shift) => ops::scale_shift(y, scale, shift, skip, relu),
     }
 }
 
 /// Convolution → batch norm.
-pub fn conv_norm(conv: &Conv2d, bn: &BatchNorm, x: Nhwc, pass: &Pass) -> Nhwc {
-    fused(conv, bn, x, None, false, pass)
+pub fn conv_norm(conv: &Conv2d, bn: &BatchNorm, x: impl Into<Map>, pass: &Pass) -> Nhwc {
+    fused(conv, bn, x.into(), None, false, pass)
 }
 
-/// Convolution → batch norm → ReLU.
-pub fn conv_norm_relu(conv: &Conv2d, bn: &BatchNorm, x: Nhwc, pass: &Pass) -> Nhwc {
-    fused(conv, bn, x, None, true, pass)
+/// Convolution → batch norm → ReLU; the last two are left to whoever reads the map.
+pub fn conv_norm_relu(conv: &Conv2d, bn: &BatchNorm, x: impl Into<Map>, pass: &Pass) -> Map {
+    match convolve(conv, bn, x.into(), pass) {
+        Convolved::Batch(x, statistics) => Map::Pending { x, statistics, affine: bn.affine() },
+        Convolved::Fixed(y, scale, shift) => Map::Ready(ops::scale_shift(y, scale, shift, None, true)),
+    }
 }
 
 /// Convolution → batch norm → plus `skip` → ReLU: the end of a residual block.
-pub fn conv_norm_add_relu(conv: &Conv2d, bn: &BatchNorm, x: Nhwc, skip: Nhwc, pass: &Pass) -> Nhwc {
-    fused(conv, bn, x, Some(skip), true, pass)
+pub fn conv_norm_add_relu(conv: &Conv2d, bn: &BatchNorm, x: impl Into<Map>, skip: Nhwc, pass: &Pass) -> Nhwc {
+    fused(conv, bn, x.into(), Some(skip), true, pass)
 }

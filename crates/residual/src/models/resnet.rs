@@ -3,7 +3,7 @@
 use super::Lower;
 use super::inspect::Trace;
 use super::options::{Shortcut, StrideIn};
-use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu};
+use crate::layers::{BatchNorm, Conv2d, Linear, Map, MaxPool, Pass, conv_norm, conv_norm_add_relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -126,16 +126,21 @@ impl Around {
         Self { downsample: (skip == Skip::Project).then(project), skip, stride, channels: c_out }
     }
 
-    fn forward(&self, x: Nhwc, pass: &Pass) -> Option<Nhwc> {
-        match (self.skip, &self.downsample) {
-            (_, Some((conv, bn))) => Some(conv_norm(conv, bn, x, pass)),
-            (Skip::Pad, None) => Some(ops::subsample_pad(x, self.stride, self.channels)),
-            (Skip::None, None) => None,
-            (Skip::Identity | Skip::Project, None) => Some(x),
+    /// What the block reads, and what comes the way around it. Where there is no way around, nobody but the block reads `x`.
+    fn ways(&self, x: Map, pass: &Pass) -> (Map, Option<Nhwc>) {
+        if self.skip == Skip::None {
+            return (x, None);
         }
+        let x = x.ready();
+        let skip = match &self.downsample {
+            Some((conv, bn)) => conv_norm(conv, bn, x.clone(), pass),
+            None if self.skip == Skip::Pad => ops::subsample_pad(x.clone(), self.stride, self.channels),
+            None => x.clone(),
+        };
+        (x.into(), Some(skip))
     }
 
-    /// As [`Around::forward`], as steps.
+    /// As [`Around::ways`], as steps: what comes the way around.
     fn plan<P: Lower>(&self, program: &mut P, x: P::Value) -> Option<P::Value> {
         match (self.skip, &self.downsample) {
             (_, Some((conv, bn))) => Some(program.conv(x, conv, Some(bn), false)),
@@ -158,9 +163,9 @@ impl Around {
 }
 
 /// The end of a block: normalised, the way around added where there is one, ReLU.
-fn join(conv: &Conv2d, bn: &BatchNorm, y: Nhwc, skip: Option<Nhwc>, pass: &Pass) -> Nhwc {
+fn join(conv: &Conv2d, bn: &BatchNorm, y: Map, skip: Option<Nhwc>, pass: &Pass) -> Map {
     match skip {
-        Some(skip) => conv_norm_add_relu(conv, bn, y, skip, pass),
+        Some(skip) => conv_norm_add_relu(conv, bn, y, skip, pass).into(),
         None => conv_norm_relu(conv, bn, y, pass),
     }
 }
@@ -207,8 +212,8 @@ impl BasicBlock {
     }
 
     /// `[n, h, w, c_in]` → `[n, h/stride, w/stride, width]`.
-    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Nhwc {
-        let skip = self.around.forward(x.clone(), pass);
+    pub fn forward(&self, x: Map, pass: &Pass) -> Map {
+        let (x, skip) = self.around.ways(x, pass);
         let y = conv_norm_relu(&self.conv1, &self.bn1, x, pass);
         join(&self.conv2, &self.bn2, y, skip, pass)
     }
@@ -278,8 +283,8 @@ impl Bottleneck {
     }
 
     /// `[n, h, w, c_in]` → `[n, h/stride, w/stride, 4·width]`.
-    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Nhwc {
-        let skip = self.around.forward(x.clone(), pass);
+    pub fn forward(&self, x: Map, pass: &Pass) -> Map {
+        let (x, skip) = self.around.ways(x, pass);
         let y = conv_norm_relu(&self.conv1, &self.bn1, x, pass);
         let y = conv_norm_relu(&self.conv2, &self.bn2, y, pass);
         join(&self.conv3, &self.bn3, y, skip, pass)
@@ -328,7 +333,7 @@ pub enum Block {
 
 impl Block {
     /// One block forward.
-    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Nhwc {
+    pub fn forward(&self, x: Map, pass: &Pass) -> Map {
         match self {
             Block::Basic(block) => block.forward(x, pass),
             Block::Bottleneck(block) => block.forward(x, pass),
@@ -435,9 +440,9 @@ impl ResNet {
     pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         let mut x = conv_norm_relu(&self.conv1, &self.bn1, x, pass);
         if let Some(pool) = &self.maxpool {
-            x = pool.forward(x);
+            x = pool.forward(x.ready()).into();
         }
-        self.blocks().fold(x, |x, block| block.forward(x, pass))
+        self.blocks().fold(x, |x, block| block.forward(x, pass)).ready()
     }
 
     /// The forward pass as steps: what holds the logits.

@@ -4,7 +4,7 @@
 
 use super::Lower;
 use super::inspect::Trace;
-use crate::layers::{BatchNorm, Conv2d, Dropout, Linear, LocalResponseNorm, MaxPool, Pass, Relu, conv_norm_relu};
+use crate::layers::{BatchNorm, Conv2d, Dropout, Linear, LocalResponseNorm, Map, MaxPool, Pass, Relu, conv_norm_relu};
 use crate::ops::{self, Nhwc};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -283,20 +283,20 @@ impl Vgg {
 /// Passes `x` through some of the layers.
 fn run(layers: &[Feature], x: Nhwc, pass: &Pass) -> Nhwc {
     let mut layers = layers;
-    let mut x = x;
+    let mut x = Map::Ready(x);
     loop {
         // A convolution takes the normalisation and the ReLU behind it along: one operation each.
         (x, layers) = match layers {
             [Feature::Conv(conv), Feature::Norm(bn), Feature::Relu(_), rest @ ..] => {
                 (conv_norm_relu(conv, bn, x, pass), rest)
             }
-            [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (conv.forward(x, true, pass), rest),
-            [Feature::Conv(conv), rest @ ..] => (conv.forward(x, false, pass), rest),
-            [Feature::Pool(pool), rest @ ..] => (pool.forward(x), rest),
-            [Feature::Lrn(lrn), rest @ ..] => (lrn.forward(x), rest),
-            [Feature::Relu(_), rest @ ..] => (ops::relu(x), rest),
+            [Feature::Conv(conv), Feature::Relu(_), rest @ ..] => (conv.forward(x.ready(), true, pass).into(), rest),
+            [Feature::Conv(conv), rest @ ..] => (conv.forward(x.ready(), false, pass).into(), rest),
+            [Feature::Pool(pool), rest @ ..] => (pool.forward(x.ready()).into(), rest),
+            [Feature::Lrn(lrn), rest @ ..] => (lrn.forward(x.ready()).into(), rest),
+            [Feature::Relu(_), rest @ ..] => (ops::relu(x.ready()).into(), rest),
             [Feature::Norm(_), ..] => unreachable!("a normalisation stands behind its convolution"),
-            [] => return x,
+            [] => return x.ready(),
         };
     }
 }

@@ -45,6 +45,19 @@ pub trait NetOps: Backend {
         mode: ConvMode,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
+    /// [`NetOps::conv_statistics`] of what [`NetOps::norm`] with a ReLU makes of `x`, without writing that.
+    fn normed_conv(
+        x: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f32,
+        w: FloatTensor<Self>,
+        s: ConvShape,
+        mode: ConvMode,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
     /// Batch normalisation by given batch statistics of `x`, and ReLU if asked for.
     fn norm(
         x: FloatTensor<Self>,
@@ -139,6 +152,21 @@ impl NetOps for Flex {
         mode: ConvMode,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         flex::conv_statistics(&flex::contiguous(x), &flex::contiguous(w), &s, mode.precise)
+    }
+
+    fn normed_conv(
+        x: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f32,
+        w: FloatTensor<Self>,
+        s: ConvShape,
+        mode: ConvMode,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let norm = flex::norm_tensors(mean, var, gamma, beta, eps);
+        flex::normed_conv(&flex::contiguous(x), &norm, &flex::contiguous(w), &s, mode.precise)
     }
 
     fn norm(

@@ -176,6 +176,51 @@ pub(super) fn conv_dw(x: &FlexTensor, dy: &FlexTensor, s: &ConvShape, precise: b
     timed("conv dw", || fill(w_shape(s), |dw| kernels::conv::dw(floats(x), floats(dy), s, precise, dw)))
 }
 
+/// [`conv_statistics`] of `x` normalised and rectified, which is never written.
+pub(super) fn normed_conv(
+    x: &FlexTensor,
+    norm: &NormTensors,
+    w: &FlexTensor,
+    s: &ConvShape,
+    precise: bool,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    timed("conv", || {
+        fill3([y_shape(s), Shape::new([s.k]), Shape::new([s.k])], |y, mean, var| {
+            let statistics = Epilogue::Statistics { mean, var };
+            kernels::conv::forward_normed(floats(x), &norm.view(), floats(w), s, precise, statistics, y);
+        })
+    })
+}
+
+pub(super) fn normed_conv_dw(
+    x: &FlexTensor,
+    norm: &NormTensors,
+    dy: &FlexTensor,
+    s: &ConvShape,
+    precise: bool,
+) -> FlexTensor {
+    timed("conv dw", || {
+        fill(w_shape(s), |dw| kernels::conv::dw_normed(floats(x), &norm.view(), floats(dy), s, precise, dw))
+    })
+}
+
+/// The gradients of the normalisation in front of a convolution, that of the convolution's input included.
+pub(super) fn normed_conv_dx(
+    x: &FlexTensor,
+    norm: &NormTensors,
+    w: &FlexTensor,
+    dy: &FlexTensor,
+    s: &ConvShape,
+    precise: bool,
+) -> NormGradients {
+    timed("conv dx", || {
+        backward_of_affine(x, s.c, false, |dx, _, dgamma, dbeta| {
+            let norm = norm.view();
+            kernels::conv::dx_normed(floats(dy), floats(w), s, precise, floats(x), &norm, dx, dgamma, dbeta);
+        })
+    })
+}
+
 pub(super) fn norm(x: &FlexTensor, skip: Option<&FlexTensor>, norm: &NormTensors, relu: bool) -> FlexTensor {
     timed("norm", || like(x, |y| kernels::norm::forward(floats(x), last(x), &norm.view(), skip.map(floats), relu, y)))
 }

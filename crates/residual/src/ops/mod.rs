@@ -126,6 +126,27 @@ pub fn conv_statistics(x: Nhwc, w: Tensor<4>, window: Window, mode: ConvMode) ->
     (Nhwc(Tensor::from_dispatch(y)), statistics)
 }
 
+/// [`conv_statistics`] of what [`norm`] with a ReLU makes of `x`: the map between the two is never written.
+pub fn normed_conv(
+    x: Nhwc,
+    statistics: Statistics,
+    affine: Affine,
+    w: Tensor<4>,
+    window: Window,
+    mode: ConvMode,
+) -> (Nhwc, Statistics) {
+    if !has_kernels(&x.device()) {
+        return composed::conv_statistics(composed::norm(x, affine, None, true), w, window);
+    }
+    let s = conv_shape(&x, &w, window);
+    let (mean, var) = (statistics.mean.into_dispatch(), statistics.var.into_dispatch());
+    let (gamma, beta, eps) = (affine.gamma.into_dispatch(), affine.beta.into_dispatch(), affine.eps);
+    let (x, w) = (x.0.into_dispatch(), w.into_dispatch());
+    let (y, mean, var) = Dispatch::normed_conv(x, mean, var, gamma, beta, eps, w, s, mode);
+    let statistics = Statistics { mean: Tensor::from_dispatch(mean), var: Tensor::from_dispatch(var) };
+    (Nhwc(Tensor::from_dispatch(y)), statistics)
+}
+
 /// Normalises `x` by its own batch statistics, adds `skip` where given, applies ReLU if asked for: one pass.
 pub fn norm(x: Nhwc, statistics: Statistics, affine: Affine, skip: Option<Nhwc>, relu: bool) -> Nhwc {
     if !has_kernels(&x.device()) {

@@ -4,7 +4,8 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use super::panels::Weights;
-use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Moments, SUMS, Sums, merge};
+use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
+use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
@@ -27,7 +28,7 @@ const PIECES: usize = 16;
 #[derive(Clone, Copy)]
 struct Job<'a> {
     grid: &'a Grid,
-    from: &'a [f32],
+    from: Input<'a>,
     /// Panels `[panels, depth, P]`.
     packed: &'a [f32],
     outputs: usize,
@@ -45,7 +46,7 @@ pub(crate) fn correlate(
     grid: &Grid,
     weights: Weights<'_>,
     packed: Option<&[f32]>,
-    from: &[f32],
+    from: Input<'_>,
     ending: Ending<'_>,
     to: &mut [f32],
 ) {
@@ -78,6 +79,11 @@ pub(crate) fn correlate(
             run(Finish::Statistics(&Sums::new(&mut memory, weights.outputs)));
             let counts: Vec<usize> = (0..blocks).map(|b| rows.min(grid.count() - b * rows)).collect();
             merge(&memory, &counts, weights.outputs, mean, var);
+        }
+        Ending::Masked { x, rectifier, totals } => {
+            let mut memory = Scratch::take(blocks * SUMS * weights.outputs);
+            run(Finish::Masked(&Masked { x, rectifier, sums: Sums::new(&mut memory, weights.outputs) }));
+            add_up(&memory, weights.outputs, totals);
         }
     }
 }
@@ -182,7 +188,8 @@ impl Ended for Write<'_, '_> {
                 let pixel = grid.target(start + row) * outputs;
                 // SAFETY: the pixels of these positions are `distance` apart, and their channels are this piece's alone.
                 let to = unsafe { to.pointer(pixel + channel, (height - 1) * distance * outputs + columns) };
-                let area = Area { to, row: distance * outputs, column: 0, height, width: 1, count: columns };
+                let at = pixel + channel;
+                let area = Area { to, at, row: distance * outputs, column: 0, height, width: 1, count: columns };
                 let mut own = moments.area(simd);
                 for i in 0..height {
                     // SAFETY: `sums` is `[panels, rows, P]`; the area is as above.
@@ -193,7 +200,7 @@ impl Ended for Write<'_, '_> {
                 }
                 moments.merge(simd, own);
             }
-            if let Finish::Statistics(sums) = finish {
+            if let Some(sums) = finish.sums() {
                 // SAFETY: these channels of this block are this piece's alone.
                 unsafe { sums.put(simd, block.block, channel, columns, &moments) };
             }

@@ -7,6 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use crate::ConvShape;
+use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
@@ -25,7 +26,7 @@ const PIECES: usize = 16;
 const GROUP_ROWS: usize = 1024;
 
 /// `dw [k, c, kh, kw]`.
-pub(crate) fn dw(x: &[f32], dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
+pub(crate) fn dw(x: Input<'_>, dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
     let isa = Isa::active();
     let patches = Grid::forward(s);
     let outputs =
@@ -107,7 +108,7 @@ unsafe fn scatter(
 struct Job<'a> {
     patches: &'a Grid,
     outputs: &'a Grid,
-    x: &'a [f32],
+    x: Input<'a>,
     dy: &'a [f32],
     /// Blocks of a group.
     share: usize,
@@ -140,7 +141,7 @@ impl WithSimd for Chunk<'_> {
             // SAFETY: the operands hold CHUNK values of ROWS rows.
             unsafe {
                 gather(simd, patches, x, first, count, self.depth.clone(), a.as_mut_ptr(), step);
-                gather(simd, outputs, dy, first, count, self.channels.clone(), b.as_mut_ptr(), step);
+                gather(simd, outputs, dy.into(), first, count, self.channels.clone(), b.as_mut_ptr(), step);
             }
             simd.vectorize(Gram {
                 count,

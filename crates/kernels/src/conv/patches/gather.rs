@@ -7,6 +7,7 @@
 use pulp::Simd;
 
 use crate::ConvShape;
+use crate::conv::input::{Input, Plain, Read};
 use crate::scratch::odd_lines;
 use crate::vector::{MAX_LANES, load, store};
 
@@ -221,26 +222,28 @@ const WINDOW: usize = 160;
 pub(crate) unsafe fn gather<S: Simd>(
     simd: S,
     grid: &Grid,
-    from: &[f32],
+    from: Input<'_>,
     first: usize,
     count: usize,
     depth: std::ops::Range<usize>,
     to: *mut f32,
     step: usize,
 ) {
+    let Input { values: from, rectified } = from;
     assert!(from.len() >= grid.n * grid.h * grid.w * grid.c, "a tensor is smaller than its grid");
     let lanes = S::F32_LANES;
     let mut places = [Place::default(); MAX_ROWS];
     let places = &mut places[..count];
     grid.places(first, places);
+    let window = depth == (0..grid.depth()) && depth.end <= WINDOW && grid.is_window(grid.kernel_w());
     // SAFETY: channels of pixels inside the tensor, and lane blocks inside `to`.
     unsafe {
-        if grid.c.is_multiple_of(lanes) {
-            taps(simd, grid, from.as_ptr(), places, depth, to, step);
-        } else if depth == (0..grid.depth()) && depth.end <= WINDOW && grid.is_window(grid.kernel_w()) {
-            windows(simd, grid, from, places, to, step);
-        } else {
-            singles(grid, from.as_ptr(), places, depth, lanes, to, step);
+        match (rectified, grid.c.is_multiple_of(lanes)) {
+            (None, true) => taps(simd, grid, from.as_ptr(), Plain, places, depth, to, step),
+            (Some(read), true) => taps(simd, grid, from.as_ptr(), read, places, depth, to, step),
+            (None, false) if window => windows(simd, grid, from, places, to, step),
+            (None, false) => singles(grid, from.as_ptr(), Plain, places, depth, lanes, to, step),
+            (Some(read), false) => singles(grid, from.as_ptr(), read, places, depth, lanes, to, step),
         }
     }
 }
@@ -250,10 +253,11 @@ pub(crate) unsafe fn gather<S: Simd>(
 /// # Safety
 /// As [`gather`].
 #[inline(always)]
-unsafe fn taps<S: Simd>(
+unsafe fn taps<S: Simd, R: Read>(
     simd: S,
     grid: &Grid,
     from: *const f32,
+    read: R,
     places: &[Place],
     depth: std::ops::Range<usize>,
     to: *mut f32,
@@ -275,7 +279,9 @@ unsafe fn taps<S: Simd>(
                     Some(offset) => {
                         let from = from.add(offset + channel);
                         for block in 0..blocks {
-                            store(simd, to.add(block * step), load(simd, from.add(block * lanes)));
+                            let channels = read.channels(simd, channel + block * lanes);
+                            let values = R::vector(simd, channels, load(simd, from.add(block * lanes)));
+                            store(simd, to.add(block * step), values);
                         }
                     }
                     None => (0..blocks).for_each(|block| store(simd, to.add(block * step), zero)),
@@ -333,6 +339,7 @@ unsafe fn windows<S: Simd>(simd: S, grid: &Grid, from: &[f32], places: &[Place],
 unsafe fn singles(
     grid: &Grid,
     from: *const f32,
+    read: impl Read,
     places: &[Place],
     depth: std::ops::Range<usize>,
     lanes: usize,
@@ -345,7 +352,8 @@ unsafe fn singles(
         for (i, place) in places.iter().enumerate() {
             // SAFETY: the contract.
             unsafe {
-                *to.add(i * lanes) = place.under(grid, tap).map_or(0.0, |offset| *from.add(offset + channel));
+                let value = |offset| read.single(channel, *from.add(offset + channel));
+                *to.add(i * lanes) = place.under(grid, tap).map_or(0.0, value);
             }
         }
     }

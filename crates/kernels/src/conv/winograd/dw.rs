@@ -9,6 +9,7 @@ use pulp::{Simd, WithSimd};
 
 use super::tiles::{Picture, Tiles, block_len, point_step};
 use super::transform::{Data, Gradient, Minimal, Points, Strided, Weights, square};
+use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
@@ -43,7 +44,7 @@ struct Job<'a> {
     tiles: Tiles,
     c: usize,
     k: usize,
-    x: &'a [f32],
+    x: Input<'a>,
     dy: &'a [f32],
     zeros: &'a [f32],
     /// Tiles of a block, and blocks.
@@ -55,7 +56,7 @@ struct Job<'a> {
 pub(crate) fn dw<W: Minimal<M, N>, const M: usize, const N: usize>(
     _: W,
     tiles: Tiles,
-    x: &[f32],
+    x: Input<'_>,
     dy: &[f32],
     c: usize,
     k: usize,
@@ -129,12 +130,27 @@ impl Job<'_> {
         assert!(gradient.len() >= self.gradient_len(N * N, S::F32_LANES), "a block of tiles is too small");
         let Tiles { h, w, out_h, out_w, pad, .. } = self.tiles;
         let zeros = self.zeros.as_ptr();
-        let x = Picture { from: self.x.as_ptr(), h, w, c: self.c, before: pad, zeros };
-        let dy = Picture { from: self.dy.as_ptr(), h: out_h, w: out_w, c: self.k, before: 0, zeros };
+        let (from, c, to) = (self.x.values.as_ptr(), self.c, data.as_mut_ptr());
+        let dy = Picture { from: self.dy.as_ptr(), read: Plain, h: out_h, w: out_w, c: self.k, before: 0, zeros };
         // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has as many values as either has
         // channels, and the blocks were just checked.
         unsafe {
-            x.transform::<S, Data<W, M, N>, N, N>(simd, &self.tiles, tiles.clone(), self.block, data.as_mut_ptr());
+            match self.x.rectified {
+                None => Picture { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                    simd,
+                    &self.tiles,
+                    tiles.clone(),
+                    self.block,
+                    to,
+                ),
+                Some(read) => Picture { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                    simd,
+                    &self.tiles,
+                    tiles.clone(),
+                    self.block,
+                    to,
+                ),
+            }
             let to = gradient.as_mut_ptr();
             dy.transform::<S, Gradient<W, M, N>, M, N>(simd, &self.tiles, tiles, self.block, to);
         }

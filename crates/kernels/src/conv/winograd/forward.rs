@@ -9,7 +9,8 @@ use pulp::{Simd, WithSimd};
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
 use super::transform::{Data, Minimal, Output, Sink, Strided, square};
-use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Moments, SUMS, Sums, merge};
+use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
+use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::{Scratch, odd_lines};
@@ -94,7 +95,7 @@ struct Job<'a> {
     tiles: Tiles,
     filters: Filters<'a>,
     cut: Cut,
-    from: &'a [f32],
+    from: Input<'a>,
     zeros: &'a [f32],
     to: &'a Parts<'a, f32>,
     finish: Finish<'a>,
@@ -117,7 +118,7 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     tiles: Tiles,
     filters: Filters<'_>,
     packed: Option<&[f32]>,
-    from: &[f32],
+    from: Input<'_>,
     ending: Ending<'_>,
     to: &mut [f32],
 ) {
@@ -140,6 +141,12 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
             let mut memory = Scratch::take(cut.blocks * SUMS * k);
             run(Finish::Statistics(&Sums::new(&mut memory, k)));
             merge(&memory, &counts(&tiles, &cut), k, mean, var);
+        }
+        Ending::Masked { x, rectifier, totals } => {
+            let k = filters.outputs;
+            let mut memory = Scratch::take(cut.blocks * SUMS * k);
+            run(Finish::Masked(&Masked { x, rectifier, sums: Sums::new(&mut memory, k) }));
+            add_up(&memory, k, totals);
         }
     }
 }
@@ -324,10 +331,25 @@ impl Job<'_> {
         let c = self.filters.inputs;
         assert!(to.len() >= tiles::block_len(N * N, c, self.cut.block, S::F32_LANES), "a block of tiles is too small");
         let Tiles { h, w, pad, .. } = self.tiles;
-        let picture = Picture { from: self.from.as_ptr(), h, w, c, before: pad, zeros: self.zeros.as_ptr() };
+        let (from, zeros, block) = (self.from.values.as_ptr(), self.zeros.as_ptr(), self.cut.block);
         // SAFETY: `from` is `[n, h, w, c]` by the check at the entry, `zeros` has `c` values, `to` was just checked.
         unsafe {
-            picture.transform::<S, Data<W, M, N>, N, N>(simd, &self.tiles, tiles, self.cut.block, to.as_mut_ptr());
+            match self.from.rectified {
+                None => Picture { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                    simd,
+                    &self.tiles,
+                    tiles,
+                    block,
+                    to.as_mut_ptr(),
+                ),
+                Some(read) => Picture { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                    simd,
+                    &self.tiles,
+                    tiles,
+                    block,
+                    to.as_mut_ptr(),
+                ),
+            }
         }
     }
 
@@ -435,14 +457,14 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> Ended for Write<'_, '_, W
                     // SAFETY: the contract; the last row and column are inside the output.
                     unsafe {
                         let to = to.pointer(place + channel, len);
-                        let area = Area { to, row, column, height, width: width_in, count };
+                        let area = Area { to, at: place + channel, row, column, height, width: width_in, count };
                         let mut sink = Outputs { area, end, channel, moments: moments[v].area(simd) };
                         square::<S, Output<W, M, N>, N, M>(simd, &source, &mut sink);
                         moments[v].merge(simd, sink.moments);
                     }
                 }
             }
-            if let Finish::Statistics(sums) = finish {
+            if let Some(sums) = finish.sums() {
                 for (channel, moments) in channels.step_by(lanes).zip(&moments) {
                     // SAFETY: these channels of this block are this piece's alone.
                     unsafe { sums.put(simd, self.block, channel, lanes.min(k - channel), moments) };

@@ -8,9 +8,10 @@
 
 use pulp::Simd;
 
-use super::transform::{First, Places, Points, Strided, Transform, square};
+use super::transform::{Places, Points, Source, Strided, Transform, square};
+use crate::conv::input::Read;
 use crate::scratch::odd_lines;
-use crate::vector::prefetch;
+use crate::vector::{load, load_first, prefetch};
 
 /// Floats of a cache line.
 const LINE: usize = 16;
@@ -79,8 +80,9 @@ struct Windows<const E: usize> {
 
 /// A tensor `[n, h, w, c]` of which windows are read.
 #[derive(Clone, Copy)]
-pub(crate) struct Picture {
+pub(crate) struct Picture<R> {
     pub(crate) from: *const f32,
+    pub(crate) read: R,
     pub(crate) h: usize,
     pub(crate) w: usize,
     pub(crate) c: usize,
@@ -90,7 +92,7 @@ pub(crate) struct Picture {
     pub(crate) zeros: *const f32,
 }
 
-impl Picture {
+impl<R: Read> Picture<R> {
     /// Finds the windows of the tiles `group`.
     #[inline(always)]
     fn find<const E: usize>(&self, tiles: &Tiles, group: std::ops::Range<usize>, windows: &mut Windows<E>) {
@@ -181,16 +183,49 @@ impl Picture {
         let whole = count >= S::F32_LANES;
         let inside = Strided { from: windows.inside[i].wrapping_add(channel), row: self.w * self.c, column: self.c };
         let edge = Pixels { pixels: &windows.edge[i], channel };
+        let outside = self.zeros.wrapping_add(channel);
         let mut sink = Points { to, step };
         // SAFETY: the contract.
         unsafe {
+            let channels = self.read.channels(simd, channel);
             match (windows.inside[i].is_null(), whole) {
-                (false, true) => square::<S, T, E, N>(simd, &inside, &mut sink),
-                (true, true) => square::<S, T, E, N>(simd, &edge, &mut sink),
-                (false, false) => square::<S, T, E, N>(simd, &First { places: inside, count }, &mut sink),
-                (true, false) => square::<S, T, E, N>(simd, &First { places: edge, count }, &mut sink),
+                (false, true) => {
+                    let source = Values::<S, R, _, true, false> { places: inside, channels, outside, count };
+                    square::<S, T, E, N>(simd, &source, &mut sink);
+                }
+                (true, true) => {
+                    let source = Values::<S, R, _, true, true> { places: edge, channels, outside, count };
+                    square::<S, T, E, N>(simd, &source, &mut sink);
+                }
+                (false, false) => {
+                    let source = Values::<S, R, _, false, false> { places: inside, channels, outside, count };
+                    square::<S, T, E, N>(simd, &source, &mut sink);
+                }
+                (true, false) => {
+                    let source = Values::<S, R, _, false, true> { places: edge, channels, outside, count };
+                    square::<S, T, E, N>(simd, &source, &mut sink);
+                }
             }
         }
+    }
+}
+
+/// The values of a window as they are to be read. `WHOLE`: a vector of channels, not only the first `count`. `EDGE`: some places are
+/// `outside` of the picture.
+struct Values<S: Simd, R: Read, P, const WHOLE: bool, const EDGE: bool> {
+    places: P,
+    channels: R::Channels<S>,
+    outside: *const f32,
+    count: usize,
+}
+
+impl<S: Simd, R: Read, P: Places, const WHOLE: bool, const EDGE: bool> Source<S> for Values<S, R, P, WHOLE, EDGE> {
+    #[inline(always)]
+    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
+        let place = self.places.place(i, j);
+        // SAFETY: the contract.
+        let values = unsafe { if WHOLE { load(simd, place) } else { load_first(simd, place, self.count) } };
+        if EDGE && !R::PLAIN && place == self.outside { values } else { R::vector(simd, self.channels, values) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use pulp::Simd;
 
-use crate::vector::{Aligned, fma, load, load_first, store};
+use crate::vector::{Aligned, fma, load, store};
 
 /// F(M, 3) with tiles of `N = M + 2`.
 pub(crate) trait Minimal<const M: usize, const N: usize>: Copy + Send + Sync + 'static {
@@ -118,20 +118,6 @@ impl<S: Simd, P: Places> Source<S> for P {
     unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
         // SAFETY: the contract.
         unsafe { load(simd, self.place(i, j)) }
-    }
-}
-
-/// The first `count` values at each place, and zeros.
-pub(crate) struct First<P> {
-    pub(crate) places: P,
-    pub(crate) count: usize,
-}
-
-impl<S: Simd, P: Places> Source<S> for First<P> {
-    #[inline(always)]
-    unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe { load_first(simd, self.places.place(i, j), self.count) }
     }
 }
 

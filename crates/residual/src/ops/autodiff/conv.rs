@@ -1,7 +1,7 @@
 //! Gradients of the convolutions. Kept for the backward pass: the input, the weights, and with a fused ReLU the output.
 
 use super::super::extension::ConvMode;
-use super::super::flex;
+use super::super::flex::{self, NormGradients, NormTensors};
 use super::{Tracked, arrived, finish};
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -110,4 +110,56 @@ pub(super) fn conv_bias<C: CheckpointStrategy>(
     let y = flex::conv_bias(&saved.x, &saved.w, &bias, &s, mode.precise, relu);
     saved.y = relu.then(|| y.clone());
     finish::<C, _, 3>(ConvBias, nodes, y, saved)
+}
+
+/// What a convolution behind a normalisation keeps: its input is not there, what it is made of is.
+#[derive(Debug, Clone)]
+struct SavedNormed {
+    x: FlexTensor,
+    norm: NormTensors,
+    w: FlexTensor,
+    s: ConvShape,
+    precise: bool,
+}
+
+#[derive(Debug)]
+struct NormedConv;
+
+impl Backward<Flex, 4> for NormedConv {
+    type State = SavedNormed;
+
+    fn backward(self, ops: Ops<SavedNormed, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = arrived(&ops, grads);
+        let ([x_node, gamma, beta, w_node], SavedNormed { x, norm, w, s, precise }) = (ops.parents, ops.state);
+        if let Some(node) = w_node {
+            grads.register::<Flex>(node.id, flex::normed_conv_dw(&x, &norm, &dy, &s, precise));
+        }
+        if x_node.is_none() && gamma.is_none() && beta.is_none() {
+            return;
+        }
+        let NormGradients { dx, dgamma, dbeta, .. } = flex::normed_conv_dx(&x, &norm, &w, &dy, &s, precise);
+        for (node, gradient) in [(gamma, dgamma), (beta, dbeta), (x_node, dx)] {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// `statistics`: mean, variance, gamma, beta of the normalisation.
+pub(super) fn normed_conv<C: CheckpointStrategy>(
+    x: Tracked<C>,
+    [mean, var, gamma, beta]: [Tracked<C>; 4],
+    eps: f32,
+    w: Tracked<C>,
+    s: ConvShape,
+    mode: ConvMode,
+) -> (Tracked<C>, Tracked<C>, Tracked<C>) {
+    let nodes = [x.node(), gamma.node(), beta.node(), w.node()];
+    let [x, w] = [x, w].map(|t| flex::contiguous(t.into_primitive()));
+    let [mean, var, gamma, beta] = [mean, var, gamma, beta].map(Tracked::<C>::into_primitive);
+    let norm = flex::norm_tensors(mean, var, gamma, beta, eps);
+    let (y, mean, var) = flex::normed_conv(&x, &norm, &w, &s, mode.precise);
+    let y = finish::<C, _, 4>(NormedConv, nodes, y, SavedNormed { x, norm, w, s, precise: mode.precise });
+    (y, Tracked::<C>::new(mean), Tracked::<C>::new(var))
 }

@@ -64,6 +64,20 @@ impl<C: CheckpointStrategy> NetOps for Autodiff<Flex, C> {
         conv::conv_statistics::<C>(x, w, s, mode)
     }
 
+    fn normed_conv(
+        x: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f32,
+        w: FloatTensor<Self>,
+        s: ConvShape,
+        mode: ConvMode,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        conv::normed_conv::<C>(x, [mean, var, gamma, beta], eps, w, s, mode)
+    }
+
     fn norm(
         x: FloatTensor<Self>,
         mean: FloatTensor<Self>,

@@ -1,0 +1,139 @@
+//! Convolutions of a normalised input that is never written, against the normalisation and the convolution one after the other, each of
+//! which is held against its naive twin elsewhere.
+//!
+//! # Tolerances
+//! What is read is rounded as it would be written: outputs and weight gradients have the same bits. The sums of the normalisation's gradient
+//! are added up in another order: a block adds at most [`ADDITIONS`] values in `f32`, then `f64`, and so does [`norm::backward`].
+
+mod support;
+
+use proptest::prelude::*;
+use residual_kernels::norm::{self, Norm};
+use residual_kernels::{ConvShape, Epilogue, Isa, conv};
+use support::{U, assert_within, noise, on_every_isa};
+
+/// Additions of a column in `f32`, of both orders together: 16 + 112 of a block of tiles, 256 of a piece of [`norm::backward`].
+const ADDITIONS: f64 = 400.0;
+
+/// A layer's statistics and parameters, a shift of any sign among them.
+struct Layer {
+    mean: Vec<f32>,
+    var: Vec<f32>,
+    gamma: Vec<f32>,
+    beta: Vec<f32>,
+}
+
+impl Layer {
+    fn of(x: &[f32], c: usize) -> Self {
+        let (mut mean, mut var) = (vec![0f32; c], vec![0f32; c]);
+        norm::statistics(x, c, &mut mean, &mut var);
+        Self { mean, var, gamma: noise(c, 7), beta: noise(c, 8) }
+    }
+
+    fn norm(&self) -> Norm<'_> {
+        Norm { mean: &self.mean, var: &self.var, gamma: &self.gamma, beta: &self.beta, eps: 1e-5 }
+    }
+}
+
+fn check(s: &ConvShape, precise: bool) {
+    let (x, w, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));
+    let what = format!("{s:?}, precise: {precise}");
+    on_every_isa(|| {
+        let layer = Layer::of(&x, s.c);
+        let norm = layer.norm();
+        let mut z = vec![f32::NAN; s.x_len()];
+        norm::forward(&x, s.c, &norm, None, true, &mut z);
+
+        let pass = |normed: bool| {
+            let (mut y, mut mean, mut var) = (vec![f32::NAN; s.y_len()], vec![f32::NAN; s.k], vec![f32::NAN; s.k]);
+            let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
+            if normed {
+                conv::forward_normed(&x, &norm, &w, s, precise, statistics, &mut y);
+            } else {
+                conv::forward(&z, &w, s, precise, statistics, &mut y);
+            }
+            [y, mean, var].concat()
+        };
+        assert_eq!(pass(true), pass(false), "y of {what}, {}", Isa::active());
+
+        let (mut dw, mut expected) = (vec![f32::NAN; s.w_len()], vec![f32::NAN; s.w_len()]);
+        conv::dw_normed(&x, &norm, &dy, s, precise, &mut dw);
+        conv::dw(&z, &dy, s, precise, &mut expected);
+        assert_eq!(dw, expected, "dw of {what}, {}", Isa::active());
+
+        check_backward(&what, &x, &z, &w, &dy, s, precise, &norm);
+    });
+}
+
+fn check_backward(
+    what: &str,
+    x: &[f32],
+    z: &[f32],
+    w: &[f32],
+    dy: &[f32],
+    s: &ConvShape,
+    precise: bool,
+    norm: &Norm<'_>,
+) {
+    let empty = || (vec![f32::NAN; s.x_len()], vec![f32::NAN; s.c], vec![f32::NAN; s.c]);
+    let ((mut dx, mut dgamma, mut dbeta), (mut dx_apart, mut dgamma_apart, mut dbeta_apart)) = (empty(), empty());
+    conv::dx_normed(dy, w, s, precise, x, norm, &mut dx, &mut dgamma, &mut dbeta);
+    let mut dz = vec![f32::NAN; s.x_len()];
+    conv::dx(dy, w, s, precise, false, &mut dz);
+    norm::backward(x, Some(z), &dz, s.c, norm, &mut dx_apart, None, &mut dgamma_apart, &mut dbeta_apart);
+
+    let rows = (s.x_len() / s.c) as f64;
+    let inverse_std = |j: usize| 1.0 / (f64::from(norm.var[j]) + f64::from(norm.eps)).sqrt();
+    let centred = |i: usize| f64::from(x[i]) - f64::from(norm.mean[i % s.c]);
+    let column = |j: usize| (j..x.len()).step_by(s.c).filter(|&i| z[i] > 0.0);
+    let sum: Vec<f64> = (0..s.c).map(|j| column(j).map(|i| f64::from(dz[i]).abs()).sum()).collect();
+    let product: Vec<f64> =
+        (0..s.c).map(|j| column(j).map(|i| f64::from(dz[i]).abs() * centred(i).abs()).sum()).collect();
+    assert_within(&format!("dbeta of {what}"), &dbeta, &dbeta_apart, |j| ADDITIONS * U * sum[j]);
+    assert_within(&format!("dgamma of {what}"), &dgamma, &dgamma_apart, |j| {
+        (ADDITIONS + 2.0) * U * product[j] * inverse_std(j)
+    });
+    assert_within(&format!("dx of {what}"), &dx, &dx_apart, |i| {
+        let j = i % s.c;
+        let scale = f64::from(norm.gamma[j]).abs() * inverse_std(j);
+        let through = (sum[j] + centred(i).abs() * inverse_std(j).powi(2) * product[j]) / rows;
+        // The sums' own errors, and the roundings of the last pass, which both have.
+        scale * ((ADDITIONS + 8.0) * U * through + 8.0 * U * f64::from(dz[i]).abs())
+    });
+}
+
+/// Kernel, stride and padding behind a normalisation in the networks, and some that are not.
+const WINDOWS: [(usize, usize, usize); 7] =
+    [(3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (3, 1, 0), (5, 3, 2)];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_normalised_input_need_not_be_written(
+        (n, h, w) in (1usize..=5, 1usize..=20, 1usize..=20),
+        (c, k) in (1usize..=40, 1usize..=40),
+        window in prop::sample::select(&WINDOWS[..]),
+        precise in any::<bool>(),
+    ) {
+        let (kernel, stride, pad) = window;
+        if let Ok(s) = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad) {
+            check(&s, precise);
+        }
+    }
+}
+
+#[test]
+fn every_order_of_work_reads_a_normalised_input_alike() {
+    // Winograd by tiles, by channels and on 2x2 maps; weight gradients by groups and by chunks; strides; 1x1.
+    let shapes = [
+        (6, 16, 16, 32, 32, 3, 1, 1),
+        (12, 4, 4, 192, 200, 3, 1, 1),
+        (1, 2, 2, 264, 256, 3, 1, 1),
+        (2, 9, 9, 300, 70, 1, 1, 0),
+        (2, 5, 6, 130, 140, 3, 2, 1),
+    ];
+    for (n, h, w, c, k, kernel, stride, pad) in shapes {
+        check(&ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape"), false);
+    }
+}
