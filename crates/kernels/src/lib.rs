@@ -22,6 +22,7 @@ pub mod linear;
 pub mod loss;
 pub mod lrn;
 mod matrix;
+pub mod memory;
 pub mod naive;
 pub mod norm;
 mod pieces;

@@ -17,7 +17,11 @@ use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::ops::profile;
 use program::Placed;
+use residual_kernels::memory::Memory;
 use schedule::Schedule;
+
+/// Bytes from which the activations of a buffer get huge pages.
+const HUGE_FROM: usize = 2 << 20;
 
 /// A network ready to classify.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub struct Plan {
     classes: usize,
     schedule: Schedule,
     /// What [`Schedule`] assigns the activations to.
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Option<Memory>>,
 }
 
 impl Plan {
@@ -40,7 +44,7 @@ impl Plan {
         let mut program = Program::new([n.max(1), h, w, c], precise);
         let logits = model.valid().plan(&mut program);
         let schedule = Schedule::new(&program, [n.max(1), h, w, c]);
-        let buffers = vec![Vec::new(); schedule.sizes.len()];
+        let buffers = schedule.sizes.iter().map(|_| None).collect();
         Self { program, logits, channels: c, classes: model.spec.classes, schedule, buffers }
     }
 
@@ -58,8 +62,8 @@ impl Plan {
             self.schedule = Schedule::new(&self.program, shape);
         }
         for (buffer, &size) in self.buffers.iter_mut().zip(&self.schedule.sizes) {
-            if buffer.len() < size {
-                buffer.resize(size, 0.0);
+            if buffer.as_ref().is_none_or(|memory| memory.len() < size) {
+                *buffer = Some(Memory::new(size, HUGE_FROM));
             }
         }
         // One hand-over to the pool for all steps, not one for each.
@@ -68,7 +72,7 @@ impl Plan {
             rayon::scope(|_| program.steps.iter().for_each(|step| run(step, schedule, buffers, pixels)));
         });
         let slot = self.schedule.slot(self.logits);
-        Ok(&self.buffers[slot][..n * self.classes])
+        Ok(&held(&self.buffers[slot])[..n * self.classes])
     }
 
     /// Bytes of the packed weights, and of the activations' buffers at their present size.
@@ -79,14 +83,21 @@ impl Plan {
 }
 
 /// One step: its output leaves the list of buffers for that time, its input is another buffer or the pictures.
-fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Vec<f32>], pixels: &[f32]) {
+fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Option<Memory>], pixels: &[f32]) {
     let slot = schedule.slot(placed.to);
-    let mut memory = std::mem::take(&mut buffers[slot]);
+    let mut memory = buffers[slot].take().expect(HELD);
     let x = if placed.from == Value::INPUT {
         pixels
     } else {
-        &buffers[schedule.slot(placed.from)][..schedule.len(placed.from)]
+        &held(&buffers[schedule.slot(placed.from)])[..schedule.len(placed.from)]
     };
     placed.step.run(x, schedule.dims(placed.from), &mut memory[..schedule.len(placed.to)]);
-    buffers[slot] = memory;
+    buffers[slot] = Some(memory);
+}
+
+/// Why a buffer is there.
+const HELD: &str = "every call sizes the buffers first, and a step puts its own back";
+
+fn held(buffer: &Option<Memory>) -> &Memory {
+    buffer.as_ref().expect(HELD)
 }

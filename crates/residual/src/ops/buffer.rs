@@ -1,4 +1,4 @@
-//! The buffer pool: activations and gradients live in recycled, 64-byte aligned memory.
+//! The buffer pool: activations and gradients live in recycled memory that starts at a cache line.
 //!
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault per 4 KiB (a first touch runs
 //! at a third of the copy rate) and a fill with zeros; a recycled buffer costs neither, whatever global allocator the
@@ -6,21 +6,17 @@
 
 use burn::tensor::Bytes;
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
-use bytemuck::Zeroable;
+use residual_kernels::memory::{LINE, Memory};
 use std::collections::BTreeMap;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A cache line: the unit of allocation, so that every buffer starts on one.
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
+/// Bytes from which a buffer gets huge pages, two of them: what is left of the last is not rounded up.
+const HUGE_FROM: usize = 4 << 20;
 
-const FLOATS: usize = 16;
-
-/// Free memory, by its length in lines; the most recently freed is at the end and is taken first (it is still in cache).
+/// Free memory, by its length in floats; the most recently freed is at the end and is taken first (it is still in cache).
 struct Pool {
-    free: BTreeMap<usize, Vec<Vec<Line>>>,
+    free: BTreeMap<usize, Vec<Memory>>,
 }
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new() });
@@ -38,7 +34,7 @@ pub fn trim() {
 
 /// Bytes that the pool holds free at the moment.
 pub fn free_bytes() -> usize {
-    pool().free.iter().map(|(lines, buffers)| lines * size_of::<Line>() * buffers.len()).sum()
+    pool().free.iter().map(|(len, buffers)| len * size_of::<f32>() * buffers.len()).sum()
 }
 
 /// A buffer of `len` floats on its way to becoming a tensor.
@@ -50,19 +46,19 @@ pub(super) struct Buffer {
 impl Buffer {
     /// Takes memory for `len` floats out of the pool; a buffer up to an eighth too large will do.
     pub(super) fn take(len: usize) -> Self {
-        let lines = len.div_ceil(FLOATS).max(1);
         let recycled = {
             let mut pool = pool();
-            let fitting = pool.free.range_mut(lines..=lines + lines / 8).find(|(_, buffers)| !buffers.is_empty());
+            // The least memory is a page.
+            let fitting = pool.free.range_mut(len..=len + (len / 8).max(1024)).find(|(_, buffers)| !buffers.is_empty());
             fitting.and_then(|(_, buffers)| buffers.pop())
         };
-        let memory = recycled.unwrap_or_else(|| vec![Line::zeroed(); lines]);
-        Self { memory: Recycled(memory), len }
+        let memory = recycled.unwrap_or_else(|| Memory::new(len, HUGE_FROM));
+        Self { memory: Recycled(ManuallyDrop::new(memory)), len }
     }
 
     /// The floats, to be written.
     pub(super) fn as_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.memory.0)[..self.len]
+        &mut self.memory.0[..self.len]
     }
 
     /// The floats as Burn's storage, without a copy.
@@ -75,20 +71,19 @@ impl Buffer {
 }
 
 /// Memory that returns to the pool when the last tensor lets go of it.
-struct Recycled(Vec<Line>);
+struct Recycled(ManuallyDrop<Memory>);
 
 impl Drop for Recycled {
     fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.0);
-        if !memory.is_empty() {
-            pool().free.entry(memory.len()).or_default().push(memory);
-        }
+        // SAFETY: taken once: nothing touches the field after `drop`.
+        let memory = unsafe { ManuallyDrop::take(&mut self.0) };
+        pool().free.entry(memory.len()).or_default().push(memory);
     }
 }
 
 impl AllocationController for Recycled {
     fn alloc_align(&self) -> usize {
-        align_of::<Line>()
+        LINE
     }
 
     fn property(&self) -> AllocationProperty {
@@ -96,15 +91,15 @@ impl AllocationController for Recycled {
     }
 
     unsafe fn memory_mut(&mut self, _policy: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0);
+        let floats: &mut [f32] = &mut self.0;
         // SAFETY: the same memory under a type of the same layout; the caller writes only initialised data.
-        Ok(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) })
+        Ok(unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), size_of_val(floats)) })
     }
 
     fn memory(&self, _policy: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.0);
+        let floats: &[f32] = &self.0;
         // SAFETY: initialised bytes are valid as `MaybeUninit`.
-        Ok(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
+        Ok(unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) })
     }
 }
 

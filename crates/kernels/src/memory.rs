@@ -1,0 +1,88 @@
+//! Memory for floats: at a cache line, zeroed once, in huge pages where it is large.
+//!
+//! A kernel walks a map of 8 MB along a dozen rows at a time, and a transform writes 36 streams: in pages of 4 KiB each row and stream is a
+//! miss of the TLB, whose walk is twice as long on a virtual machine. Nothing here is recycled: see [`crate::scratch`] for what
+//! one kernel needs, and the `residual` crate's pool for tensors.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Bytes of a cache line, and of the widest vector: where memory starts.
+pub const LINE: usize = 64;
+
+/// Bytes of a page, and of a huge page of x86-64 and (with 4 KiB pages) aarch64.
+const PAGE: usize = 4 << 10;
+const HUGE: usize = 2 << 20;
+
+/// Owned floats.
+pub struct Memory {
+    pointer: NonNull<f32>,
+    layout: Layout,
+}
+
+impl Memory {
+    /// Zeros, at least `len`. Memory of `huge_from` bytes and more starts at a huge page, and the part of it that fills huge pages is
+    /// backed by them where the system has any.
+    pub fn new(len: usize, huge_from: usize) -> Self {
+        let bytes = len.max(1).saturating_mul(size_of::<f32>()).next_multiple_of(PAGE);
+        let huge = bytes >= huge_from;
+        let layout = Layout::from_size_align(bytes, if huge { HUGE } else { LINE })
+            .expect("sizes follow from tensors that are addressable");
+        // SAFETY: the layout has a size of at least 4 KiB.
+        let pointer = unsafe { alloc(layout) };
+        let pointer = NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout));
+        if huge {
+            advise_huge(pointer, layout.size());
+        }
+        // SAFETY: the allocation has this size. Zeros make it initialised; it is written once in its life.
+        unsafe { pointer.as_ptr().write_bytes(0, layout.size()) };
+        Self { pointer: pointer.cast(), layout }
+    }
+}
+
+/// Asks the kernel for huge pages; where it has none the memory is as good as any other.
+fn advise_huge(pointer: NonNull<u8>, size: usize) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    // SAFETY: advice about whole pages of an allocation that is ours; it changes no contents.
+    unsafe {
+        libc::madvise(pointer.as_ptr().cast(), size, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = (pointer, size);
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.pointer.as_ptr().cast(), self.layout) };
+    }
+}
+
+// SAFETY: `Memory` owns its allocation.
+unsafe impl Send for Memory {}
+
+// SAFETY: shared access reads floats only.
+unsafe impl Sync for Memory {}
+
+impl Deref for Memory {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: the allocation has this many floats, zeroed when it was made.
+        unsafe { std::slice::from_raw_parts(self.pointer.as_ptr(), self.layout.size() / size_of::<f32>()) }
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the allocation is owned.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.layout.size() / size_of::<f32>()) }
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Memory({} floats)", self.len())
+    }
+}
