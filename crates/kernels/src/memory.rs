@@ -1,7 +1,7 @@
 //! Memory for floats: at a cache line, zeroed once, in huge pages where it is large.
 //!
 //! A kernel walks a map of 8 MB along a dozen rows at a time, and a transform writes 36 streams: in pages of 4 KiB each row and stream is a
-//! miss of the TLB, whose walk is twice as long on a virtual machine. Nothing here is recycled: see [`crate::scratch`] for what
+//! miss of the TLB, whose walk is twice as long on a virtual machine. Nothing here is recycled: see `scratch` for what
 //! one kernel needs, and the `residual` crate's pool for tensors.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};

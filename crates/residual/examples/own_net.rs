@@ -44,7 +44,7 @@ impl Small {
 
     /// `[n, h, w, c]` → `[n, classes]`.
     fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
-        let x = self.pool.forward(conv_norm_relu(&self.conv1, &self.bn1, x, pass));
+        let x = self.pool.forward(conv_norm_relu(&self.conv1, &self.bn1, x, pass).ready());
         let y = conv_norm_relu(&self.conv2, &self.bn2, x.clone(), pass);
         let x = conv_norm_add_relu(&self.conv3, &self.bn3, y, x, pass);
         self.fc.forward(ops::global_average(x), false)

@@ -234,7 +234,7 @@ fn a_residual_fork_adds_both_gradients() {
         let y = ops::conv(x, w.clone(), window, ConvMode { precise: true, fork });
         let (mean, var) = (Tensor::zeros([4], &device()), Tensor::ones([4], &device()));
         let affine = Affine { gamma: Tensor::ones([4], &device()), beta: Tensor::zeros([4], &device()), eps: 0.0 };
-        ops::norm(y, ops::Statistics { mean, var }, affine, Some(skip), false).0
+        ops::norm(y, Statistics { mean, var }, affine, Some(skip), false).0
     };
     let gradient = |fork| values(x.grad(&block(fork).sum().backward()).expect("a gradient"));
     assert_close("fork", &gradient(true), &gradient(false));

@@ -97,6 +97,7 @@ pub(crate) fn folded(conv: &Conv2d, bn: Option<&BatchNorm>) -> (Vec<f32>, Option
 /// A map between two layers. While a network trains, what batch norm and ReLU make of a convolution's output is not computed until
 /// something other than a convolution wants it: a convolution reads the output through them ([`ops::normed_conv`]).
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, between two layers")]
 pub enum Map {
     /// Computed.
     Ready(Nhwc),

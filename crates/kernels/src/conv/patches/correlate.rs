@@ -66,9 +66,10 @@ pub(crate) fn correlate(
         pieces::for_each(blocks * chunks, |piece| {
             isa.run(Block {
                 job: &job,
-                block: piece / chunks,
-                first: piece % chunks * chunk,
-                last: panels.min((piece % chunks + 1) * chunk),
+                // Blocks inside of chunks: the panels of a chunk are read from memory once, and the rows are few where there are chunks.
+                block: piece % blocks,
+                first: piece / blocks * chunk,
+                last: panels.min((piece / blocks + 1) * chunk),
             });
         });
     };
