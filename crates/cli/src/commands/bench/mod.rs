@@ -13,7 +13,7 @@ use residual::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer
 use residual::infer::Plan;
 use residual::models::{Model, ModelOptions, Spec};
 use residual::recipe::Recipe;
-use residual::train::machine::{Machine, peak_rss_mb};
+use residual::train::machine::{Machine, page_faults, peak_rss_mb};
 use residual::train::trainer::Trainer;
 use serde::Serialize;
 use std::num::NonZeroUsize;
@@ -68,6 +68,8 @@ struct Report {
     /// The fastest step.
     ms_per_step_min: f64,
     peak_rss_mb: Option<u64>,
+    /// Pages mapped anew in a step: none, where buffers are recycled.
+    page_faults_per_step: Option<u64>,
     /// What a direct convolution would have to do for the same result, per second: two operations for each multiply-add,
     /// and three times that for a training step (forward, gradient of the input, gradient of the weights).
     gflops_of_direct_convolution: f64,
@@ -97,11 +99,14 @@ impl Bench {
             rate(report.images_per_second)
         ))?;
         ui.line(&format!(
-            "{:.2} ms per step (fastest {:.2}), {:.1} GFLOP/s of direct convolution, peak memory {}",
-            report.ms_per_step,
-            report.ms_per_step_min,
-            report.gflops_of_direct_convolution,
-            report.peak_rss_mb.map_or_else(|| "unknown".into(), |mb| format!("{} MB", thousands(mb)))
+            "{:.2} ms per step (fastest {:.2}), {:.1} GFLOP/s of direct convolution",
+            report.ms_per_step, report.ms_per_step_min, report.gflops_of_direct_convolution,
+        ))?;
+        let known = |value: Option<u64>| value.map_or_else(|| "unknown".into(), thousands);
+        ui.line(&format!(
+            "peak memory {} MB, {} page faults per step",
+            known(report.peak_rss_mb),
+            known(report.page_faults_per_step)
         ))?;
         ui.line(&format!("{}, {}, {} threads", report.cpu, report.isa, report.threads))
     }
@@ -157,17 +162,26 @@ impl Options {
         Ok(report("infer", &spec, batch, 1, times))
     }
 
-    /// Milliseconds of each step but the first.
-    fn time(&self, mut step: impl FnMut(u64) -> Result<()>) -> Result<Vec<f64>> {
+    /// What each step but the first takes.
+    fn time(&self, mut step: impl FnMut(u64) -> Result<()>) -> Result<Taken> {
+        let iters = self.iters.get() as u64;
+        step(0)?;
+        let faults = page_faults();
         let mut times = Vec::new();
-        for number in 0..=self.iters.get() as u64 {
+        for number in 1..=iters {
             let began = Instant::now();
             step(number)?;
             times.push(1e3 * began.elapsed().as_secs_f64());
         }
-        times.remove(0);
-        Ok(times)
+        let faults = faults.zip(page_faults()).map(|(before, after)| (after - before) / iters);
+        Ok(Taken { times, faults })
     }
+}
+
+/// Milliseconds of each step, and page faults in a step.
+struct Taken {
+    times: Vec<f64>,
+    faults: Option<u64>,
 }
 
 /// Batches of noise that are prepared as `train` prepares pictures.
@@ -185,7 +199,8 @@ fn loader(spec: &Spec, batch: usize) -> Result<Loader> {
     Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
 }
 
-fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, times: Vec<f64>) -> Report {
+fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> Report {
+    let Taken { times, faults } = taken;
     let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
     let median = median(times);
     let machine = Machine::here();
@@ -201,6 +216,7 @@ fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, times: Vec
         ms_per_step: median,
         ms_per_step_min: fastest,
         peak_rss_mb: peak_rss_mb(),
+        page_faults_per_step: faults,
         gflops_of_direct_convolution: operations / median / 1e6,
         isa: machine.isa,
         threads: machine.threads,
