@@ -44,11 +44,8 @@ fn main() {
         rate("statistics", len, || norm::statistics(&x, c, &mut a, &mut b));
         rate("norm forward, relu", 2 * len, || norm::forward(&x, c, &layer, None, true, &mut dx));
         rate("norm forward, skip, relu", 3 * len, || norm::forward(&x, c, &layer, Some(&dy), true, &mut dx));
-        rate("norm backward, relu (two passes)", 7 * len, || {
-            norm::backward(&x, Some(&y), &dy, c, &layer, &mut dx, None, &mut a, &mut b);
-        });
-        rate("norm backward, skip, relu (two passes)", 8 * len, || {
-            norm::backward(&x, Some(&y), &dy, c, &layer, &mut dx, Some(&mut dskip), &mut a, &mut b);
+        rate("norm backward, relu (two passes, in place)", 7 * len, || {
+            norm::backward(&mut dx, Some(&y), &mut dskip, c, &layer, &mut a, &mut b);
         });
         rate("relu", 2 * len, || activation::relu(&x, &mut dx));
         rate("bias and relu backward", 3 * len, || {

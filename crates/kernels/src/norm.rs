@@ -157,26 +157,46 @@ fn scale_shift_skip_piece(
     }
 }
 
-/// The gradient of [`forward`] in training: through the batch's own statistics (Ioffe & Szegedy 2015, section 3).
+/// The gradient of [`forward`] in training: through the batch's own statistics (Ioffe & Szegedy 2015, section 3). In place, since
+/// nobody needs the operands any more and fresh memory is a third of the traffic: `x` becomes `dx`, and `dy` what the shortcut gets.
 ///
-/// `y` is given where a ReLU followed; its gradient is `dy` where `y > 0`. `dskip` becomes that masked `dy`.
+/// `y` is given where a ReLU followed; its gradient is `dy` where `y > 0`. That masked `dy` is the shortcut's.
 pub fn backward(
-    x: &[f32],
+    x: &mut [f32],
     y: Option<&[f32]>,
-    dy: &[f32],
+    dy: &mut [f32],
     c: usize,
     norm: &Norm<'_>,
-    dx: &mut [f32],
-    dskip: Option<&mut [f32]>,
     dgamma: &mut [f32],
     dbeta: &mut [f32],
 ) {
     norm.check(c);
+    assert!(x.len() == dy.len() && y.is_none_or(|y| y.len() == x.len()), "x, y and dy must be equally large");
+    let isa = Isa::active();
     let columns = Columns::new(c);
     let mean = columns.spread(|j| norm.mean[j]);
-    let sums = gradient_sums(x, y, dy, columns, &mean);
+    let g = Parts::new(dy);
+    let sums = columns.sums(x.len(), |range, [sum, product]| {
+        // SAFETY: the ranges do not overlap.
+        let (x, g) = (&x[range.clone()], unsafe { g.range(range.clone()) });
+        isa.run(|| {
+            if let Some(y) = y {
+                mask_in_place(&y[range], g);
+            }
+            gradient_sums_piece(x, g, g, &mean, sum, product, |g, _| g);
+        });
+    });
     let slopes = norm.slopes(columns, x.len() / c, &sums, dgamma, dbeta);
-    gradient(x, y, dy, columns, dx, dskip, &slopes);
+    let (len, width, dx, g) = (x.len(), columns.width(), Parts::new(x), &dy[..]);
+    pieces::for_ranges(len, columns.piece(), |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let dx = unsafe { dx.range(range.clone()) };
+        isa.run(|| {
+            for (g, dx) in g[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
+                slopes.row_onto_x(g, dx);
+            }
+        });
+    });
 }
 
 /// The rest of [`backward`] where the masked gradient is in `dx` and its sums, and those of it times `x - mean`, are known.
@@ -199,7 +219,7 @@ pub(crate) fn backward_from_sums(
         let dx = unsafe { dx.range(range.clone()) };
         isa.run(|| {
             for (x, dx) in x[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
-                slopes.row_in_place(x, dx);
+                slopes.row_onto_g(x, dx);
             }
         });
     });
@@ -225,9 +245,7 @@ pub fn scale_shift_backward(
         dshift[j] = sum[j] as f32;
         dscale[j] = product[j] as f32;
     }
-    let scale = columns.spread(|j| scale[j]);
-    let none = Vec::new();
-    gradient(x, y, dy, columns, dx, dskip, &Slopes { scale, mean: none.clone(), slope: none.clone(), constant: none });
+    scale_gradient(y, dy, columns, dx, dskip, &columns.spread(|j| scale[j]));
 }
 
 /// First pass: column sums of the masked `dy`, and of it times `x - mean`.
@@ -271,7 +289,49 @@ fn gradient_sums_piece(
     }
 }
 
-/// `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row; nothing but `scale` where the statistics are fixed.
+/// `dx = scale g`, and `dskip = g`, the masked `dy`.
+fn scale_gradient(
+    y: Option<&[f32]>,
+    dy: &[f32],
+    columns: Columns,
+    dx: &mut [f32],
+    dskip: Option<&mut [f32]>,
+    scale: &[f32],
+) {
+    assert!(dx.len() == dy.len(), "dx must be as large as dy");
+    assert!(dskip.as_ref().is_none_or(|dskip| dskip.len() == dy.len()), "dskip must be as large as dy");
+    let isa = Isa::active();
+    let width = columns.width();
+    let (dx, dskip) = (Parts::new(dx), dskip.map(Parts::new));
+    pieces::for_ranges(dy.len(), columns.piece(), |_, range| {
+        // SAFETY: the ranges do not overlap.
+        let dx = unsafe { dx.range(range.clone()) };
+        // SAFETY: as above.
+        let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(range.clone()) });
+        isa.run(|| {
+            dx.copy_from_slice(&dy[range.clone()]);
+            if let Some(y) = y {
+                mask_in_place(&y[range], dx);
+            }
+            if let Some(dskip) = dskip {
+                dskip.copy_from_slice(dx);
+            }
+            for dx in dx.chunks_mut(width) {
+                dx.iter_mut().zip(scale).for_each(|(dx, &scale)| *dx *= scale);
+            }
+        });
+    });
+}
+
+/// Zero where `y` is not positive.
+#[inline(always)]
+fn mask_in_place(y: &[f32], g: &mut [f32]) {
+    for (&y, g) in y.iter().zip(g) {
+        *g = if y > 0.0 { *g } else { 0.0 };
+    }
+}
+
+/// `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row.
 struct Slopes {
     scale: Vec<f32>,
     mean: Vec<f32>,
@@ -279,88 +339,26 @@ struct Slopes {
     constant: Vec<f32>,
 }
 
-/// Second pass: `dx` from the masked `dy`, and `dskip` = masked `dy`.
-fn gradient(
-    x: &[f32],
-    y: Option<&[f32]>,
-    dy: &[f32],
-    columns: Columns,
-    dx: &mut [f32],
-    dskip: Option<&mut [f32]>,
-    slopes: &Slopes,
-) {
-    assert!(dx.len() == x.len(), "dx must be as large as x");
-    assert!(dskip.as_ref().is_none_or(|dskip| dskip.len() == x.len()), "dskip must be as large as x");
-    let isa = Isa::active();
-    let width = columns.width();
-    let (dx, dskip) = (Parts::new(dx), dskip.map(Parts::new));
-    pieces::for_ranges(x.len(), columns.piece(), |_, range| {
-        for start in range.clone().step_by(width) {
-            let row = start..range.end.min(start + width);
-            let (x, dy) = (&x[row.clone()], &dy[row.clone()]);
-            let y = y.map(|y| &y[row.clone()]);
-            // SAFETY: the ranges do not overlap.
-            let dx = unsafe { dx.range(row.clone()) };
-            // SAFETY: as above.
-            let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(row.clone()) });
-            match (y, dskip) {
-                (None, None) => isa.run(|| slopes.row(x, dy, dx)),
-                (Some(y), None) => isa.run(|| {
-                    mask_row(y, dy, dx);
-                    slopes.row_in_place(x, dx);
-                }),
-                (None, Some(dskip)) => {
-                    dskip.copy_from_slice(dy);
-                    isa.run(|| slopes.row(x, dy, dx));
-                }
-                (Some(y), Some(dskip)) => isa.run(|| {
-                    mask_row(y, dy, dskip);
-                    slopes.row(x, dskip, dx);
-                }),
-            }
-        }
-    });
-}
-
-/// `to = dy` where `y > 0`, else zero. One folded row: what it writes is read again from L1.
-#[inline(always)]
-fn mask_row(y: &[f32], dy: &[f32], to: &mut [f32]) {
-    for ((&y, &dy), to) in y.iter().zip(dy).zip(to) {
-        *to = if y > 0.0 { dy } else { 0.0 };
-    }
-}
-
 impl Slopes {
+    /// `g` becomes `dx`.
     #[inline(always)]
-    fn row(&self, x: &[f32], g: &[f32], dx: &mut [f32]) {
-        let n = dx.len();
-        let (x, g, scale) = (&x[..n], &g[..n], &self.scale[..n]);
-        if self.mean.is_empty() {
-            for i in 0..n {
-                dx[i] = scale[i] * g[i];
-            }
-            return;
-        }
-        let (mean, slope, constant) = (&self.mean[..n], &self.slope[..n], &self.constant[..n]);
+    fn row_onto_g(&self, x: &[f32], g: &mut [f32]) {
+        let n = g.len();
+        let (x, scale, mean) = (&x[..n], &self.scale[..n], &self.mean[..n]);
+        let (slope, constant) = (&self.slope[..n], &self.constant[..n]);
         for i in 0..n {
-            dx[i] = scale[i] * g[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
+            g[i] = scale[i] * g[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
         }
     }
 
-    /// The same with `g` in `dx`.
+    /// `x` becomes `dx`.
     #[inline(always)]
-    fn row_in_place(&self, x: &[f32], dx: &mut [f32]) {
-        let n = dx.len();
-        let (x, scale) = (&x[..n], &self.scale[..n]);
-        if self.mean.is_empty() {
-            for i in 0..n {
-                dx[i] *= scale[i];
-            }
-            return;
-        }
-        let (mean, slope, constant) = (&self.mean[..n], &self.slope[..n], &self.constant[..n]);
+    fn row_onto_x(&self, g: &[f32], x: &mut [f32]) {
+        let n = x.len();
+        let (g, scale, mean) = (&g[..n], &self.scale[..n], &self.mean[..n]);
+        let (slope, constant) = (&self.slope[..n], &self.constant[..n]);
         for i in 0..n {
-            dx[i] = scale[i] * dx[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
+            x[i] = scale[i] * g[i] - ((x[i] - mean[i]) * slope[i] + constant[i]);
         }
     }
 }

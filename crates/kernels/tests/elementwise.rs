@@ -89,6 +89,8 @@ proptest! {
         let y = relu.then_some(&y[..]);
         let mut expected = [vec![0f32; x.len()], vec![0f32; x.len()], vec![0f32; c], vec![0f32; c]];
         let [dx, dskip, dgamma, dbeta] = &mut expected;
+        // In training the shortcut's gradient is there in any case: it is made in place.
+        let skip = skip || !frozen;
         let dskip = skip.then_some(&mut dskip[..]);
         if frozen {
             naive::norm::scale_shift_backward(&x, y, &dy, c, &layer.gamma, dx, dskip, dgamma, dbeta);
@@ -96,13 +98,14 @@ proptest! {
             naive::norm::backward(&x, y, &dy, c, &layer.norm(), dx, dskip, dgamma, dbeta);
         }
         on_every_isa(|| {
-            let mut out = [vec![f32::NAN; x.len()], vec![0f32; x.len()], vec![f32::NAN; c], vec![f32::NAN; c]];
+            let mut out = [x.clone(), vec![0f32; x.len()], vec![f32::NAN; c], vec![f32::NAN; c]];
             let [dx, dskip, dgamma, dbeta] = &mut out;
-            let dskip = skip.then_some(&mut dskip[..]);
             if frozen {
+                let dskip = skip.then_some(&mut dskip[..]);
                 norm::scale_shift_backward(&x, y, &dy, c, &layer.gamma, dx, dskip, dgamma, dbeta);
             } else {
-                norm::backward(&x, y, &dy, c, &layer.norm(), dx, dskip, dgamma, dbeta);
+                dskip.copy_from_slice(&dy);
+                norm::backward(dx, y, dskip, c, &layer.norm(), dgamma, dbeta);
             }
             let [dx, dskip, dgamma, dbeta] = &out;
             // All values are at most 1, differences to a mean at most 2: sums are at most `rows` and `2 rows`.

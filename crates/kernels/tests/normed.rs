@@ -75,12 +75,12 @@ fn check_backward(
     precise: bool,
     norm: &Norm<'_>,
 ) {
-    let empty = || (vec![f32::NAN; s.x_len()], vec![f32::NAN; s.c], vec![f32::NAN; s.c]);
-    let ((mut dx, mut dgamma, mut dbeta), (mut dx_apart, mut dgamma_apart, mut dbeta_apart)) = (empty(), empty());
+    let (mut dx, mut dgamma, mut dbeta) = (vec![f32::NAN; s.x_len()], vec![f32::NAN; s.c], vec![f32::NAN; s.c]);
+    let (mut dx_apart, mut dgamma_apart, mut dbeta_apart) = (x.to_vec(), dgamma.clone(), dbeta.clone());
     conv::dx_normed(dy, w, s, precise, x, norm, &mut dx, &mut dgamma, &mut dbeta);
     let mut dz = vec![f32::NAN; s.x_len()];
     conv::dx(dy, w, s, precise, false, &mut dz);
-    norm::backward(x, Some(z), &dz, s.c, norm, &mut dx_apart, None, &mut dgamma_apart, &mut dbeta_apart);
+    norm::backward(&mut dx_apart, Some(z), &mut dz, s.c, norm, &mut dgamma_apart, &mut dbeta_apart);
 
     let rows = (s.x_len() / s.c) as f64;
     let inverse_std = |j: usize| 1.0 / (f64::from(norm.var[j]) + f64::from(norm.eps)).sqrt();

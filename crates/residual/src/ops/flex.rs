@@ -75,6 +75,9 @@ fn like(x: &FlexTensor, write: impl FnOnce(&mut [f32])) -> FlexTensor {
     fill(x.layout().shape().clone(), write)
 }
 
+/// Why an output is there.
+const WRITTEN: &str = "written by the closure above";
+
 /// Three or more outputs of one kernel call need their buffers at the same time.
 pub(super) fn fill2(shapes: [Shape; 2], write: impl FnOnce(&mut [f32], &mut [f32])) -> (FlexTensor, FlexTensor) {
     let [a_shape, b_shape] = shapes;
@@ -82,7 +85,7 @@ pub(super) fn fill2(shapes: [Shape; 2], write: impl FnOnce(&mut [f32], &mut [f32
     let a = fill(a_shape, |a| {
         b = Some(fill(b_shape, |b| write(a, b)));
     });
-    (a, b.expect("written by the closure above"))
+    (a, b.expect(WRITTEN))
 }
 
 fn fill3(
@@ -94,7 +97,7 @@ fn fill3(
     let a = fill(a_shape, |a| {
         rest = Some(fill2([b_shape, c_shape], |b, c| write(a, b, c)));
     });
-    let (b, c) = rest.expect("written by the closure above");
+    let (b, c) = rest.expect(WRITTEN);
     (a, b, c)
 }
 
@@ -233,19 +236,27 @@ pub(super) struct NormGradients {
     pub(super) dbeta: FlexTensor,
 }
 
+/// In place of `x` and `dy` where nothing else holds them, as in every training step. There is a `dskip` in any case.
 pub(super) fn norm_backward(
-    x: &FlexTensor,
+    x: FlexTensor,
     y: Option<&FlexTensor>,
-    dy: &FlexTensor,
+    dy: FlexTensor,
     norm: &NormTensors,
-    skip: bool,
 ) -> NormGradients {
     timed("norm backward", || {
-        let c = last(x);
+        let c = last(&x);
         let view = norm.view();
-        backward_of_affine(x, c, skip, |dx, dskip, dgamma, dbeta| {
-            kernels::norm::backward(floats(x), y.map(floats), floats(dy), c, &view, dx, dskip, dgamma, dbeta);
-        })
+        let mut dx = None;
+        let mut parameters = None;
+        let dskip = update(dy, |dy| {
+            dx = Some(update(x, |x| {
+                parameters = Some(fill2([Shape::new([c]), Shape::new([c])], |dgamma, dbeta| {
+                    kernels::norm::backward(x, y.map(floats), dy, c, &view, dgamma, dbeta);
+                }));
+            }));
+        });
+        let (dgamma, dbeta) = parameters.expect(WRITTEN);
+        NormGradients { dx: dx.expect(WRITTEN), dskip: Some(dskip), dgamma, dbeta }
     })
 }
 
@@ -466,7 +477,7 @@ pub(super) fn sgd(
         let w = update(w, |w| {
             new_v = Some(update(v, |v| kernels::update::sgd(w, floats(&dw), v, rule)));
         });
-        (w, new_v.expect("written by the closure above"))
+        (w, new_v.expect(WRITTEN))
     })
 }
 

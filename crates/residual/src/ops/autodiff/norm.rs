@@ -33,8 +33,8 @@ impl Backward<Flex, 3> for Norm {
     fn backward(self, ops: Ops<SavedNorm, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = arrived(&ops, grads);
         let ([x, gamma, beta], saved) = (ops.parents, ops.state);
-        let NormGradients { dx, dgamma, dbeta, .. } =
-            flex::norm_backward(&saved.x, saved.y.as_ref(), &dy, &saved.norm, false);
+        let SavedNorm { x: input, y, norm } = saved;
+        let NormGradients { dx, dgamma, dbeta, .. } = flex::norm_backward(input, y.as_ref(), dy, &norm);
         register!(grads, gamma => dgamma, beta => dbeta, x => dx);
     }
 }
@@ -64,8 +64,8 @@ impl Backward<Flex, 4> for NormAdd {
     fn backward(self, ops: Ops<SavedNorm, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = arrived(&ops, grads);
         let ([x, skip, gamma, beta], saved) = (ops.parents, ops.state);
-        let gradients = flex::norm_backward(&saved.x, saved.y.as_ref(), &dy, &saved.norm, skip.is_some());
-        let NormGradients { dx, dskip, dgamma, dbeta } = gradients;
+        let SavedNorm { x: input, y, norm } = saved;
+        let NormGradients { dx, dskip, dgamma, dbeta } = flex::norm_backward(input, y.as_ref(), dy, &norm);
         register!(grads, gamma => dgamma, beta => dbeta, x => dx);
         if let (Some(node), Some(dskip)) = (skip, dskip) {
             grads.register::<Flex>(node.id, dskip);
