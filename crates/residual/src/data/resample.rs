@@ -78,8 +78,10 @@ impl Fit {
     /// A part of the picture, brought to the target's size in both directions: what lies beside the part has no say in it.
     pub fn stretch(&self, picture: &Picture, part: Region) -> Vec<u8> {
         let c = picture.channels;
-        let rows = picture.pixels.chunks_exact(picture.width * c).skip(part.top).take(part.height);
-        let inside: Vec<u8> = rows.flat_map(|row| &row[part.left * c..(part.left + part.width) * c]).copied().collect();
+        let mut inside = Vec::with_capacity(part.height * part.width * c);
+        for row in picture.pixels.chunks_exact(picture.width * c).skip(part.top).take(part.height) {
+            inside.extend_from_slice(&row[part.left * c..(part.left + part.width) * c]);
+        }
         let pixels = convert(&inside, c, self.channels);
         let (rows, columns) = (Axis::whole(part.height, self.height), Axis::whole(part.width, self.width));
         resample(&pixels, part.width, self.channels, &rows, &columns, self.filter)

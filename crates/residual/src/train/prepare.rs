@@ -31,6 +31,21 @@ pub fn prepare(
     device: &Device,
     progress: &mut dyn data::Progress,
 ) -> Result<Prepared> {
+    let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
+    let spec = Spec::resolve(&recipe.model)?;
+    let model = start(&recipe, Model::new(spec, device), device)?;
+    Ok(Prepared { recipe, data, preprocessing, model })
+}
+
+/// The pictures of `recipe`, the recipe with nothing left open, and the way from a picture to the network's input.
+///
+/// # Errors
+/// Data that cannot be opened or trained on, a recipe that contradicts it.
+pub fn pictures(
+    recipe: &Recipe,
+    skip_bad: bool,
+    progress: &mut dyn data::Progress,
+) -> Result<(Recipe, Dataset, Preprocessing)> {
     recipe.check()?;
     let data = open(recipe, skip_bad, progress)?;
     if data.train.is_empty() {
@@ -38,10 +53,8 @@ pub fn prepare(
         return Err(Error::data(message).with_hint("put the training pictures into train, a folder for each class"));
     }
     let recipe = recipe.resolve(&facts(recipe, &data)?)?;
-    let spec = Spec::resolve(&recipe.model)?;
     let preprocessing = preprocessing(&recipe, &data)?;
-    let model = start(&recipe, Model::new(spec, device), device)?;
-    Ok(Prepared { recipe, data, preprocessing, model })
+    Ok((recipe, data, preprocessing))
 }
 
 /// The pictures that `recipe` names.

@@ -221,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn turned_hues_are_pillows() {
+        let picture = colour(&[200, 30, 40, 10, 250, 90, 20, 60, 220, 255, 255, 0, 77, 77, 77, 3, 2, 1, 120, 119, 121]);
+        // torchvision's `adjust_hue` on Pillow 13.0.
+        let cases: [(f64, [u8; 21]); 3] = [
+            (0.1, [200, 114, 31, 11, 250, 230, 96, 21, 220, 108, 255, 0, 77, 77, 77, 3, 3, 1, 121, 119, 121]),
+            (-0.37, [31, 78, 200, 250, 39, 11, 105, 220, 21, 204, 0, 255, 77, 77, 77, 2, 1, 3, 119, 121, 120]),
+            (0.5, [31, 200, 182, 250, 11, 174, 220, 171, 21, 0, 6, 255, 77, 77, 77, 1, 2, 3, 120, 121, 119]),
+        ];
+        for (turn, expected) in cases {
+            assert_eq!(hue(&picture, turn), expected, "{turn}");
+        }
+    }
+
+    #[test]
     fn smoothing_keeps_the_edge_and_averages_the_rest() {
         let mut pixels = vec![0; 25];
         pixels[12] = 130;

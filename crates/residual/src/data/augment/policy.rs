@@ -123,8 +123,8 @@ impl Policy {
         }
     }
 
-    /// Each operation of its list at `strength`, for looking at them.
-    pub(crate) fn list(&self, height: usize, width: usize, strength: u32) -> Vec<Operation> {
+    /// Each operation of its list at `strength` for pictures of `height`x`width`, those with a sign with a plus.
+    pub fn list(&self, height: usize, width: usize, strength: u32) -> Vec<Operation> {
         let range = match self {
             Self::None => return Vec::new(),
             Self::RandAugment { .. } => rand_augment(height, width),
