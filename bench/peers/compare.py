@@ -1,4 +1,5 @@
-"""Interleaves `residual bench` with PyTorch (training) or ONNX Runtime, OpenVINO and PyTorch (inference); prints a table."""
+"""Interleaves `residual bench` with PyTorch (training), ONNX Runtime, OpenVINO and PyTorch (inference) or torchvision's
+DataLoader (input); prints a table."""
 import argparse
 import json
 import os
@@ -6,6 +7,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).parent
 
@@ -37,10 +39,42 @@ def theirs(args, net, batch):
     return peers
 
 
+def input_pipeline(args):
+    """Random-resized-crop to 224, flip, normalisation, on JPEGs of a folder, each several times."""
+    files = sorted(f.resolve() for f in pathlib.Path(args.pictures).rglob("*") if f.suffix.lower() in (".jpg", ".jpeg"))
+    batch = (args.batch or [32])[0]
+    # Enough for a few epochs' worth of batches without a pause between epochs.
+    times = -(-8 * batch // len(files))
+    recipe = ["imagenet-resnet50-strong", "--set", "augment.size=224", "--set", "augment.policy=none", "--set",
+              "augment.erasing=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        for split, copies in (("train", times), ("val", 1)):
+            for i, file in enumerate(files):
+                place = pathlib.Path(folder, split, "even" if i % 2 == 0 else "odd")
+                place.mkdir(parents=True, exist_ok=True)
+                for copy in range(copies):
+                    (place / f"{i}-{copy}.jpg").symlink_to(file)
+        ours = [args.residual, "bench", "input", *recipe, "--data", folder, "--batch", batch, "--threads", args.threads,
+                "--iters", args.iters, "--json"]
+        theirs = [sys.executable, HERE / "input.py", f"{folder}/train", "--batch", batch, "--threads", args.threads,
+                  "--iters", args.iters]
+        rounds = [(last_json(ours), last_json(theirs)) for _ in range(args.rounds)]
+    print(f"{len(files)} JPEGs, each {times} times, batch {batch}, {args.threads} threads or processes\n")
+    print("| images/s per core | residual | torchvision's DataLoader | ratio (median; lowest-highest) | peak MB ours / theirs |")
+    print("| --- | --- | --- | --- | --- |")
+    mine = [o["images_per_second"] / args.threads for o, _ in rounds]
+    peers = [t["images_per_second"]["torchvision DataLoader"] / args.threads for _, t in rounds]
+    ratios = sorted(m / p for m, p in zip(mine, peers))
+    memory = f"{rounds[0][0]['peak_rss_mb']:.0f} / {rounds[0][1]['peak_rss_mb']:.0f}"
+    print(f"| random-resized-crop 224, flip, normalise | {statistics.median(mine):.1f} | {statistics.median(peers):.1f} | "
+          f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | {memory} |")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("work", choices=["train", "infer"])
-    parser.add_argument("nets", nargs="+")
+    parser.add_argument("work", choices=["train", "infer", "input"])
+    parser.add_argument("nets", nargs="*", help="what train and infer time")
+    parser.add_argument("--pictures", metavar="FOLDER", help="JPEGs that input decodes")
     parser.add_argument("--residual", required=True)
     parser.add_argument("--batch", type=int, nargs="+", help="default: 128 (train), 1 and 16 (infer)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -50,6 +84,12 @@ def main():
     parser.add_argument("--burn-flex", metavar="PATH", help="the example burn_flex: ResNet-20 of Burn's own modules, 3 steps a round")
     parser.add_argument("--avx2", action="store_true", help="keep PyTorch to AVX2 (set RESIDUAL_ISA=avx2 for ours)")
     args = parser.parse_args()
+    if args.work == "input":
+        if not args.pictures:
+            parser.error("input needs --pictures FOLDER")
+        return input_pipeline(args)
+    if not args.nets:
+        parser.error(f"{args.work} needs the names of networks")
     batches = args.batch or ([128] if args.work == "train" else [1, 16])
     print("| net | batch | residual | peers | ratio (median; lowest-highest) | peak MB ours / theirs |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -341,6 +341,56 @@ fn bench_layers_tells_each_pass_of_each_distinct_layer() {
 }
 
 #[test]
+fn bench_input_tells_pictures_per_second_of_a_recipe() {
+    let arguments = ["bench", "input", "shapes-resnet20", "--batch", "8", "--iters", "2", "--json"];
+    let line = &lines(residual(&arguments))[0];
+    assert_keys(line, &["images_per_second", "ms_per_step", "peak_rss_mb", "isa", "threads", "batch", "input"]);
+    assert!(line["images_per_second"].as_f64().expect("a number") > 0.0);
+    assert_eq!(line["input"], serde_json::json!([32, 32, 3]));
+}
+
+/// A picture of one colour.
+fn picture(path: &Path, colour: u8) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+    let picture = residual::data::Picture { height: 40, width: 48, channels: 3, pixels: vec![colour; 40 * 48 * 3] };
+    picture.save_png(path).expect("writable");
+}
+
+#[test]
+fn inspect_draws_what_a_recipe_does_to_a_picture() {
+    let folder = folder();
+    let (from, to) = (folder.path().join("cat.png"), folder.path().join("sheet.png"));
+    picture(&from, 90);
+    let (from, out) = (from.to_string_lossy(), to.to_string_lossy());
+    let arguments = ["inspect", "--augment", "imagenet-resnet50-strong", &from, "--out", &out, "--json"];
+    let line = &lines(residual(&arguments))[0];
+    assert_eq!(line["path"], out.as_ref());
+    let sheet = residual::data::Picture::open(&to).expect("a picture");
+    assert!(sheet.width > 1000 && sheet.height > 1000, "{}x{}", sheet.width, sheet.height);
+    let (code, _) = failure(residual(&["inspect", "--augment", "imagenet-resnet50-strong", &from]));
+    assert_eq!(code, 2, "a sheet goes somewhere");
+}
+
+#[test]
+fn weights_are_tested_on_some_of_their_classes_under_other_spellings() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let tests = folder.path().join("pictures/test");
+    for (class, n) in [("Ring", 2), ("cross", 1)] {
+        (0..n).for_each(|i| picture(&tests.join(class).join(format!("{i}.png")), 80));
+    }
+    let data = folder.path().join("pictures").to_string_lossy().into_owned();
+    let line = &lines(residual(&["eval", &checkpoint, "--data", &data, "--json"]))[0];
+    assert_eq!(line["images"], 3);
+    let of = |name: &str| {
+        let classes = line["per_class"].as_array().expect("a list");
+        classes.iter().find(|class| class["class"] == name).map(|class| class["images"].clone())
+    };
+    assert_eq!((of("ring"), of("cross")), (Some(2.into()), Some(1.into())));
+}
+
+#[test]
 fn a_profile_tells_the_time_of_each_operation_before_the_run_is_done() {
     let folder = folder();
     let lines = lines(small(&folder, 3, &["--profile"]));

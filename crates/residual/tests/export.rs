@@ -2,7 +2,7 @@
 //!
 //! `$RESIDUAL_PYTHON` names the interpreter; without it, that of `bench/peers` is looked for.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::data::{Filter, Normalize, Preprocessing, Resize};
@@ -12,7 +12,7 @@ use residual::models::options::{Head, Shortcut};
 use residual::models::{Model, ModelOptions, Spec};
 use residual::ops::Nhwc;
 use residual::weights::{self, Metadata};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Runs every `*.onnx` of a folder on the floats or bytes beside it.
@@ -27,21 +27,6 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob('*.onnx')):
     session.run(None, {entry.name: x})[0].astype(numpy.float32).tofile(path.with_suffix('.out'))
     assert 'classes' in session.get_modelmeta().custom_metadata_map
 ";
-
-/// A Python with `module`, or `None` with a word about it.
-fn python(module: &str) -> Option<PathBuf> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let named = std::env::var_os("RESIDUAL_PYTHON").map(PathBuf::from);
-    let places = ["residual-peers", "peers"].map(|name| home.join(".cache").join(name).join("bin/python"));
-    let has = |python: &PathBuf| {
-        Command::new(python).args(["-c", &format!("import {module}")]).output().is_ok_and(|out| out.status.success())
-    };
-    let found = named.into_iter().chain(places).find(has);
-    if found.is_none() {
-        eprintln!("skipped: no Python with {module} in $RESIDUAL_PYTHON or ~/.cache/residual-peers");
-    }
-    found
-}
 
 /// Values between 0 and 1 that look like noise.
 fn noise(n: usize, salt: usize) -> Vec<f32> {
@@ -103,7 +88,7 @@ fn assert_result(path: &Path, expected: &[f32]) {
 
 #[test]
 fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
-    let Some(python) = python("onnxruntime") else { return };
+    let Some(python) = support::python("onnxruntime") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let default = ModelOptions::default;
     let networks = [
@@ -142,7 +127,7 @@ fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
 
 #[test]
 fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
-    let Some(python) = python("onnxruntime") else { return };
+    let Some(python) = support::python("onnxruntime") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (model, metadata) = network("resnet-20", 32, ModelOptions::default());
     let path = folder.path().join("bytes.onnx");
@@ -170,7 +155,7 @@ fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
 
 #[test]
 fn torchvision_loads_exported_safetensors_strictly() {
-    let Some(python) = python("torchvision, safetensors") else { return };
+    let Some(python) = support::python("torchvision, safetensors") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let script = "
 import sys, torchvision, safetensors.torch

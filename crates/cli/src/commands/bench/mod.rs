@@ -2,7 +2,9 @@
 //!
 //! `train` times what `residual train` does for a step: a new augmented batch, forward, all gradients, SGD with momentum
 //! and decay. `infer` times the plan that `eval` and `predict` run. Both give the median of `--iters` after one warm-up.
+//! `input` times the pictures of a recipe alone: decoding, augmentation, batches.
 
+mod input;
 mod layers;
 
 use crate::ui::Ui;
@@ -32,6 +34,8 @@ pub enum Bench {
     Infer(Options),
     /// Time each distinct layer of a network by itself
     Layers(Options),
+    /// Time pictures on their way from files to batches
+    Input(input::Options),
 }
 
 /// What is measured.
@@ -85,6 +89,7 @@ impl Bench {
             Self::Train(options) => options.train()?,
             Self::Infer(options) => options.infer()?,
             Self::Layers(options) => return layers::run(options, ui),
+            Self::Input(options) => return input::run(options, ui),
         };
         if ui.json() {
             return ui.value(&report);

@@ -1,0 +1,103 @@
+//! `residual bench input`: pictures per second on their way from files to batches, without a network.
+
+use crate::ui::Ui;
+use crate::ui::numbers::rate;
+use residual::Result;
+use residual::data::Loader;
+use residual::recipe::Recipe;
+use residual::train;
+use residual::train::machine::{Machine, peak_rss_mb};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is measured: the training pictures of a recipe, varied as it says.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A recipe file or a built-in recipe
+    #[arg(value_name = "RECIPE")]
+    recipe: String,
+
+    /// Pictures [default: the recipe's]
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+
+    /// Change a value of the recipe
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+
+    /// Pictures of a batch [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+
+    /// Batches that are timed, after as many as wait ready when the clock starts
+    #[arg(long, value_name = "N", default_value = "10")]
+    iters: NonZeroUsize,
+}
+
+/// The keys of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    what: &'static str,
+    recipe: String,
+    batch: usize,
+    input: [usize; 3],
+    images_per_second: f64,
+    /// Mean.
+    ms_per_step: f64,
+    peak_rss_mb: Option<u64>,
+    isa: String,
+    threads: usize,
+    cpu: String,
+}
+
+/// Measures and prints.
+pub fn run(options: &Options, ui: &mut Ui) -> Result<()> {
+    let mut overrides: Vec<String> =
+        options.data.iter().map(|data| format!("data.source={}", serde_json::Value::from(data.as_str()))).collect();
+    overrides.extend(options.batch.map(|batch| format!("train.batch={batch}")));
+    overrides.extend(options.sets.iter().cloned());
+    let recipe = Recipe::load(&options.recipe, &overrides)?;
+    let (recipe, data, preprocessing) = train::pictures(&recipe, false, &mut ui.bars())?;
+    let mut loader = train::loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
+    let (ms_per_step, input) = time(&mut loader, options.iters.get())?;
+    let (batch, machine) = (recipe.train.batch, Machine::here());
+    let report = Report {
+        what: "input",
+        recipe: options.recipe.clone(),
+        batch,
+        input,
+        images_per_second: 1e3 * batch as f64 / ms_per_step,
+        ms_per_step,
+        peak_rss_mb: peak_rss_mb(),
+        isa: machine.isa,
+        threads: machine.threads,
+        cpu: machine.cpu,
+    };
+    if ui.json() {
+        return ui.value(&report);
+    }
+    let [h, w, c] = report.input;
+    let speed = rate(report.images_per_second);
+    ui.line(&format!("input of {}, batch {batch}, {h}x{w}x{c}: {speed} images/s", report.recipe))?;
+    ui.line(&format!("{:.2} ms per batch; {}, {} threads", report.ms_per_step, report.cpu, report.threads))
+}
+
+/// Milliseconds per batch, and its size. The first ones were prepared before anybody asked; the others may come in bursts,
+/// so it is the mean.
+fn time(loader: &mut Loader, iters: usize) -> Result<(f64, [usize; 3])> {
+    let (mut began, mut size) = (Instant::now(), [0; 3]);
+    for number in 0..iters + WAITING {
+        if number == WAITING {
+            began = Instant::now();
+        }
+        let batch = loader.next()?;
+        size = batch.size;
+        loader.recycle(batch);
+    }
+    Ok((1e3 * began.elapsed().as_secs_f64() / iters as f64, size))
+}
+
+/// Batches that the loader has ready or under way when the clock starts.
+const WAITING: usize = 5;
