@@ -27,6 +27,8 @@ const SHIPPED: &[Shipped] = embed![
     "cifar10-resnet110-paper",
     "cifar10-resnet18",
     "cifar10-vgg19bn",
+    "imagenet-resnet-paper",
+    "imagenet-vgg-paper",
 ];
 
 /// All of them, the default of `residual train` first.
