@@ -59,10 +59,10 @@ pub fn available(experiment: &Experiment) -> Result<&str> {
                 "{} needs ImageNet (1.28 million training and 50,000 validation pictures), which cannot be fetched",
                 experiment.id
             );
-            Err(Error::data(message).with_hint(format!(
-                "--data DIR, a folder with train/CLASS/* and val/CLASS/*; --weights FILE with it tests weights that you have; \
-                 --scale quick compares the same networks on CIFAR-10"
-            )))
+            Err(Error::data(message).with_hint(
+                "--data DIR, a folder with train/CLASS/* and val/CLASS/*; --weights FILE with it tests weights that you \
+                 have; --scale quick compares the same networks on CIFAR-10",
+            ))
         }
         source => Ok(source.unwrap_or("cifar10")),
     }
