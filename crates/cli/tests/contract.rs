@@ -485,3 +485,28 @@ fn given_weights_are_judged_by_the_papers_protocol_and_only_beside_their_own_row
     let (code, stderr) = failure(residual(&["reproduce", "resnet/t6/n=4"]));
     assert!(code == 2 && stderr.contains("did you mean resnet/t6/n="), "{stderr}");
 }
+
+#[test]
+fn a_lab_prints_a_line_for_each_network_and_does_not_train_it_again() {
+    let folder = folder();
+    let lab = || {
+        let mut lab = residual(&["lab", "depth", "--depths", "8", "--shortcuts", "A,B", "--data", "shapes", "--json"]);
+        lab.args(["--steps", "3", "--looks", "1", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
+        lab.arg(folder.path());
+        lines(lab)
+    };
+    let rows = lab();
+    for row in &rows {
+        assert_keys(row, &["net", "family", "depth", "shortcut", "seed", "steps", "train_error", "test_error", "path"]);
+    }
+    let nets: Vec<&str> = rows.iter().filter_map(|row| row["net"].as_str()).collect();
+    assert_eq!(nets, ["plain-cifar-8", "resnet-cifar-8 (A)", "resnet-cifar-8 (B)"]);
+    assert!(folder.path().join("report.html").is_file());
+    assert_eq!(lab(), rows, "the seconds of training are the same: it was not repeated");
+    let mut chains = residual(&["lab", "nonlinearity", "--data", "shapes", "--json", "--steps", "2", "--out"]);
+    chains.arg(folder.path().join("chains")).args(["--set", "train.batch=4", "--set", "data.train_size=20"]);
+    let families: Vec<Value> = lines(chains).into_iter().map(|row| row["family"].clone()).collect();
+    assert_eq!(families, ["relu", "relu", "linear", "linear"]);
+    let (code, stderr) = failure(residual(&["lab", "depth", "--depths", "21", "--data", "shapes"]));
+    assert!(code == 2 && stderr.contains("6n+2") && stderr.contains("20 and 26"), "{stderr}");
+}
