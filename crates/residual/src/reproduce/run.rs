@@ -348,7 +348,7 @@ mod tests {
             data = "cifar10"
             recipe = "cifar10-resnet20-paper"
             quick = ["train.steps=3", "train.batch=4", "data.train_size=40"]
-            look = { protocol = "ten-crop" }
+            look = { protocol = "dense" }
             tolerance = 0.5
             claims = [["plain-cifar-8", "resnet-cifar-8"]]
             parts = [{ network = "plain-cifar-8", paper = 9.0 }, { network = "resnet-cifar-8", paper = 8.0, top5 = 1.0 }]
