@@ -10,7 +10,7 @@ use super::{Net, Options, Row, Specimen, read, write};
 use crate::data::{self, Augment, Dataset, Loader, LoaderOptions, Normalizer, Pictures};
 use crate::error::{Error, Kind, Result};
 use crate::eval::argmax;
-use crate::layers::{BatchNorm, Conv2d, Linear, Pass, conv_norm, conv_norm_relu};
+use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use crate::models::parameters;
 use crate::ops::{self, Nhwc, Window};
 use crate::recipe::Recipe;
@@ -86,16 +86,16 @@ impl Chain {
 
     /// `[n, h, w, c]` → logits `[n, classes]`.
     pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
-        let mut x = x;
+        let mut x = Map::Ready(x);
         for (i, stage) in self.stages.iter().enumerate() {
             if i > 0 {
-                x = ops::avg_pool(x, 2, Window { stride: 2, pad: 0 });
+                x = ops::avg_pool(x.ready(), 2, Window { stride: 2, pad: 0 }).into();
             }
             for Layer { conv, bn } in stage {
-                x = if self.relu { conv_norm_relu(conv, bn, x, pass) } else { conv_norm(conv, bn, x, pass) };
+                x = if self.relu { conv_norm_relu(conv, bn, x, pass) } else { conv_norm(conv, bn, x, pass).into() };
             }
         }
-        self.fc.forward(ops::global_average(x), false)
+        self.fc.forward(ops::global_average(x.ready()), false)
     }
 
     /// Trainable parameters.
@@ -125,7 +125,7 @@ fn count_wrong(logits: &Tensor<2>, labels: &[u32]) -> usize {
     rows.filter(|(row, label)| argmax(row) != **label as usize).count()
 }
 
-/// What a finished chain leaves behind its [`Row`]: enough for the page.
+/// What a finished chain leaves behind its row: enough for the page.
 type Curves = (Vec<Look>, Vec<(f64, f64)>);
 
 /// Trains and tests the chain of `design` by `recipe` in `out`, unless that was done before.

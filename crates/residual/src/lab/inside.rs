@@ -1,6 +1,6 @@
 //! What happens inside a network: how strongly each layer responds, and how much gradient reaches it.
 //!
-//! A forward pass is not written here a second time: [`Seeing`] takes down the one that each network writes for the
+//! A forward pass is not written here a second time: `Seeing` takes down the one that each network writes for the
 //! inference plan (`models/lower.rs`) and carries it out, step by step, on tensors `[n, h, w, c]`, with a look at every one.
 
 use crate::error::{Error, Result};

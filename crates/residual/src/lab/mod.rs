@@ -1,8 +1,8 @@
 //! The lab: the papers' argument, run and seen. Several networks are trained under one recipe and looked into.
 //!
-//! [`depth`](Kind::Depth) is Figure 6 of the ResNet paper, plain and residual networks of several depths, with the layer
-//! responses of its Figure 7 and the gradients that reach each layer; [`vgg`](Kind::Vgg) the same for VGG's depth,
-//! normalisation and LRN; [`nonlinearity`](Kind::Nonlinearity) compares stacks of filters with and without their ReLUs.
+//! `depth` is Figure 6 of the ResNet paper, plain and residual networks of several depths, with the layer
+//! responses of its Figure 7 and the gradients that reach each layer; `vgg` the same for VGG's depth,
+//! normalisation and LRN; `nonlinearity` compares stacks of filters with and without their ReLUs.
 //!
 //! Each network is a folder in the lab's folder: `plain-20-seed0`. Those of the papers are ordinary run folders and
 //! resume; [`chain`] networks, which no paper has, begin again. What is finished is not run again. [`inside`] looks into a

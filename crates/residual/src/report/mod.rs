@@ -57,7 +57,7 @@ pub fn write(
 /// Writes the page about a reproduced experiment and its `runs` to `out`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn reproduction(
     outcome: &Outcome,
     runs: Vec<Record>,
