@@ -110,7 +110,7 @@ fn measure(progress: &mut dyn data::Progress) -> Result<[f64; 3]> {
             ..ModelOptions::default()
         };
         let macs = models::summary(&options)?.macs;
-        let ms = median(training_steps(&Spec::resolve(&options)?, kind.batch, STEPS, |_| progress.advance(1))?);
+        let ms = median(training_steps(&Spec::resolve(&options)?, kind.batch, STEPS, |_| progress.advance(1))?.times);
         *rate = (macs * kind.batch as u64) as f64 / (ms / 1e3).max(1e-9);
     }
     Ok(rates)
