@@ -42,6 +42,11 @@ pub enum Command {
     Export(commands::export::Export),
     /// Write a page about runs: curves, errors, pictures, layers
     Report(commands::report::Report),
+    /// Repeat a row of the papers' tables, or list them
+    Reproduce(commands::reproduce::Reproduce),
+    /// Train networks against each other and draw what happens
+    #[command(subcommand)]
+    Lab(commands::lab::Lab),
     /// List run folders
     Runs(commands::runs::Runs),
     /// Tell what differs between two runs, and whether it is more than chance

@@ -73,40 +73,58 @@ fn look(browser: &Path, page: &Path, profile: &Path, width: u32, dark: bool) -> 
     serde_json::from_str(&seen.replace("&quot;", "\"").replace("&amp;", "&")).expect("JSON")
 }
 
+/// What `residual` prints when all is well.
+fn residual(arguments: &[&str], paths: &[&Path]) {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("residual"));
+    let done = command.args(arguments).args(paths).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Opens `page` on a phone and on a desk, in both schemes.
+fn assert_opens(browser: &Path, page: &Path, profile: &Path) {
+    let text = std::fs::read_to_string(page).expect("a page");
+    assert!(text.len() < 2_000_000, "{} bytes", text.len());
+    std::fs::write(page, text.replacen("<head>", &format!("<head>{PROBE}"), 1)).expect("writable");
+    for (width, dark) in [(390, true), (390, false), (1280, true), (1280, false)] {
+        let seen = look(browser, page, profile, width, dark);
+        let at = format!("{}, {width} px, dark: {dark}: {seen}", page.display());
+        assert_eq!(seen["width"], width, "{at}");
+        assert!(seen["overflow"].as_i64().is_some_and(|pixels| pixels <= 0), "{at}");
+        assert_eq!(seen["errors"], serde_json::json!([]), "{at}");
+        assert_eq!(seen["requests"], serde_json::json!([]), "{at}");
+        assert_eq!(seen["dark"], dark, "{at}");
+        let (paper, ink) = (seen["paper"].as_f64().expect("a number"), seen["ink"].as_f64().expect("a number"));
+        assert!(if dark { paper < 60.0 && ink > 190.0 } else { paper > 230.0 && ink < 60.0 }, "{at}");
+        assert_eq!((&seen["keyboard"], &seen["switches"]), (&Value::Bool(true), &Value::Bool(true)), "{at}");
+        assert_eq!(seen["unnamed"], 0, "every picture says what it shows: {at}");
+    }
+}
+
+const SMALL: [&str; 7] =
+    ["--json", "--set", "train.batch=8", "--set", "data.train_size=40", "--set", "schedule.kind=constant"];
+
 #[test]
 fn the_page_opens_from_disk_without_network_error_or_overflow_in_both_schemes_and_sizes() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
-    let trained = Command::new(assert_cmd::cargo::cargo_bin("residual"))
-        .args(["train", "resnet-cifar-8", "--json", "--set", "train.batch=8", "--set", "data.train_size=40"])
-        .args(["--set", "schedule.kind=constant", "--set", "train.steps=8", "--out"])
-        .arg(&run)
-        .output()
-        .expect("it runs");
-    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let train = [&["train", "resnet-cifar-8"][..], &SMALL, &["--set", "train.steps=8", "--out"]].concat();
+    residual(&train, &[&run]);
     for lang in ["en", "ko"] {
         let page = folder.path().join(format!("{lang}.html"));
-        let written = Command::new(assert_cmd::cargo::cargo_bin("residual"))
-            .args(["report", "--lang", lang, "--out"])
-            .args([&page, &run])
-            .output()
-            .expect("it runs");
-        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-        let text = std::fs::read_to_string(&page).expect("a page");
-        std::fs::write(&page, text.replacen("<head>", &format!("<head>{PROBE}"), 1)).expect("writable");
-        for (width, dark) in [(390, true), (390, false), (1280, true), (1280, false)] {
-            let seen = look(&browser, &page, &folder.path().join("profile"), width, dark);
-            let at = format!("{lang}, {width} px, dark: {dark}: {seen}");
-            assert_eq!(seen["width"], width, "{at}");
-            assert!(seen["overflow"].as_i64().is_some_and(|pixels| pixels <= 0), "{at}");
-            assert_eq!(seen["errors"], serde_json::json!([]), "{at}");
-            assert_eq!(seen["requests"], serde_json::json!([]), "{at}");
-            assert_eq!(seen["dark"], dark, "{at}");
-            let (paper, ink) = (seen["paper"].as_f64().expect("a number"), seen["ink"].as_f64().expect("a number"));
-            assert!(if dark { paper < 60.0 && ink > 190.0 } else { paper > 230.0 && ink < 60.0 }, "{at}");
-            assert_eq!((&seen["keyboard"], &seen["switches"]), (&Value::Bool(true), &Value::Bool(true)), "{at}");
-            assert_eq!(seen["unnamed"], 0, "every picture says what it shows: {at}");
-        }
+        residual(&["report", "--lang", lang, "--out"], &[&page, &run]);
+        assert_opens(&browser, &page, &folder.path().join("profile"));
+    }
+}
+
+#[test]
+fn the_page_of_a_lab_opens_like_that_of_a_run() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    for lang in ["en", "ko"] {
+        // Its networks are trained once.
+        let lab = ["lab", "depth", "--depths", "8,14", "--data", "shapes", "--steps", "4", "--looks", "2"];
+        residual(&[&lab[..], &SMALL, &["--lang", lang, "--out"]].concat(), &[folder.path()]);
+        assert_opens(&browser, &folder.path().join("report.html"), &folder.path().join("profile"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `data` reads pictures, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
 //! `recipe` says how to train, `train` does it, `eval` tests, `infer` classifies, `explain` shows where a net
-//! looked, `weights` reads and writes checkpoints.
+//! looked, `weights` reads and writes checkpoints, `reproduce` holds the papers' tables,
+//! `lab` runs their argument.
 
 mod atomic;
 pub mod data;
@@ -11,6 +12,7 @@ pub mod eval;
 pub mod explain;
 pub mod export;
 pub mod infer;
+pub mod lab;
 pub mod layers;
 pub mod models;
 pub mod numbers;
@@ -19,6 +21,7 @@ mod pickle;
 pub mod random;
 pub mod recipe;
 pub mod report;
+pub mod reproduce;
 pub mod train;
 pub mod weights;
 

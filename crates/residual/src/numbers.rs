@@ -35,3 +35,13 @@ pub fn short(value: u64) -> String {
 pub fn percent(value: f64) -> String {
     format!("{value:.2} %")
 }
+
+/// `138.357544` → `138.4`: so many significant digits, and no zeros behind them.
+pub fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let decimals = (digits - 1 - value.abs().log10().floor() as i32).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

@@ -3,12 +3,8 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
-use burn::tensor::Device;
-use residual::data::{self, DataOptions, Dataset, Split};
-use residual::eval::{Ensemble, Evaluation, Look, Member, Views};
-use residual::models::Model;
-use residual::recipe::Recipe;
-use residual::weights::{self, Metadata};
+use residual::data::{self, Dataset, Split};
+use residual::eval::{Ensemble, Evaluation, Views, Weights};
 use residual::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -65,39 +61,6 @@ fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<
     })
 }
 
-/// A weights file that was read.
-struct Weights {
-    path: PathBuf,
-    model: Model,
-    metadata: Metadata,
-    recipe: Option<Recipe>,
-}
-
-impl Weights {
-    fn load(path: &Path) -> Result<Self> {
-        let (model, metadata) = weights::load(path, &Device::flex())?;
-        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
-        Ok(Self { path: path.to_owned(), model, metadata, recipe })
-    }
-
-    /// `data` under this network's class numbers: a network answers with a number, and the data must mean the same by it.
-    fn label(&self, data: &Dataset) -> Result<Dataset> {
-        data.for_classes(&self.metadata.classes).map_err(|error| {
-            let named = Error::data(format!("{}: {error}", self.path.display()));
-            match error.hint() {
-                Some(hint) => named.with_hint(hint),
-                None => named,
-            }
-        })
-    }
-
-    fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
-        let pad_crop = self.recipe.as_ref().map_or(0, |recipe| recipe.augment.pad_crop);
-        let preprocessing = &self.metadata.preprocessing;
-        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
-    }
-}
-
 /// A result, and what it belongs to.
 #[derive(Debug, Serialize)]
 struct Tested {
@@ -114,7 +77,7 @@ impl Eval {
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
         // What cannot be looked at so is told before the pictures are read.
         let ensembles = self.ensembles(&weights)?;
-        let data = data::open(&self.data_options(&weights[0])?, &mut bars)?;
+        let data = data::open(&weights[0].data_options(self.data.as_deref(), self.split, self.skip_bad)?, &mut bars)?;
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
         let known = members.map(|weights| weights.label(&data)).collect::<Result<Vec<_>>>()?;
         if self.fuse {
@@ -177,35 +140,6 @@ impl Eval {
             return Ok(vec![(files, Ensemble::new(members)?)]);
         }
         members.into_iter().map(|(path, member)| Ok((vec![path], Ensemble::new(vec![member])?))).collect()
-    }
-
-    /// The data to open: split as in training, pictures as they are in their files.
-    fn data_options(&self, weights: &Weights) -> Result<DataOptions> {
-        let source = match (&self.data, &weights.recipe) {
-            (Some(source), _) => source.clone(),
-            (None, Some(recipe)) => recipe.data.source.clone(),
-            (None, None) => {
-                let message = format!("{} does not say what it was trained on", weights.path.display());
-                return Err(Error::usage(message).with_hint("name the pictures by --data"));
-            }
-        };
-        let preprocessing = &weights.metadata.preprocessing;
-        // Another source may be smaller than the one that the recipe's split was made for.
-        let same =
-            weights.recipe.as_ref().filter(|recipe| recipe.data.source == source || self.split == Split::Validation);
-        Ok(DataOptions {
-            source,
-            train_size: same.map_or(0, |recipe| recipe.data.train_size),
-            validation: same.and_then(|recipe| recipe.data.validation),
-            input: Some(preprocessing.height),
-            channels: Some(preprocessing.channels),
-            scale: preprocessing.scale,
-            resize: preprocessing.resize,
-            filter: preprocessing.filter,
-            originals: true,
-            skip_bad: self.skip_bad,
-            offline: false,
-        })
     }
 }
 

@@ -7,9 +7,11 @@ pub mod eval;
 pub mod export;
 pub mod import;
 pub mod inspect;
+pub mod lab;
 pub mod models;
 pub mod predict;
 pub mod report;
+pub mod reproduce;
 pub mod runs;
 pub mod train;
 pub mod tune;
@@ -27,6 +29,8 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Eval(command) => command.run(ui),
         Command::Predict(command) => command.run(ui),
         Command::Report(command) => command.run(ui),
+        Command::Reproduce(command) => command.run(ui),
+        Command::Lab(command) => command.run(ui),
         Command::Runs(command) => command.run(ui),
         Command::Compare(command) => command.run(ui),
         Command::Bench(command) => command.run(ui),
@@ -35,4 +39,14 @@ pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
         Command::Tune(command) => command.run(ui),
         Command::Data(command) => command.run(ui),
     }
+}
+
+/// What a run folder keeps must be of use from any folder: a path that exists becomes absolute.
+fn lasting(path: &str) -> String {
+    if std::path::Path::new(path).exists()
+        && let Ok(absolute) = std::path::absolute(path)
+    {
+        return absolute.to_string_lossy().into_owned();
+    }
+    path.to_string()
 }

@@ -33,7 +33,8 @@ struct Written {
     path: PathBuf,
 }
 
-fn lang(text: &str) -> std::result::Result<Lang, String> {
+/// `--lang`.
+pub fn lang(text: &str) -> std::result::Result<Lang, String> {
     text.parse().map_err(|error: Error| format!("{error}; {}", error.hint().unwrap_or_default()))
 }
 

@@ -1,5 +1,6 @@
 //! `residual train`: from a name or a recipe to tested weights in a run folder.
 
+use super::lasting;
 use crate::interrupt;
 use crate::ui::Ui;
 use crate::ui::training::TrainingView;
@@ -120,16 +121,6 @@ impl Train {
         overrides.extend(self.sets.iter().cloned());
         Ok(overrides)
     }
-}
-
-/// The recipe in the run folder must be of use from any folder: a path that exists becomes absolute.
-fn lasting(path: &str) -> String {
-    if Path::new(path).exists()
-        && let Ok(absolute) = std::path::absolute(path)
-    {
-        return absolute.to_string_lossy().into_owned();
-    }
-    path.to_string()
 }
 
 /// `text` as a TOML string.

@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod numbers;
+pub mod rounds;
 pub mod table;
 pub mod training;
 pub mod usage;

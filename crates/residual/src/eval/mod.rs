@@ -9,11 +9,13 @@ mod ensemble;
 mod evaluation;
 mod look;
 pub mod predictions;
+mod weights;
 
 pub use classifier::{Classifier, input};
 pub use ensemble::{Ensemble, Member};
 pub use evaluation::{ClassResult, Evaluation};
 pub use look::{Look, Views};
+pub use weights::Weights;
 
 use crate::data::{self, Normalizer, Pictures};
 use crate::error::{Error, Result};

@@ -204,6 +204,13 @@ impl Trace {
     }
 }
 
+/// The side, in input pixels, of what one value sees through square filters of `sides`, one on the other, stride 1.
+pub fn receptive_field(sides: &[usize]) -> usize {
+    let mut trace = Trace::new([usize::MAX / 2; 3]);
+    sides.iter().for_each(|&side| trace.slide(side, 1, side / 2));
+    trace.at.field
+}
+
 fn windowed(what: &str, kernel: usize, stride: usize) -> String {
     if stride == 1 { format!("{what}{kernel}x{kernel}") } else { format!("{what}{kernel}x{kernel}/{stride}") }
 }

@@ -57,6 +57,14 @@ pub fn spent() -> (Vec<Spent>, f64) {
     (rows, total)
 }
 
+/// Runs `f` without booking its operations: it is no part of what is measured.
+pub fn aside<T>(f: impl FnOnce() -> T) -> T {
+    let was = ON.swap(false, Ordering::Relaxed);
+    let result = f();
+    ON.store(was, Ordering::Relaxed);
+    result
+}
+
 /// Runs `f`, and books its time under `operation`.
 pub(crate) fn timed<T>(operation: &'static str, f: impl FnOnce() -> T) -> T {
     if !ON.load(Ordering::Relaxed) {

@@ -31,6 +31,8 @@ const SHIPPED: &[Shipped] = embed![
     "imagenet-resnet50-paper",
     "imagenet-resnet50-strong",
     "imagenet-vgg16-paper",
+    "imagenet-resnet-paper",
+    "imagenet-vgg-paper",
 ];
 
 /// All of them, the default of `residual train` first.

@@ -3,7 +3,7 @@
 use super::evaluation::split_name;
 use super::lang::Lang;
 use super::pictures::Bitmap;
-use super::subject::{Seen, Subject};
+use super::subject::{Explained, Seen, Subject};
 use crate::error::Result;
 use maud::{Markup, html};
 
@@ -77,6 +77,41 @@ fn thumb(seen: &Seen, subject: &Subject, lang: Lang) -> Result<Markup> {
                 @if seen.is_suspicious() { em class="tag" { (lang.of("label wrong?", "레이블 오류?")) } }
             }
         }
+    })
+}
+
+/// Where the network looked: pictures beside themselves under heat.
+pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
+    if subject.explained.is_empty() {
+        return Ok(html! {});
+    }
+    let item = |one: &Explained| {
+        let (told, truth) = (subject.class(one.seen.said.told), subject.class(one.seen.said.truth));
+        let alt = format!("{}: {truth}", one.seen.name);
+        let heat = lang.of(
+            format!("the same picture, warm where it spoke for {told}"),
+            format!("같은 이미지에서 {told}(으)로 판단한 근거를 따뜻한 색으로 표시"),
+        );
+        let verdict = if one.seen.said.is_right() {
+            lang.of("right".to_owned(), "정답".to_owned())
+        } else {
+            lang.of(format!("label: {truth}"), format!("레이블: {truth}"))
+        };
+        Ok(html! {
+            div class="pair" { (picture(&one.seen.picture, &alt)?) (picture(&one.heat, heat.as_str())?) }
+            div class="says" { b { (told) } (format!(" {:.0}\u{a0}%", 100.0 * one.seen.said.confidence)) span { (verdict) } }
+        })
+    };
+    let items = subject.explained.iter().map(item).collect::<Result<Vec<Markup>>>()?;
+    Ok(html! {
+        h3 { (lang.of("Where the network looked", "신경망이 본 곳")) }
+        p class="note" {
+            (lang.of(
+                "Grad-CAM: warm places of the picture spoke for the answer, cold ones did not matter or spoke against it.",
+                "Grad-CAM: 따뜻한 색일수록 답의 근거가 된 곳이고, 차가운 색은 영향이 없거나 반대 근거가 된 곳입니다.",
+            ))
+        }
+        ul class="thumbs wide-thumbs" { @for item in items { li { (item) } } }
     })
 }
 

@@ -10,9 +10,11 @@ mod curves;
 mod evaluation;
 mod facts;
 mod gallery;
+pub mod lab;
 pub mod lang;
 mod network;
 pub mod page;
+mod paper;
 pub mod pictures;
 mod sheet;
 mod subject;
@@ -24,6 +26,8 @@ pub use subject::Subject;
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::numbers::{percent, short, thousands};
+use crate::reproduce::Scale;
+use crate::reproduce::run::Outcome;
 use crate::train::Record;
 use crate::train::record::State;
 use lang::duration;
@@ -48,12 +52,32 @@ pub fn write(
     out: &Path,
     progress: &mut dyn data::Progress,
 ) -> Result<PathBuf> {
+    let mut subjects = gather(runs, data, progress)?;
+    save(&render(&mut subjects, None, lang)?, out)
+}
+
+/// Writes the page about a reproduced experiment and its `runs` to `out`.
+///
+/// # Errors
+/// As [`write()`].
+pub fn reproduction(
+    outcome: &Outcome,
+    runs: Vec<Record>,
+    lang: Lang,
+    out: &Path,
+    progress: &mut dyn data::Progress,
+) -> Result<PathBuf> {
+    let mut subjects = gather(runs, None, progress)?;
+    save(&render(&mut subjects, Some(outcome), lang)?, out)
+}
+
+fn gather(runs: Vec<Record>, data: Option<&Dataset>, progress: &mut dyn data::Progress) -> Result<Vec<Subject>> {
     let thumbnails = (THUMBNAILS / runs.len().max(1)).max(6);
     let mut subjects = Vec::with_capacity(runs.len());
     for (i, run) in runs.into_iter().enumerate() {
         subjects.push(Subject::gather(run, data.filter(|_| i == 0), thumbnails, progress)?);
     }
-    save(&render(&mut subjects, lang)?, out)
+    Ok(subjects)
 }
 
 /// Writes a page to `out`; returns where, absolute.
@@ -66,12 +90,13 @@ pub fn save(page: &str, out: &Path) -> Result<PathBuf> {
 }
 
 /// The page; with fewer pictures where it would be too large.
-fn render(subjects: &mut [Subject], lang: Lang) -> Result<String> {
+fn render(subjects: &mut [Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<String> {
     loop {
-        let page = page(subjects, lang)?.render();
+        let page = page(subjects, outcome, lang)?.render();
         let fewer = |subject: &mut Subject| {
             subject.mistakes.truncate(subject.mistakes.len() / 2);
             subject.uncertain.truncate(subject.uncertain.len() / 2);
+            subject.explained.truncate(subject.explained.len() / 2);
             subject.variations.truncate(subject.variations.len() / 2);
         };
         if page.len() < LIMIT || subjects.iter().all(|subject| subject.mistakes.is_empty()) {
@@ -81,9 +106,15 @@ fn render(subjects: &mut [Subject], lang: Lang) -> Result<String> {
     }
 }
 
-fn page(subjects: &[Subject], lang: Lang) -> Result<Page> {
+fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<Page> {
     let records: Vec<&Record> = subjects.iter().map(|subject| &subject.record).collect();
     let mut sections = Vec::new();
+    let beside = lang.of("Beside the paper", "논문과 비교");
+    match (outcome, subjects) {
+        (Some(outcome), _) => sections.push(Section::new("paper", beside, paper::outcome(outcome, lang))),
+        (None, [one]) => sections.extend(paper::beside(one, lang).map(|body| Section::new("paper", beside, body))),
+        (None, _) => {}
+    }
     let several = subjects.len() > 1;
     if several {
         sections.push(Section::new("runs", lang.of("The runs", "학습 비교"), overview(subjects, lang)));
@@ -94,15 +125,23 @@ fn page(subjects: &[Subject], lang: Lang) -> Result<Page> {
     for (i, subject) in subjects.iter().enumerate() {
         sections.extend(parts(subject, several.then_some(i), lang)?);
     }
-    let title = match subjects {
-        [one] => one.title(),
-        several => lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len())),
+    let title = match (outcome, subjects) {
+        (Some(outcome), _) => outcome.title.clone(),
+        (None, [one]) => one.title(),
+        (None, several) => {
+            lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len()))
+        }
     };
     let head = match subjects {
         [one] => headline(one, lang),
         _ => html! {},
     };
-    Ok(Page { lang, over: lang.of("Training report", "학습 보고서").to_owned(), title, head, sections })
+    let over = match outcome {
+        Some(outcome) if outcome.scale == Some(Scale::Quick) => lang.of("Reproduction, shortened", "재현 실험 (단축)"),
+        Some(_) => lang.of("Reproduction", "재현 실험"),
+        None => lang.of("Training report", "학습 보고서"),
+    };
+    Ok(Page { lang, over: over.to_owned(), title, head, sections })
 }
 
 /// The parts about one run; `number` tells several apart.
@@ -123,6 +162,7 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
             p class="warning" { (lang.of("The pictures could not be opened: ", "이미지를 열지 못했습니다: ")) (why) }
         }
         @if !subject.uncertain.is_empty() { (gallery::answers(subject, lang)?) }
+        (gallery::explained(subject, lang)?)
         (gallery::variations(subject, lang)?)
         (gallery::filters(subject, lang)?)
     };

@@ -2,10 +2,11 @@
 //! far as they can be had.
 
 use super::pictures::{self, Bitmap};
-use crate::data::{self, Dataset, Pictures, Split};
+use crate::data::{self, Dataset, Normalizer, Picture, Pictures, Split};
 use crate::error::Result;
 use crate::eval::predictions::{Prediction, Predictions};
-use crate::models::Summary;
+use crate::explain;
+use crate::models::{Model, Summary};
 use crate::train::Record;
 use crate::train::record::State;
 use crate::weights::{self, Metadata};
@@ -36,6 +37,18 @@ impl Seen {
     }
 }
 
+/// A picture, and where the network looked when it gave its answer.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// The picture and what was said of it.
+    pub seen: Seen,
+    /// The heat of that answer over the picture.
+    pub heat: Bitmap,
+}
+
+/// Pictures that are explained.
+const EXPLAINED: usize = 12;
+
 /// A run and everything the page shows of it.
 #[derive(Debug)]
 pub struct Subject {
@@ -55,6 +68,8 @@ pub struct Subject {
     pub mistakes: Vec<Seen>,
     /// The pictures with the most even distributions.
     pub uncertain: Vec<Seen>,
+    /// Where the network looked.
+    pub explained: Vec<Explained>,
     /// Training pictures, each followed by variations of itself.
     pub variations: Vec<Vec<Bitmap>>,
     /// The filters of the first convolution, and their height.
@@ -87,6 +102,7 @@ impl Subject {
             split: if record.state == State::Finished { Split::Test } else { Split::Validation },
             mistakes: Vec::new(),
             uncertain: Vec::new(),
+            explained: Vec::new(),
             variations: Vec::new(),
             filters: None,
             without: opened.as_ref().err().map(ToString::to_string),
@@ -120,6 +136,7 @@ impl Subject {
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;
+            self.explain(&model, shown, &normalizer, thumbnails.min(EXPLAINED))?;
         }
         let rows = thumbnails.div_ceil(4).min(data.train.len());
         // One of each class, the first that comes.
@@ -143,6 +160,27 @@ impl Subject {
         let mistakes: Result<Vec<Seen>> = wrong.iter().take(thumbnails).map(seen).collect();
         let uncertain: Result<Vec<Seen>> = doubtful.iter().take(thumbnails).map(seen).collect();
         (self.mistakes, self.uncertain) = (mistakes?, uncertain?);
+        Ok(())
+    }
+
+    /// Where the network looked: for the first picture of each class, as far as `most` reaches.
+    fn explain(&mut self, model: &Model, shown: &Pictures, normalizer: &Normalizer, most: usize) -> Result<()> {
+        let first = |class: usize| (0..shown.len()).find(|&i| shown.label(i) == class).map(|i| i as u32);
+        let chosen: Vec<u32> = (0..self.classes.len()).filter_map(first).take(most).collect();
+        let told: Vec<usize> = chosen.iter().map(|&i| self.predictions.rows[i as usize].told).collect();
+        let dims = [chosen.len(), shown.height(), shown.width(), shown.channels()];
+        let subset = shown.subset(&chosen);
+        let Some(batch) = data::batches(&subset, normalizer, most.max(1)).next() else { return Ok(()) };
+        let heats = explain::grad_cam(model, batch?.pixels, dims, &told)?;
+        for (&i, heat) in chosen.iter().zip(&heats) {
+            let i = i as usize;
+            let (height, width, channels) = (shown.height(), shown.width(), shown.channels());
+            let picture = Picture { height, width, channels, pixels: shown.pixels(i)?.into_owned() };
+            let heat = Bitmap::from(explain::overlay(&picture, heat)).small();
+            let seen =
+                Seen { picture: Bitmap::from(picture).small(), name: shown.name(i), said: self.predictions.rows[i] };
+            self.explained.push(Explained { seen, heat });
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod folder;
 pub mod machine;
 pub mod memory;
 pub mod optimizer;
+pub mod pace;
 mod prepare;
 pub mod range;
 pub mod record;

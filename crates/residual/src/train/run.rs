@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::eval::predictions::Predictions;
 use crate::eval::{Evaluation, evaluate};
 use crate::models::Model;
+use crate::ops::profile;
 use crate::recipe::Recipe;
 use crate::report::{self, Lang};
 use crate::weights::{self, Metadata};
@@ -448,8 +449,8 @@ impl Run {
         if path.exists() {
             return Ok(Some(path));
         }
-        let written = Record::read(self.folder.path())
-            .and_then(|record| report::write(vec![record], Some(&self.data), Lang::En, &path, progress));
+        let write = |record| report::write(vec![record], Some(&self.data), Lang::En, &path, progress);
+        let written = profile::aside(|| Record::read(self.folder.path()).and_then(write));
         match written {
             Ok(path) => Ok(Some(path)),
             Err(error) => {

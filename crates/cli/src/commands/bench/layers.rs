@@ -4,13 +4,14 @@
 //! gradient of the weights. Above 64 px, where networks are used and not trained here, the forward pass alone, with weights
 //! packed before, bias and ReLU.
 
-use super::{CIFAR_UP_TO, Options, median};
+use super::{CIFAR_UP_TO, Options};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
 use residual::Result;
 use residual::models::{Model, Work};
 use residual::train::machine::Machine;
+use residual::train::pace::median;
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, linear};
 use serde::Serialize;

@@ -11,16 +11,12 @@ use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
 use residual::Result;
-use residual::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
 use residual::infer::Plan;
 use residual::models::{Model, ModelOptions, Spec};
-use residual::recipe::Recipe;
-use residual::train::machine::{Machine, page_faults, peak_rss_mb};
-use residual::train::trainer::Trainer;
+use residual::train::machine::{Machine, peak_rss_mb};
+use residual::train::pace::{self, Taken, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// Pictures above this size are ImageNet's, with 1000 classes; up to it CIFAR's, with ten.
 const CIFAR_UP_TO: usize = 64;
@@ -138,22 +134,8 @@ impl Options {
     fn train(&self) -> Result<Report> {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
-        let mut recipe = Recipe::default_for("cifar10", &spec.name)?;
-        recipe.train.batch = batch;
-        let device = Device::flex().autodiff();
-        let mut loader = loader(&spec, batch)?;
-        let model = Model::new(spec.clone(), &device).initialised(0, &device);
-        let mut trainer = Trainer::new(model, &recipe, &device);
-        // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
-        let times = self.time(|step| {
-            let batch = loader.next()?;
-            let mut batches = [batch];
-            trainer.step(&mut batches, step, 0.0);
-            let [batch] = batches;
-            loader.recycle(batch);
-            Ok(())
-        })?;
-        Ok(report("train", &spec, batch, 3, times))
+        let taken = pace::training_steps(&spec, batch, self.iters.get(), |_| ())?;
+        Ok(report("train", &spec, batch, 3, taken))
     }
 
     fn infer(&self) -> Result<Report> {
@@ -162,46 +144,10 @@ impl Options {
         let [h, w, _] = spec.input;
         let mut plan =
             Plan::new(&Model::new(spec.clone(), &Device::flex()).initialised(0, &Device::flex()), batch, false);
-        let pixels = loader(&spec, batch)?.next()?.pixels;
-        let times = self.time(|_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
-        Ok(report("infer", &spec, batch, 1, times))
+        let pixels = pace::noise(&spec, batch)?.next()?.pixels;
+        let taken = pace::times(self.iters.get(), |_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
+        Ok(report("infer", &spec, batch, 1, taken))
     }
-
-    /// What each step but the first takes.
-    fn time(&self, mut step: impl FnMut(u64) -> Result<()>) -> Result<Taken> {
-        let iters = self.iters.get() as u64;
-        step(0)?;
-        let faults = page_faults();
-        let mut times = Vec::new();
-        for number in 1..=iters {
-            let began = Instant::now();
-            step(number)?;
-            times.push(1e3 * began.elapsed().as_secs_f64());
-        }
-        let faults = faults.zip(page_faults()).map(|(before, after)| (after - before) / iters);
-        Ok(Taken { times, faults })
-    }
-}
-
-/// Milliseconds of each step, and page faults in a step.
-struct Taken {
-    times: Vec<f64>,
-    faults: Option<u64>,
-}
-
-/// Batches of noise that are prepared as `train` prepares pictures.
-fn loader(spec: &Spec, batch: usize) -> Result<Loader> {
-    let [h, w, c] = spec.input;
-    let images = 2 * batch;
-    // Knuth's multiplicative hash: the top byte of each product looks like noise.
-    let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
-    let labels = (0..images).map(|i| (i % spec.classes) as u32).collect();
-    let pictures = Pictures::from_memory(h, w, c, (0..images * h * w * c).map(noise).collect(), labels)?;
-    let normalize = Normalize::Channel { mean: vec![0.5; c], std: vec![0.25; c] };
-    let normalizer = Normalizer::new(&normalize, h, w, c)?;
-    let augment = Augment { pad_crop: h / 8, flip: Flip::Random, ..Augment::default() };
-    let options = LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0 };
-    Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
 }
 
 fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> Report {
@@ -227,10 +173,4 @@ fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Tak
         threads: machine.threads,
         cpu: machine.cpu,
     }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] }
 }

@@ -1,0 +1,223 @@
+//! `residual lab`: the papers' argument, trained and drawn.
+
+use super::lasting;
+use crate::interrupt;
+use crate::ui::Ui;
+use crate::ui::numbers::{duration, percent, short};
+use crate::ui::rounds::Rounds;
+use crate::ui::table::{Align, Table};
+use residual::lab::{self, Kind, Net, Options, Row, Specimen};
+use residual::models::options::Shortcut;
+use residual::recipe::Recipe;
+use residual::report::{self, Lang};
+use residual::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Train networks against each other and draw what happens
+#[derive(Debug, clap::Subcommand)]
+pub enum Lab {
+    /// Plain and residual networks of several depths: errors, layer responses, gradients (ResNet Figures 6 and 7)
+    Depth(Depth),
+    /// VGG's configurations, with and without batch normalisation, and LRN
+    Vgg(Vgg),
+    /// Three 3x3 and one 7x7, with their ReLUs and without
+    Nonlinearity(Nonlinearity),
+}
+
+/// `lab depth`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  residual lab depth --depths 20,56 --data cifar10 --steps 1500 --set data.train_size=10000 --set train.batch=32")]
+pub struct Depth {
+    /// Depths, each 6n+2
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "20,32,44,56")]
+    depths: Vec<usize>,
+
+    /// Shortcuts of the residual networks
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', default_value = "A", value_parser = shortcut)]
+    shortcuts: Vec<Shortcut>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `lab vgg`.
+#[derive(Debug, clap::Args)]
+pub struct Vgg {
+    /// Configurations of VGG's Table 1; `-bn` for batch norm
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "a,a-lrn,b,d,e,a-bn,b-bn,d-bn,e-bn")]
+    nets: Vec<String>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `lab nonlinearity`.
+#[derive(Debug, clap::Args)]
+pub struct Nonlinearity {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every lab takes.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
+    #[arg(long, value_name = "D", default_value = "cifar10")]
+    data: String,
+
+    /// Change a value of the recipe that all networks share
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+
+    /// Steps of each network [default: 2000]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+
+    /// Train each network with so many seeds
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+
+    /// The first seed
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=1 << 40))]
+    seed: u64,
+
+    /// Look into each network so many times while it trains
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    looks: u64,
+
+    /// The lab's folder, where finished networks are kept and interrupted ones go on [default: runs/lab-NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// The page's language
+    #[arg(long, value_name = "en|ko", default_value = "en", value_parser = super::report::lang)]
+    lang: Lang,
+}
+
+fn shortcut(text: &str) -> std::result::Result<Shortcut, String> {
+    match text.to_ascii_uppercase().as_str() {
+        "A" => Ok(Shortcut::A),
+        "B" => Ok(Shortcut::B),
+        "C" => Ok(Shortcut::C),
+        _ => Err("one of A, B, C".into()),
+    }
+}
+
+impl Lab {
+    /// Trains what is not there yet, prints the table, writes the page.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let (kind, nets, common) = match self {
+            Self::Depth(depth) => (Kind::Depth, Net::of_depths(&depth.depths, &depth.shortcuts)?, &depth.common),
+            Self::Vgg(vgg) => {
+                let nets = vgg.nets.iter().map(|name| Net::vgg(name)).collect::<Result<Vec<_>>>()?;
+                (Kind::Vgg, nets, &vgg.common)
+            }
+            Self::Nonlinearity(lab) => (Kind::Nonlinearity, Net::stacks(), &lab.common),
+        };
+        if nets.is_empty() {
+            return Err(Error::usage("there is nothing to compare").with_hint("name at least one network"));
+        }
+        let options = common.options(kind)?;
+        let json = ui.json();
+        let (mut bars, mut rounds) = (ui.bars(), Rounds::new(ui.bars()));
+        let specimens =
+            lab::run(&nets, &options, &mut bars, &mut rounds, |row| if json { ui.value(row) } else { Ok(()) })?;
+        drop(rounds);
+        let page = common.page(kind, &options, &specimens)?;
+        if json {
+            return Ok(());
+        }
+        ui.line(&table(&specimens))?;
+        ui.line(&format!("report: {}", page.display()))
+    }
+}
+
+impl Common {
+    fn options(&self, kind: Kind) -> Result<Options> {
+        let out = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("lab-{}", kind.name())));
+        Ok(Options {
+            out,
+            recipe: self.recipe(kind)?,
+            seeds: (self.seed..self.seed + self.seeds).collect(),
+            looks: self.looks,
+            stop: interrupt::save_first(),
+        })
+    }
+
+    /// One recipe for all: the data's default, in steps that fit an afternoon, and the user's changes.
+    fn recipe(&self, kind: Kind) -> Result<Recipe> {
+        let network = match kind {
+            Kind::Depth | Kind::Nonlinearity => "resnet-20",
+            Kind::Vgg => "vgg-a",
+        };
+        let mut sets = vec![
+            format!("data.source={}", serde_json::Value::from(lasting(&self.data))),
+            format!("train.steps={}", self.steps.unwrap_or(2000)),
+            // Nothing is chosen by a validation error, so none is set aside.
+            "data.validation=0".to_owned(),
+            "optimizer.lr=0.05".to_owned(),
+            "optimizer.weight_decay=1e-4".to_owned(),
+        ];
+        if kind == Kind::Vgg {
+            // Without batch norm VGG does not survive more.
+            sets.push("optimizer.lr=0.01".to_owned());
+        }
+        sets.extend(self.sets.iter().cloned());
+        Recipe::default_for(&self.data, network)?.with(&sets)
+    }
+
+    fn page(&self, kind: Kind, options: &Options, specimens: &[Specimen]) -> Result<PathBuf> {
+        let mut recipe = options.recipe.clone();
+        // The page is passed on: it names the data, not where it lies here.
+        let source = Path::new(&recipe.data.source).file_name().map(|name| name.to_string_lossy().into_owned());
+        recipe.data.source = source.unwrap_or(recipe.data.source);
+        let about = report::lab::About {
+            kind,
+            command: command(),
+            recipe: recipe.to_toml()?,
+            data: specimens.first().map_or_else(|| recipe.data.source.clone(), |one| one.row.data.clone()),
+        };
+        let page = report::lab::page(&about, specimens, self.lang).render();
+        report::save(&page, &options.out.join("report.html"))
+    }
+}
+
+/// What was typed, without the way to this binary and without folders.
+fn command() -> String {
+    let plain = |argument: String| {
+        let path = Path::new(&argument);
+        match path.file_name() {
+            Some(name) if path.is_absolute() => name.to_string_lossy().into_owned(),
+            _ => argument,
+        }
+    };
+    let mut words = vec!["residual".to_owned()];
+    words.extend(std::env::args().skip(1).map(plain));
+    words.join(" ")
+}
+
+fn table(specimens: &[Specimen]) -> String {
+    let mut table = Table::new(&[
+        ("network", Align::Left),
+        ("seed", Align::Right),
+        ("layers", Align::Right),
+        ("parameters", Align::Right),
+        ("training error", Align::Right),
+        ("test error", Align::Right),
+        ("time", Align::Right),
+    ]);
+    for Specimen { row, .. } in specimens {
+        let Row { net, seed, depth, params, train_error, test_error, seconds, .. } = row;
+        table.row(vec![
+            net.clone(),
+            seed.to_string(),
+            depth.to_string(),
+            short(*params),
+            percent(Some(*train_error)),
+            percent(*test_error),
+            duration(*seconds),
+        ]);
+    }
+    table.render()
+}

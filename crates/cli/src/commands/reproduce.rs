@@ -1,0 +1,311 @@
+//! `residual reproduce`: the papers' tables, and one's own numbers beside them.
+
+use crate::interrupt;
+use crate::ui::Ui;
+use crate::ui::numbers::duration;
+use crate::ui::rounds::Rounds;
+use crate::ui::table::{Align, Table};
+use residual::report::{self, Lang};
+use residual::reproduce::estimate::Pace;
+use residual::reproduce::run::{Claim, Options, Outcome, Row, default_folder, folder, run, verify, weights};
+use residual::reproduce::verdict::Verdict;
+use residual::reproduce::{Experiment, Scale, experiments, find};
+use residual::train::Record;
+use residual::{Error, Result};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Repeat a row of the papers' tables, or list them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without ID, all experiments: what each needs, how long it would take on this machine, the paper's value.
+
+Examples:
+  residual reproduce vgg/params                                  counts are verified in seconds
+  residual reproduce resnet/t6/n=3 --seeds 3                     trained as the paper did, three times
+  residual reproduce resnet/t6/n=3 --scale quick                 a shortened comparison, minutes
+  residual reproduce resnet/t3/50 --weights resnet50.safetensors --data imagenet
+  residual reproduce resnet/t6                                   every row of the table")]
+pub struct Reproduce {
+    /// An experiment, or a table of them
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+
+    /// Repeat with so many seeds
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+
+    /// The paper's training, or a shortened comparison of the same networks
+    #[arg(long, value_name = "full|quick", default_value = "full")]
+    scale: Length,
+
+    /// Test these weights by the paper's protocol rather than train
+    #[arg(long, value_name = "FILE", requires = "id", conflicts_with_all = ["seeds", "scale"])]
+    weights: Option<PathBuf>,
+
+    /// Pictures: a data set's name or a folder [default: the experiment's]
+    #[arg(long, value_name = "D", requires = "id")]
+    data: Option<String>,
+
+    /// The folder of its runs, which go on where they were interrupted [default: runs/reproduce-ID]
+    #[arg(long, value_name = "DIR", requires = "id")]
+    out: Option<PathBuf>,
+}
+
+/// `--scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Length {
+    /// As the paper trained
+    Full,
+    /// A shortened comparison
+    Quick,
+}
+
+/// A line of the list's `--json`.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    title: &'a str,
+    paper: Option<f64>,
+    paper_top5: Option<f64>,
+    ours: Option<f64>,
+    std: Option<f64>,
+    tolerance: f64,
+    verdict: Option<Verdict>,
+    unit: &'a str,
+    networks: Vec<String>,
+    /// `null`: nothing is trained.
+    needs: Option<&'a str>,
+    protocol: Option<&'a str>,
+    estimated_seconds: f64,
+    estimated_quick_seconds: f64,
+}
+
+impl Reproduce {
+    /// Lists, verifies, trains or tests.
+    pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        let Some(id) = &self.id else { return list(ui) };
+        let found = find(id)?;
+        if self.out.is_some() && found.len() > 1 {
+            let message = format!("{id} is {} experiments, and --out names one folder", found.len());
+            return Err(Error::usage(message).with_hint("leave --out away, or name one of them"));
+        }
+        for experiment in found {
+            let outcome = self.one(experiment, ui)?;
+            if ui.json() {
+                ui.value(&outcome)?;
+            } else {
+                show(&outcome, ui)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&self, experiment: &Experiment, ui: &mut Ui) -> Result<Outcome> {
+        if let Some(path) = &self.weights {
+            return weights(experiment, path, self.data.as_deref(), &mut ui.bars());
+        }
+        if experiment.is_count() {
+            return verify(experiment);
+        }
+        let scale = if self.scale == Length::Quick { Scale::Quick } else { Scale::Full };
+        let out = self.out.clone().unwrap_or_else(|| default_folder(experiment, scale));
+        let options = Options {
+            out: out.clone(),
+            seeds: self.seeds,
+            scale,
+            data: self.data.as_deref().map(super::lasting),
+            stop: interrupt::save_first(),
+        };
+        let mut outcome = run(experiment, &options, &mut ui.bars(), &mut Rounds::new(ui.bars()))?;
+        let mut records: Vec<Record> = Vec::new();
+        for part in &experiment.parts {
+            let path = folder(part, &out, 0);
+            // Parts that differ in the protocol alone share a run.
+            if records.iter().all(|record| record.path.file_name() != path.file_name()) {
+                records.push(Record::read(&path)?);
+            }
+        }
+        let page = report::reproduction(&outcome, records, Lang::En, &out.join("report.html"), &mut ui.bars())?;
+        outcome.report = Some(page);
+        outcome.save(&out)?;
+        Ok(outcome)
+    }
+}
+
+fn list(ui: &mut Ui) -> Result<()> {
+    let pace = Pace::here(&mut ui.bars())?;
+    if ui.json() {
+        return experiments().iter().try_for_each(|experiment| ui.value(&line(experiment, &pace)?));
+    }
+    let mut table = Table::new(&[
+        ("experiment", Align::Left),
+        ("paper", Align::Right),
+        ("ours", Align::Right),
+        ("needs", Align::Left),
+        ("full", Align::Right),
+        ("quick", Align::Right),
+        ("", Align::Left),
+    ]);
+    for experiment in experiments() {
+        let line = line(experiment, &pace)?;
+        let time = |seconds: f64| if experiment.is_count() { "-".into() } else { long(seconds) };
+        let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit));
+        table.row(vec![
+            line.id.to_owned(),
+            goal(&row_of(experiment), line.unit),
+            ours,
+            line.needs.unwrap_or("nothing").to_owned(),
+            time(line.estimated_seconds),
+            time(line.estimated_quick_seconds),
+            line.title.to_owned(),
+        ]);
+    }
+    ui.line(&table.render())?;
+    ui.line(
+        "\nerrors in %; `full` and `quick`: time on this machine, from 20 measured training steps of a small network of each \
+         kind;\n`residual reproduce ID` runs one",
+    )
+}
+
+fn line<'a>(experiment: &'a Experiment, pace: &Pace) -> Result<Line<'a>> {
+    let done = if experiment.is_count() {
+        Some(verify(experiment)?)
+    } else {
+        Outcome::load(&default_folder(experiment, Scale::Full))
+    };
+    let main = experiment.main();
+    Ok(Line {
+        id: &experiment.id,
+        title: &experiment.title,
+        paper: main.paper,
+        paper_top5: main.top5,
+        ours: done.as_ref().and_then(|done| done.ours),
+        std: done.as_ref().and_then(|done| done.std),
+        tolerance: experiment.tolerance,
+        verdict: done.as_ref().map(|done| done.verdict),
+        unit: &experiment.unit,
+        networks: experiment.parts.iter().map(residual::reproduce::Part::name).collect(),
+        needs: experiment.data.as_deref(),
+        protocol: (!experiment.is_count()).then(|| experiment.protocol(main)),
+        estimated_seconds: pace.seconds(experiment, Scale::Full)?,
+        estimated_quick_seconds: pace.seconds(experiment, Scale::Quick)?,
+    })
+}
+
+/// The row that `experiment` is named after, as far as it is known before anything is done.
+fn row_of(experiment: &Experiment) -> Goal<'_> {
+    let main = experiment.main();
+    Goal { paper: main.paper, reference: main.reference, source: main.source.as_deref(), at_least: main.at_least }
+}
+
+/// What a value is compared with.
+struct Goal<'a> {
+    paper: Option<f64>,
+    reference: Option<f64>,
+    source: Option<&'a str>,
+    at_least: Option<f64>,
+}
+
+fn goal(goal: &Goal, unit: &str) -> String {
+    match (goal.paper, goal.reference, goal.at_least) {
+        (Some(paper), ..) => value(paper, unit),
+        (None, Some(reference), _) => format!("({})", value(reference, unit)),
+        (None, None, Some(least)) => format!("> {}", value(least, unit)),
+        (None, None, None) => "-".into(),
+    }
+}
+
+fn value(value: f64, unit: &str) -> String {
+    match unit {
+        "%" => format!("{value:.2}"),
+        unit => format!("{} {unit}", residual::numbers::significant(value, 4)).trim_end().to_owned(),
+    }
+}
+
+/// As [`duration`], and days where hours are too many.
+fn long(seconds: f64) -> String {
+    const DAY: f64 = 86_400.0;
+    match seconds {
+        s if s < 2.0 * DAY => duration(s),
+        s if s < 365.0 * DAY => format!("{:.0} days", s / DAY),
+        s => format!("{:.1} years", s / (365.0 * DAY)),
+    }
+}
+
+fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
+    ui.line(&format!("{}  {}", outcome.id, outcome.title))?;
+    if outcome.scale == Some(Scale::Quick) {
+        ui.line(
+            "a shortened run: it compares the networks with each other, and says nothing about the paper's numbers",
+        )?;
+    }
+    if let Some(data) = &outcome.data {
+        ui.line(&format!("tested on {data}"))?;
+    }
+    let several = outcome.rows.len() > 1;
+    for row in &outcome.rows {
+        ui.line(&sentence(outcome, row, several))?;
+    }
+    for claim in &outcome.claims {
+        ui.line(&said(claim))?;
+    }
+    if let Some(report) = &outcome.report {
+        ui.line(&format!("report: {}", report.display()))?;
+    }
+    Ok(())
+}
+
+/// `paper 8.75 | ours 8.90 ± 0.20 (3 seeds) | tolerance 0.5 | reproduced`.
+fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
+    let unit = outcome.unit.as_str();
+    let Row { paper, reference, at_least, .. } = *row;
+    let compared = Goal { paper, reference, source: row.source.as_deref(), at_least };
+    let whose = compared.source.unwrap_or("paper");
+    let mut text = if named { format!("{}: ", row.name) } else { String::new() };
+    text += &match (paper, reference, at_least) {
+        (None, None, Some(least)) => format!("paper > {}", value(least, unit)),
+        _ => format!("{whose} {}", value(paper.or(reference).unwrap_or(f64::NAN), unit)),
+    };
+    if let Some(top5) = row.paper_top5 {
+        text += &format!(" (top-5 {top5:.2})");
+    }
+    if let Some(ours) = row.ours {
+        text += &format!(" | ours {}", value(ours, unit));
+        if let Some(std) = row.std {
+            text += &format!(" ± {std:.2}");
+        }
+        if let Some(top5) = row.ours_top5 {
+            text += &format!(" (top-5 {top5:.2})");
+        }
+        if outcome.scale.is_some() {
+            text += &format!(" ({} {})", outcome.seeds, if outcome.seeds == 1 { "seed" } else { "seeds" });
+        }
+    }
+    text + &format!(" | tolerance {} | {}", outcome.tolerance, row.verdict.words())
+}
+
+fn said(claim: &Claim) -> String {
+    format!(
+        "{} − {}: {:+.2} points ± {:.2} (95 %), {}",
+        claim.worse,
+        claim.better,
+        claim.difference,
+        claim.noise,
+        claim.verdict.words()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_one_line_beside_the_papers() {
+        let experiment = find("vgg/params").expect("one")[0];
+        let outcome = verify(experiment).expect("counts");
+        let line = sentence(&outcome, &outcome.rows[4], true);
+        assert_eq!(line, "vgg-d: paper 138 M | ours 138.4 M | tolerance 0.5 | reproduced");
+        assert_eq!([7500.0, 3.0 * 86_400.0, 4e9].map(long), ["2h 05m", "3 days", "126.8 years"]);
+    }
+}

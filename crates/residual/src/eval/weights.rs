@@ -1,0 +1,91 @@
+//! A weights file as a test takes it: the network, how it looks at pictures, and which pictures it knows.
+
+use super::{Look, Member, Views};
+use crate::data::{DataOptions, Dataset, Split};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use crate::recipe::Recipe;
+use crate::weights::{self, Metadata};
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// A weights file that was read.
+#[derive(Debug)]
+pub struct Weights {
+    /// The file.
+    pub path: PathBuf,
+    /// The network.
+    pub model: Model,
+    /// What travels with it.
+    pub metadata: Metadata,
+    /// The recipe that trained it, where the file has one.
+    pub recipe: Option<Recipe>,
+}
+
+impl Weights {
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or foreign.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (model, metadata) = weights::load(path, &Device::flex())?;
+        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
+        Ok(Self { path: path.to_owned(), model, metadata, recipe })
+    }
+
+    /// The network looking by `views` at `scales`.
+    ///
+    /// # Errors
+    /// A way of looking that it cannot take.
+    pub fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
+        let pad_crop = self.recipe.as_ref().map_or(0, |recipe| recipe.augment.pad_crop);
+        let preprocessing = &self.metadata.preprocessing;
+        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
+    }
+
+    /// The data to test `split` on: `source`, or what the weights were trained on; split as in training, pictures as they
+    /// are in their files.
+    ///
+    /// # Errors
+    /// Neither is known.
+    pub fn data_options(&self, source: Option<&str>, split: Split, skip_bad: bool) -> Result<DataOptions> {
+        let source = match (source, &self.recipe) {
+            (Some(source), _) => source.to_owned(),
+            (None, Some(recipe)) => recipe.data.source.clone(),
+            (None, None) => {
+                let message = format!("{} does not say what it was trained on", self.path.display());
+                return Err(Error::usage(message).with_hint("name the pictures by --data"));
+            }
+        };
+        let preprocessing = &self.metadata.preprocessing;
+        // Another source may be smaller than the one that the recipe's split was made for.
+        let same = self.recipe.as_ref().filter(|recipe| recipe.data.source == source || split == Split::Validation);
+        Ok(DataOptions {
+            source,
+            train_size: same.map_or(0, |recipe| recipe.data.train_size),
+            validation: same.and_then(|recipe| recipe.data.validation),
+            input: Some(preprocessing.height),
+            channels: Some(preprocessing.channels),
+            scale: preprocessing.scale,
+            resize: preprocessing.resize,
+            filter: preprocessing.filter,
+            originals: true,
+            skip_bad,
+            offline: false,
+        })
+    }
+
+    /// `data` under this network's class numbers: a network answers with a number, and the data must mean the same by it.
+    ///
+    /// # Errors
+    /// Classes that the network does not know.
+    pub fn label(&self, data: &Dataset) -> Result<Dataset> {
+        data.for_classes(&self.metadata.classes).map_err(|error| {
+            let named = Error::data(format!("{}: {error}", self.path.display()));
+            match error.hint() {
+                Some(hint) => named.with_hint(hint),
+                None => named,
+            }
+        })
+    }
+}

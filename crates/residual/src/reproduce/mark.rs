@@ -1,0 +1,122 @@
+//! Which row of a paper a run reproduces: a small file in its folder, or, without one, the recipe that is the row's.
+
+use super::{Experiment, Part, Scale, experiments};
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const FILE: &str = "reproduces.json";
+
+/// A row and its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The experiment.
+    pub id: String,
+    /// Where it stands in the paper.
+    pub title: String,
+    /// The network's row in it.
+    pub part: String,
+    /// How much of it the run does.
+    pub scale: Scale,
+    /// How test pictures are looked at.
+    pub protocol: String,
+    /// The paper's top-1 error, percent.
+    pub paper: Option<f64>,
+    /// The paper's top-5 error, percent.
+    pub paper_top5: Option<f64>,
+    /// What stands in where the paper prints no number, and whose it is.
+    pub reference: Option<(f64, String)>,
+    /// The least that the paper says it is.
+    pub at_least: Option<f64>,
+    /// How far a value may be from the paper's.
+    pub tolerance: f64,
+}
+
+impl Mark {
+    /// The mark of `part` of `experiment`.
+    pub fn new(experiment: &Experiment, part: &Part, scale: Scale) -> Self {
+        Self {
+            id: experiment.id.clone(),
+            title: experiment.title.clone(),
+            part: part.name(),
+            scale,
+            protocol: experiment.protocol(part).to_owned(),
+            paper: part.paper,
+            paper_top5: part.top5,
+            reference: part.reference.zip(part.source.clone()),
+            at_least: part.at_least,
+            tolerance: experiment.tolerance,
+        }
+    }
+
+    /// Leaves the mark in a run folder.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, error))?;
+        let text = serde_json::to_vec_pretty(self).expect("plain data");
+        crate::atomic::write(&folder.join(FILE), &text)
+    }
+
+    /// The mark of the run in `folder`, which trains by `recipe`: the file there, or the row whose recipe it is.
+    pub fn of(folder: &Path, recipe: &Recipe) -> Option<Self> {
+        let written = std::fs::read_to_string(folder.join(FILE)).ok();
+        written.and_then(|text| serde_json::from_str(&text).ok()).or_else(|| Self::by_recipe(recipe))
+    }
+
+    fn by_recipe(recipe: &Recipe) -> Option<Self> {
+        let rows = experiments().iter().filter(|experiment| !experiment.is_count());
+        rows.flat_map(|experiment| experiment.parts.iter().map(move |part| (experiment, part)))
+            .find(|(experiment, part)| {
+                let own = experiment.recipe(part, Scale::Full, Some(&recipe.data.source), recipe.train.seed);
+                own.is_ok_and(|own| is_same(&own, recipe))
+            })
+            .map(|(experiment, part)| Self::new(experiment, part, Scale::Full))
+    }
+}
+
+/// Whether `run`, which may be resolved, trains as `row` does: everything but the pictures' place and statistics.
+fn is_same(row: &Recipe, run: &Recipe) -> bool {
+    let shortcut = |recipe: &Recipe| crate::models::Spec::resolve(&recipe.model).map(|spec| spec.shortcut).ok();
+    let pictures = |recipe: &Recipe| (recipe.data.train_size, recipe.data.validation, recipe.data.normalize);
+    row.model.name == run.model.name
+        && shortcut(row) == shortcut(run)
+        && row.model.init == run.model.init
+        && row.train == run.train
+        && row.optimizer == run.optimizer
+        && row.schedule.filled() == run.schedule.filled()
+        && row.augment == run.augment
+        && row.loss == run.loss
+        && pictures(row) == pictures(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reproduce::find;
+
+    #[test]
+    fn a_run_by_the_papers_recipe_is_recognised_and_one_that_differs_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paper = |set: &[&str]| {
+            let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
+            Recipe::load("cifar10-resnet20-paper", &set).expect("a recipe")
+        };
+        let id = |recipe: &Recipe| Mark::of(folder.path(), recipe).map(|mark| mark.id);
+        assert_eq!(id(&paper(&["data.source=elsewhere", "train.seed=4"])).as_deref(), Some("resnet/t6/n=3"));
+        assert_eq!(id(&paper(&["model.name=resnet-56"])).as_deref(), Some("resnet/t6/n=9"));
+        assert_eq!(id(&paper(&["model.shortcut=B"])), None);
+        assert_eq!(id(&paper(&["train.steps=640"])), None);
+    }
+
+    #[test]
+    fn a_mark_that_was_left_is_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let experiment = find("resnet/t6/plain/n=3").expect("one")[0];
+        let mark = Mark::new(experiment, experiment.main(), Scale::Quick);
+        mark.write(folder.path()).expect("a fresh folder");
+        assert_eq!(Mark::of(folder.path(), &Recipe::default()), Some(mark));
+    }
+}

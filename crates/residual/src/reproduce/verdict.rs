@@ -1,0 +1,218 @@
+//! Whether a value is the paper's, and whether two values differ by more than noise.
+//!
+//! Two noises are told apart. Over several seeds it is the standard deviation of the results, with Student's quantile for
+//! that few. With one seed it is that of the finite test set alone (Wilson's interval), which is too small: another seed
+//! moves ResNet-110 by ± 0.16 points besides.
+
+use super::Part;
+use crate::report::compare::{Difference, wilson};
+use serde::{Deserialize, Serialize};
+
+/// Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom.
+const STUDENT: [f64; 12] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];
+
+/// The quantile for `n` values: the normal's where there are many.
+fn student(n: usize) -> f64 {
+    STUDENT.get(n.saturating_sub(2)).copied().unwrap_or(2.0)
+}
+
+/// The results of some seeds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// A value for each seed.
+    pub values: Vec<f64>,
+    /// Test pictures behind each; 0 for a count, which is exact.
+    pub images: usize,
+}
+
+impl Sample {
+    /// A count.
+    pub fn exact(value: f64) -> Self {
+        Self { values: vec![value], images: 0 }
+    }
+
+    /// The mean.
+    pub fn mean(&self) -> Option<f64> {
+        let n = self.values.len();
+        (n > 0).then(|| self.values.iter().sum::<f64>() / n as f64)
+    }
+
+    /// The standard deviation over seeds (n−1); `None` for one.
+    pub fn std(&self) -> Option<f64> {
+        let (n, mean) = (self.values.len(), self.mean()?);
+        let squares: f64 = self.values.iter().map(|value| (value - mean).powi(2)).sum();
+        (n > 1).then(|| (squares / (n - 1) as f64).sqrt())
+    }
+
+    /// Half the width of the mean's 95 % interval.
+    pub fn noise(&self) -> f64 {
+        let n = self.values.len();
+        match (self.std(), self.mean()) {
+            (Some(std), _) => student(n) * std / (n as f64).sqrt(),
+            (None, Some(mean)) if self.images > 0 => {
+                let (low, high) = wilson(mean / 100.0, self.images);
+                50.0 * (high - low)
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// What a value is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Goal {
+    /// This value.
+    Value(f64),
+    /// At least this value.
+    AtLeast(f64),
+}
+
+impl Goal {
+    /// That of a row: the paper's, or what stands in for it.
+    pub fn of(part: &Part) -> Self {
+        Self::new(part.paper.or(part.reference), part.at_least)
+    }
+
+    /// `value`, or where there is none at least `least`.
+    pub fn new(value: Option<f64>, least: Option<f64>) -> Self {
+        value.map_or(Self::AtLeast(least.unwrap_or(0.0)), Self::Value)
+    }
+}
+
+/// How a value stands beside the paper's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Within the tolerance.
+    Reproduced,
+    /// An error lower than the paper's by more than the tolerance.
+    Better,
+    /// Beyond the tolerance, by no more than noise.
+    WithinNoise,
+    /// Beyond the tolerance by more than noise.
+    NotReproduced,
+    /// A shortened run: it says nothing about the paper's value.
+    Shortened,
+}
+
+impl Verdict {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::Better => "better than the paper",
+            Self::WithinNoise => "undecided: beyond the tolerance, within noise",
+            Self::NotReproduced => "not reproduced",
+            Self::Shortened => "not judged: a shortened run",
+        }
+    }
+}
+
+/// Judges `sample` against `goal`; `error` says whether less is better.
+pub fn judge(goal: Goal, sample: &Sample, tolerance: f64, error: bool) -> Verdict {
+    let Some(ours) = sample.mean() else { return Verdict::NotReproduced };
+    // A count that is 0.1 off by a tolerance of 0.1 is not off by 0.1000000000001.
+    let tolerance = tolerance + 1e-9;
+    let off = match goal {
+        Goal::Value(value) => ours - value,
+        Goal::AtLeast(value) => (ours - value).min(0.0),
+    };
+    if off.abs() <= tolerance {
+        Verdict::Reproduced
+    } else if error && off < 0.0 && matches!(goal, Goal::Value(_)) {
+        Verdict::Better
+    } else if off.abs() - tolerance <= sample.noise() {
+        Verdict::WithinNoise
+    } else {
+        Verdict::NotReproduced
+    }
+}
+
+/// Whether the paper's order of two networks is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The first errs more, by more than noise.
+    Holds,
+    /// They differ by no more than noise.
+    WithinNoise,
+    /// The first errs less, by more than noise.
+    Fails,
+}
+
+impl Order {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "more than noise",
+            Self::WithinNoise => "within noise",
+            Self::Fails => "more than noise, the other way round",
+        }
+    }
+}
+
+/// Mean of `worse` less mean of `better`, half the width of its 95 % interval, and what that says.
+pub fn order(worse: &Sample, better: &Sample) -> Option<(f64, f64, Order)> {
+    let difference = worse.mean()? - better.mean()?;
+    let noise = match (worse.std(), better.std()) {
+        (Some(a), Some(b)) => {
+            let (n, m) = (worse.values.len(), better.values.len());
+            student(n.min(m)) * (a * a / n as f64 + b * b / m as f64).sqrt()
+        }
+        _ => {
+            let of = |sample: &Sample| (sample.mean().unwrap_or_default(), sample.images);
+            let difference = Difference::unpaired(of(better), of(worse));
+            (difference.high - difference.low) / 2.0
+        }
+    };
+    let order = match difference {
+        d if d.abs() <= noise => Order::WithinNoise,
+        d if d > 0.0 => Order::Holds,
+        _ => Order::Fails,
+    };
+    Some((difference, noise, order))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seeds(values: &[f64]) -> Sample {
+        Sample { values: values.to_vec(), images: 10_000 }
+    }
+
+    #[test]
+    fn mean_deviation_and_noise_are_those_of_the_textbook() {
+        let sample = seeds(&[8.7, 8.9, 9.1]);
+        assert!((sample.mean().expect("three") - 8.9).abs() < 1e-12);
+        assert!((sample.std().expect("three") - 0.2).abs() < 1e-12);
+        assert!((sample.noise() - 4.303 * 0.2 / 3f64.sqrt()).abs() < 1e-9);
+        // One seed: the test set's noise, 1.96 · sqrt(p (1 − p) / n).
+        let one = seeds(&[10.0]);
+        assert_eq!(one.std(), None);
+        assert!((one.noise() - 0.588).abs() < 2e-3, "{}", one.noise());
+        assert_eq!(Sample::exact(3.0).noise(), 0.0);
+    }
+
+    #[test]
+    fn a_value_is_judged_by_tolerance_first_and_noise_second() {
+        let judged = |values: &[f64]| judge(Goal::Value(8.75), &seeds(values), 0.3, true);
+        assert_eq!(judged(&[8.6, 8.8, 9.0]), Verdict::Reproduced);
+        assert_eq!(judged(&[8.0, 8.1]), Verdict::Better);
+        assert_eq!(judged(&[8.9, 9.5]), Verdict::WithinNoise, "9.2 ± 0.4 of two seeds");
+        assert_eq!(judged(&[11.0, 11.1, 11.2]), Verdict::NotReproduced);
+        let exact = |value| judge(Goal::Value(3.6), &Sample::exact(value), 0.1, false);
+        assert_eq!([exact(3.7), exact(3.4)], [Verdict::Reproduced, Verdict::NotReproduced]);
+        let least = |value| judge(Goal::AtLeast(60.0), &seeds(&[value]), 0.0, true);
+        assert_eq!([least(72.0), least(40.0)], [Verdict::Reproduced, Verdict::NotReproduced]);
+    }
+
+    #[test]
+    fn an_order_holds_only_beyond_noise() {
+        let verdict = |a: &[f64], b: &[f64]| order(&seeds(a), &seeds(b)).expect("values").2;
+        assert_eq!(verdict(&[14.0, 14.2, 14.1], &[9.6, 9.7, 9.5]), Order::Holds);
+        assert_eq!(verdict(&[9.7, 9.5], &[9.5, 9.6]), Order::WithinNoise);
+        assert_eq!(verdict(&[20.0], &[22.0]), Order::Fails, "ten thousand pictures tell two points apart");
+        assert_eq!(verdict(&[20.3], &[20.0]), Order::WithinNoise);
+    }
+}

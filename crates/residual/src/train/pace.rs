@@ -1,0 +1,88 @@
+//! How long training steps take on this machine: what `bench train` measures and `reproduce` estimates by.
+//!
+//! A step is what [`run`](super::run()) does: a new augmented batch, forward, all gradients, SGD with momentum and decay.
+
+use super::machine::page_faults;
+use super::trainer::Trainer;
+use crate::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures};
+use crate::error::Result;
+use crate::models::{Model, Spec};
+use crate::recipe::Recipe;
+use burn::tensor::Device;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Times each of `iters` training steps of `batch` pictures, after one warm-up. `done` hears of each.
+///
+/// # Errors
+/// A network that cannot take the pictures.
+pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl FnMut(u64)) -> Result<Taken> {
+    let mut recipe = Recipe::default_for("cifar10", &spec.name)?;
+    recipe.train.batch = batch;
+    let device = Device::flex().autodiff();
+    let mut loader = noise(spec, batch)?;
+    let model = Model::new(spec.clone(), &device).initialised(0, &device);
+    let mut trainer = Trainer::new(model, &recipe, &device);
+    // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
+    times(iters, |step| {
+        let batch = loader.next()?;
+        let mut batches = [batch];
+        trainer.step(&mut batches, step, 0.0);
+        let [batch] = batches;
+        loader.recycle(batch);
+        done(step);
+        Ok(())
+    })
+}
+
+/// Times each of `iters` steps, after one warm-up.
+///
+/// # Errors
+/// Those of `step`.
+pub fn times(iters: usize, mut step: impl FnMut(u64) -> Result<()>) -> Result<Taken> {
+    let iters = iters as u64;
+    step(0)?;
+    let faults = page_faults();
+    let mut times = Vec::new();
+    for number in 1..=iters {
+        let began = Instant::now();
+        step(number)?;
+        times.push(1e3 * began.elapsed().as_secs_f64());
+    }
+    let faults = faults.zip(page_faults()).map(|(before, after)| (after - before) / iters.max(1));
+    Ok(Taken { times, faults })
+}
+
+/// What steps took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// Milliseconds of each.
+    pub times: Vec<f64>,
+    /// Page faults in a step, where the system counts them.
+    pub faults: Option<u64>,
+}
+
+/// Batches of noise that are prepared as training prepares pictures.
+///
+/// # Errors
+/// A network whose input is no picture.
+pub fn noise(spec: &Spec, batch: usize) -> Result<Loader> {
+    let [h, w, c] = spec.input;
+    let images = 2 * batch;
+    // Knuth's multiplicative hash: the top byte of each product looks like noise.
+    let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
+    let labels = (0..images).map(|i| (i % spec.classes) as u32).collect();
+    let pictures = Pictures::from_memory(h, w, c, (0..images * h * w * c).map(noise).collect(), labels)?;
+    let normalize = Normalize::Channel { mean: vec![0.5; c], std: vec![0.25; c] };
+    let normalizer = Normalizer::new(&normalize, h, w, c)?;
+    let augment = Augment { pad_crop: h / 8, flip: Flip::Random, ..Augment::default() };
+    let options = LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0 };
+    Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
+}
+
+/// The middle of `times`; of an even number the mean of the two in the middle.
+pub fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] }
+}
