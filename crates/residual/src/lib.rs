@@ -16,6 +16,7 @@ pub mod models;
 pub mod numbers;
 pub mod ops;
 mod pickle;
+mod protobuf;
 pub mod random;
 pub mod recipe;
 pub mod report;

@@ -10,6 +10,7 @@ mod evaluation;
 mod look;
 pub mod predictions;
 
+pub(crate) use classifier::softmax;
 pub use classifier::{Classifier, input};
 pub use ensemble::{Ensemble, Member};
 pub use evaluation::{ClassResult, Evaluation};
