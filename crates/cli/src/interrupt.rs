@@ -29,5 +29,6 @@ pub fn save_first() -> Arc<AtomicBool> {
 
 #[expect(clippy::exit, reason = "the second Ctrl-C means now; checkpoints are atomic, so nothing is lost")]
 fn end() {
+    crate::ui::give_back();
     std::process::exit(INTERRUPTED)
 }

@@ -458,21 +458,47 @@ fn a_run_that_blew_up_is_listed_as_failed_with_its_reason() {
 }
 
 #[test]
+fn where_there_is_no_terminal_the_dashboard_gives_way_to_plain_lines() {
+    let folder = folder();
+    let mut shown = residual(&SMALL.map(|argument| if argument == "--json" { "--tui" } else { argument }));
+    shown.args(["--tensorboard", "--set", "train.steps=2", "--out"]).arg(folder.path().join("run"));
+    let output = shown.output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success() && text.contains("test error"), "{text}");
+    assert!(!text.contains('\u{1b}') && !output.stderr.contains(&0x1b), "no control sequences");
+    let names = std::fs::read_dir(folder.path().join("run")).expect("a run folder");
+    let names: Vec<_> = names.map(|entry| entry.expect("an entry").file_name()).collect();
+    let events = names.iter().filter(|name| name.to_string_lossy().starts_with("events.out.tfevents."));
+    assert_eq!(events.count(), 1, "{names:?}");
+}
+
+#[test]
 fn exported_weights_are_named_counted_and_imported_again() {
     let folder = folder();
     lines(small(&folder, 1, &[]));
     let weights = folder.path().join("run/best.safetensors");
-    for (format, more) in [("onnx", &["--keep-bn", "--with-preprocessing"][..]), ("safetensors", &[])] {
+    let written = [
+        ("onnx", &["--keep-bn", "--with-preprocessing", "--verify"][..]),
+        ("onnx", &["--verify"]),
+        ("safetensors", &["--preset", "cifar-akamaster", "--verify"]),
+        ("safetensors", &[]),
+    ];
+    for (format, more) in written {
         let out = folder.path().join(format!("net.{format}"));
         let mut export = residual(&["export", "--format", format, "--json"]);
         export.arg(&weights).arg("--out").arg(&out).args(more);
         let report = &lines(export)[0];
         assert_keys(report, &["path", "keys", "max_difference"]);
         assert!(out.is_file() && report["keys"].as_u64().is_some_and(|keys| keys > 20), "{report}");
+        let difference = report["max_difference"].as_f64();
+        assert!(difference.is_some() == more.contains(&"--verify") && difference.is_none_or(|d| d < 1e-4), "{report}");
     }
     let mut import = residual(&["import", "--as", "resnet-cifar-8", "--json"]);
     import.arg(folder.path().join("net.safetensors")).arg("--out").arg(folder.path().join("again.safetensors"));
     assert_keys(&lines(import)[0], &["path", "keys", "max_difference"]);
+    let mut tensors_only = residual(&["export", "--format", "onnx", "--preset", "cifar-akamaster", "--out", "x"]);
+    tensors_only.arg(&weights);
+    assert_eq!(failure(tensors_only).0, 2);
     let mut onnx_only = residual(&["export", "--format", "safetensors", "--keep-bn", "--out", "x"]);
     onnx_only.arg(&weights);
     assert_eq!(failure(onnx_only).0, 2);

@@ -18,6 +18,7 @@ pub mod models;
 pub mod numbers;
 pub mod ops;
 mod pickle;
+mod protobuf;
 pub mod random;
 pub mod recipe;
 pub mod report;

@@ -24,6 +24,8 @@ pub enum Purpose {
     Shapes = 6,
     /// Mixup and CutMix; `epoch` is the step.
     Mix = 7,
+    /// Pictures of noise that an exported file is run on.
+    Verify = 8,
 }
 
 /// The stream for one purpose at one place. Cheap to make: keys, not states, tell streams apart.

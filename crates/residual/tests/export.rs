@@ -1,19 +1,19 @@
 //! Exported files in other programs' hands: ONNX Runtime and PyTorch, where Python has them.
-//!
-//! `$RESIDUAL_PYTHON` names the interpreter; without it, that of `bench/peers` is looked for.
 
 mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::data::{Filter, Normalize, Preprocessing, Resize};
-use residual::export::{self, onnx};
+use residual::export::{self, onnx, verify};
 use residual::layers::Pass;
 use residual::models::options::{Head, Shortcut};
 use residual::models::{Model, ModelOptions, Spec};
 use residual::ops::Nhwc;
+use residual::weights::import::Preset;
 use residual::weights::{self, Metadata};
 use std::path::Path;
 use std::process::Command;
+use support::python;
 
 /// Runs every `*.onnx` of a folder on the floats or bytes beside it.
 const RUNNER: &str = "
@@ -86,27 +86,83 @@ fn assert_result(path: &Path, expected: &[f32]) {
     assert!(worst <= 1e-4 * largest, "{}: {worst} off, with values up to {largest}", path.display());
 }
 
-#[test]
-fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
-    let Some(python) = support::python("onnxruntime") else { return };
-    let folder = tempfile::tempdir().expect("a folder");
+/// One network of each kind of layer and shortcut.
+fn small_networks() -> [(&'static str, usize, ModelOptions); 9] {
     let default = ModelOptions::default;
-    let networks = [
+    [
         ("resnet-20", 32, default()),
         ("resnet-20", 32, ModelOptions { shortcut: Some(Shortcut::C), ..default() }),
         ("plain-20", 32, default()),
         ("resnet-18", 32, default()),
         ("resnet-50", 32, ModelOptions { shortcut: Some(Shortcut::A), ..default() }),
-        ("resnet-18", 224, default()),
-        ("resnet-50", 224, default()),
         ("vgg-a-lrn", 32, default()),
         ("vgg-c-bn", 32, default()),
         ("vgg-e", 48, default()),
         ("vgg-a", 64, ModelOptions { head: Head::Imagenet, ..default() }),
-        ("vgg-d", 224, default()),
-    ];
+    ]
+}
+
+#[test]
+fn a_written_file_run_by_an_independent_reader_gives_our_outputs_for_every_family() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("net.onnx");
+    for (name, size, options) in small_networks() {
+        let (model, metadata) = network(name, size, options);
+        for (keep_bn, with_preprocessing) in [(false, false), (true, true)] {
+            let options = onnx::OnnxOptions { keep_bn, with_preprocessing };
+            onnx::write(&path, &model, &metadata, options).expect("a fresh folder");
+            let difference = verify::onnx(&path, &model, &metadata, options).expect("the same outputs");
+            assert!(difference < 1e-4, "{name}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_does_not_pass_for_a_verified_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, metadata) = network("resnet-20", 32, ModelOptions::default());
+    let [onnx, tensors] = ["net.onnx", "net.safetensors"].map(|name| folder.path().join(name));
+    let options = onnx::OnnxOptions::default();
+    onnx::write(&onnx, &model, &metadata, options).expect("a fresh folder");
+    let whole = std::fs::read(&onnx).expect("just written");
+    let refused = |bytes: &[u8], why: &str| {
+        std::fs::write(&onnx, bytes).expect("a folder of ours");
+        let error = verify::onnx(&onnx, &model, &metadata, options).expect_err("a damaged file").to_string();
+        assert!(error.contains("net.onnx") && error.contains(why), "{error}");
+    };
+    // The last layer's bias is the last tensor but for the shapes behind it: the high byte of a float of it.
+    let bias: Vec<u8> = weights::values(&model)["fc.bias"].as_bytes().to_vec();
+    let at = whole.windows(bias.len()).position(|window| window == bias).expect("stored as it is");
+    let mut other = whole.clone();
+    other[at + 3] ^= 0x40;
+    refused(&other, "gives other outputs");
+    let at = whole.windows(4).position(|window| window == b"Relu").expect("there are some");
+    let mut other = whole.clone();
+    other[at..at + 4].copy_from_slice(b"Selu");
+    refused(&other, "Selu of 1 inputs cannot be run");
+    refused(&whole[..whole.len() / 2], "cannot be run");
+    refused(b"", "there is no graph in it");
+    std::fs::write(&onnx, &whole).expect("a folder of ours");
+    assert!(verify::onnx(&onnx, &model, &metadata, options).is_ok());
+
+    export::safetensors(&tensors, &model, &metadata, Preset::Torchvision).expect("a fresh folder");
+    assert_eq!(verify::safetensors(&tensors, &model, &metadata, Preset::Torchvision).ok(), Some(0.0));
+    let (another, _) = network("resnet-20", 32, ModelOptions { zero_last_gamma: true, ..ModelOptions::default() });
+    let mut changed = weights::values(&another);
+    changed.insert("fc.bias".into(), TensorData::new(vec![9.0f32; 10], [10]));
+    weights::save_tensors(&tensors, &changed, &metadata).expect("a folder of ours");
+    let error = verify::safetensors(&tensors, &model, &metadata, Preset::Torchvision).expect_err("other weights");
+    assert!(error.to_string().contains("gives other outputs"), "{error}");
+}
+
+#[test]
+fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
+    let Some(python) = python("onnxruntime") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let default = ModelOptions::default;
+    let large = [("resnet-18", 224, default()), ("resnet-50", 224, default()), ("vgg-d", 224, default())];
     let mut expected = Vec::new();
-    for (i, (name, size, options)) in networks.into_iter().enumerate() {
+    for (i, (name, size, options)) in small_networks().into_iter().chain(large).enumerate() {
         let (model, metadata) = network(name, size, options);
         for keep_bn in [false, true] {
             // The batch is free; a residual network takes other heights and widths as well.
@@ -166,10 +222,95 @@ for name in ['resnet18', 'resnet50', 'vgg11_bn']:
     for (name, ours) in [("resnet18", "resnet-18"), ("resnet50", "resnet-50"), ("vgg11_bn", "vgg-a-bn")] {
         let (model, metadata) = network(ours, 224, ModelOptions::default());
         let path = folder.path().join(format!("{name}.safetensors"));
-        export::safetensors(&path, &model, &metadata).expect("a fresh folder");
+        export::safetensors(&path, &model, &metadata, Preset::Torchvision).expect("a fresh folder");
         let (again, _) = weights::load(&path, &Device::flex()).expect("ours as well");
         assert_eq!(weights::values(&again), weights::values(&model));
     }
     let ran = Command::new(&python).args(["-c", script]).arg(folder.path()).output().expect("Python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// github.com/akamaster/pytorch_resnet_cifar10's networks, and their logits for the pictures beside the weights.
+const AKAMASTER: &str = "
+import sys, numpy, torch, safetensors.torch
+from torch import nn
+F = nn.functional
+
+class Block(nn.Module):
+    def __init__(self, c, k, stride, option):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c, k, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(k)
+        self.conv2 = nn.Conv2d(k, k, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(k)
+        self.shortcut = nn.Sequential()
+        self.pad = 0
+        if stride != 1 or c != k:
+            if option == 'A':
+                self.pad = k // 4
+            else:
+                self.shortcut = nn.Sequential(nn.Conv2d(c, k, 1, stride, bias=False), nn.BatchNorm2d(k))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        around = self.shortcut(x)
+        if self.pad:
+            around = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+        return F.relu(y + around)
+
+class ResNet(nn.Module):
+    def __init__(self, n, option):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        stage = lambda c, k, stride: nn.Sequential(
+            *[Block(c if i == 0 else k, k, stride if i == 0 else 1, option) for i in range(n)])
+        self.layer1, self.layer2, self.layer3 = stage(16, 16, 1), stage(16, 32, 2), stage(32, 64, 2)
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        return self.linear(F.avg_pool2d(x, x.size()[3]).flatten(1))
+
+folder = sys.argv[1]
+x = torch.from_numpy(numpy.fromfile(folder + '/pictures.in', numpy.float32).reshape(2, 3, 32, 32))
+for option in 'AB':
+    net = ResNet(3, option)
+    net.load_state_dict(safetensors.torch.load_file(f'{folder}/{option}.safetensors'), strict=True)
+    net.eval()(x).detach().numpy().tofile(f'{folder}/{option}.out')
+";
+
+#[test]
+fn akamaster_s_network_loads_its_names_strictly_and_gives_our_logits() {
+    let Some(python) = python("torch, safetensors") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let pixels = noise(2 * 32 * 32 * 3, 0);
+    write(&folder.path().join("pictures"), &nchw(&pixels, [2, 32, 32, 3]), [2, 3, 32, 32]);
+    let mut expected = Vec::new();
+    for shortcut in [Shortcut::A, Shortcut::B] {
+        let (model, metadata) =
+            network("resnet-20", 32, ModelOptions { shortcut: Some(shortcut), ..ModelOptions::default() });
+        let path = folder.path().join(format!("{shortcut:?}.safetensors"));
+        export::safetensors(&path, &model, &metadata, Preset::CifarAkamaster).expect("a fresh folder");
+        assert!(verify::safetensors(&path, &model, &metadata, Preset::CifarAkamaster).is_ok());
+        let error = weights::load(&path, &Device::flex()).expect_err("not under our names");
+        assert!(error.hint().is_some_and(|hint| hint.contains("residual import")), "{error}");
+        expected.push((path, forward(&model, &pixels, [2, 32, 32, 3])));
+    }
+    let ran = Command::new(&python).args(["-c", AKAMASTER]).arg(folder.path()).output().expect("Python runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    expected.iter().for_each(|(path, logits)| assert_result(path, logits));
+}
+
+#[test]
+fn akamaster_s_names_are_for_akamaster_s_networks_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, shortcut) in
+        [("resnet-18", None), ("plain-20", None), ("vgg-a-bn", None), ("resnet-20", Some(Shortcut::C))]
+    {
+        let (model, metadata) = network(name, 32, ModelOptions { shortcut, ..ModelOptions::default() });
+        let path = folder.path().join("net.safetensors");
+        let error = export::safetensors(&path, &model, &metadata, Preset::CifarAkamaster).expect_err("not theirs");
+        assert!(error.to_string().contains("none of akamaster's") && !path.exists(), "{error}");
+    }
 }

@@ -1,12 +1,14 @@
-//! Files of PyTorch, written here byte by byte in both formats: what is a set of tensors is read, anything else is
-//! refused with a sentence, and nothing in it is ever run.
+//! Files of PyTorch, written here byte by byte in both formats, and a few that PyTorch wrote: what is a set of tensors is
+//! read, anything else is refused with a sentence, and nothing in it is ever run.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 use residual::models::{Model, ModelOptions, Spec};
 use residual::weights::import::{ImportOptions, Imported, Preset, import};
 use residual::weights::{self, container::Tensors};
 use residual::{Error, Result};
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 const NAME: &str = "resnet-cifar-8";
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -42,6 +44,11 @@ fn tuple(out: &mut Vec<u8>, numbers: &[usize]) {
 
 /// `{"state_dict": OrderedDict(…)}`; storages are called by the numbers of their tensors.
 fn pickle(tensors: &Tensors) -> Vec<u8> {
+    pickle_of(tensors, "FloatStorage")
+}
+
+/// The same, of numbers of one type.
+fn pickle_of(tensors: &Tensors, storage: &str) -> Vec<u8> {
     let mut out = b"\x80\x02}".to_vec();
     text(&mut out, "state_dict");
     out.extend(b"ccollections\nOrderedDict\n)R(");
@@ -51,7 +58,7 @@ fn pickle(tensors: &Tensors) -> Vec<u8> {
         text(&mut out, key);
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut out, "storage");
-        out.extend(b"ctorch\nFloatStorage\n");
+        out.extend(format!("ctorch\n{storage}\n").as_bytes());
         text(&mut out, &i.to_string());
         text(&mut out, "cpu");
         number(&mut out, shape.iter().product());
@@ -93,7 +100,7 @@ fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn zipped(pickle: Vec<u8>, tensors: &Tensors) -> Vec<(String, Vec<u8>)> {
-    let storage = |(i, data): (usize, &burn::tensor::TensorData)| (format!("net/data/{i}"), data.as_bytes().to_vec());
+    let storage = |(i, data): (usize, &TensorData)| (format!("net/data/{i}"), data.as_bytes().to_vec());
     let mut entries = vec![("net/data.pkl".to_owned(), pickle), ("net/byteorder".to_owned(), b"little".to_vec())];
     entries.extend(tensors.values().enumerate().map(storage));
     entries
@@ -123,6 +130,52 @@ fn both_formats_give_the_weights_to_the_bit_and_name_their_maker() {
         assert_eq!((imported.model.spec.classes, imported.keys), (3, ours.len()));
         assert_eq!(weights::values(&imported.model), ours);
     }
+}
+
+#[test]
+fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_their_storage() {
+    // fixtures/make.py says what is in them.
+    let stored = |i: usize| ((7919 * i % 251) as f32 - 125.0) / 256.0;
+    let files = [("ema-f16.pt", "model_ema, state_dict, module."), ("nested-bf16-legacy.th", "state_dict")];
+    for (name, place) in files {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let options = ImportOptions { name: NAME.into(), preset: None, classes: None };
+        let imported = import(&path, &options, &Device::flex()).expect("a file of torch.save");
+        assert_eq!((imported.found_in.as_str(), imported.preset), (place, Preset::CifarAkamaster));
+        let ours = weights::values(&imported.model);
+        let theirs: BTreeMap<String, &TensorData> =
+            ours.iter().map(|(key, data)| (key.replace("fc.", "linear."), data)).collect();
+        for (i, (key, data)) in theirs.into_iter().enumerate() {
+            let shape = data.shape().to_vec();
+            let steps: Vec<usize> = match shape.len() {
+                1 => vec![2],
+                _ => (0..shape.len()).map(|axis| shape[..axis].iter().product()).collect(),
+            };
+            let place = |mut at: usize| {
+                let mut place = 11 * i;
+                for (size, step) in shape.iter().zip(&steps).rev() {
+                    place += at % size * step;
+                    at /= size;
+                }
+                place
+            };
+            let expected: Vec<f32> = (0..shape.iter().product()).map(|at| stored(place(at))).collect();
+            assert_eq!(data.as_slice::<f32>().ok(), Some(&expected[..]), "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn doubles_are_rounded_to_floats() {
+    let ours = network();
+    let theirs = akamaster(&ours);
+    let mut entries = zipped(pickle_of(&theirs, "DoubleStorage"), &theirs);
+    for ((_, bytes), data) in entries[2..].iter_mut().zip(theirs.values()) {
+        let floats = data.as_slice::<f32>().expect("floats");
+        // A little less than half a step of a float away.
+        *bytes = floats.iter().flat_map(|&v| (f64::from(v) * (1.0 + 2e-8)).to_le_bytes()).collect();
+    }
+    assert_eq!(weights::values(&read(&zip(&entries)).expect("a file of doubles").model), ours);
 }
 
 #[test]
@@ -173,7 +226,7 @@ fn a_small_file_cannot_ask_for_much_memory() {
     // A tensor of 2^60 values of one stored number, by strides of zero.
     let mut theirs = akamaster(&network());
     theirs.retain(|key, _| key != "module.bn1.bias");
-    let huge = burn::tensor::TensorData::new(vec![1.0f32; 1 << 16], [1 << 16]);
+    let huge = TensorData::new(vec![1.0f32; 1 << 16], [1 << 16]);
     theirs.insert("module.bn1.bias".into(), huge);
     assert!(refused(&legacy(&pickle(&theirs), &theirs)).to_string().contains("[65536] in the file"));
 }

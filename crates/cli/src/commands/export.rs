@@ -3,6 +3,8 @@
 use crate::ui::Ui;
 use burn::tensor::Device;
 use residual::export::onnx::{self, OnnxOptions};
+use residual::export::verify;
+use residual::weights::import::Preset;
 use residual::{Error, Kind, Result, export, weights};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -12,7 +14,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   residual export RUN/best.safetensors --format onnx --out net.onnx
   residual export RUN/best.safetensors --format onnx --with-preprocessing --out camera.onnx
-  residual export RUN/best.safetensors --format safetensors --out torchvision.safetensors")]
+  residual export RUN/best.safetensors --format safetensors --out torchvision.safetensors
+  residual export RUN/best.safetensors --format safetensors --preset cifar-akamaster --out akamaster.safetensors")]
 pub struct Export {
     /// A weights file, such as a run folder's best.safetensors
     #[arg(value_name = "FILE")]
@@ -30,6 +33,14 @@ pub struct Export {
     #[arg(long)]
     with_preprocessing: bool,
 
+    /// Whose names: torchvision or cifar-akamaster (safetensors)
+    #[arg(long, value_name = "PRESET", default_value = "torchvision", value_parser = preset)]
+    preset: Preset,
+
+    /// Run the written file in an independent reader and compare with the network here
+    #[arg(long)]
+    verify: bool,
+
     /// Where the result goes
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -40,8 +51,13 @@ pub struct Export {
 enum Format {
     /// Opset 17, NCHW
     Onnx,
-    /// Under torchvision's names
+    /// Weights by name, for PyTorch
     Safetensors,
+}
+
+fn preset(text: &str) -> std::result::Result<Preset, String> {
+    let known = [Preset::Torchvision, Preset::CifarAkamaster];
+    known.into_iter().find(|preset| preset.name() == text).ok_or_else(|| "torchvision or cifar-akamaster".to_owned())
 }
 
 /// `--json`.
@@ -49,7 +65,7 @@ enum Format {
 struct Report {
     path: PathBuf,
     keys: usize,
-    /// Nothing has run the file yet.
+    /// Of the file's outputs to the network's, as a share of the largest output; `null` without `--verify`.
     max_difference: Option<f64>,
 }
 
@@ -60,17 +76,29 @@ impl Export {
             return Err(Error::usage("--keep-bn and --with-preprocessing belong to --format onnx")
                 .with_hint("safetensors hold weights alone, normalisations among them"));
         }
+        if self.format == Format::Onnx && self.preset != Preset::Torchvision {
+            return Err(Error::usage("--preset belongs to --format safetensors")
+                .with_hint("ONNX needs no names of weights: the graph is in the file"));
+        }
         let (model, metadata) = weights::load(&self.file, &Device::flex())?;
         let options = OnnxOptions { keep_bn: self.keep_bn, with_preprocessing: self.with_preprocessing };
         let keys = match self.format {
             Format::Onnx => onnx::write(&self.out, &model, &metadata, options)?,
-            Format::Safetensors => export::safetensors(&self.out, &model, &metadata)?,
+            Format::Safetensors => export::safetensors(&self.out, &model, &metadata, self.preset)?,
         };
+        let verify = || match self.format {
+            Format::Onnx => verify::onnx(&self.out, &model, &metadata, options),
+            Format::Safetensors => verify::safetensors(&self.out, &model, &metadata, self.preset),
+        };
+        let max_difference = self.verify.then(verify).transpose()?;
         let path = std::path::absolute(&self.out)
             .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", self.out.display())))?;
         if ui.json() {
-            return ui.value(&Report { path, keys, max_difference: None });
+            return ui.value(&Report { path, keys, max_difference });
         }
-        ui.line(&format!("{}: {keys} tensors\n{}", model.spec.name, path.display()))
+        let verified = max_difference.map_or(String::new(), |difference| {
+            format!(", verified: outputs differ by {difference:.1e} of the largest")
+        });
+        ui.line(&format!("{}: {keys} tensors{verified}\n{}", model.spec.name, path.display()))
     }
 }

@@ -3,11 +3,17 @@
 use super::lasting;
 use crate::interrupt;
 use crate::ui::Ui;
+#[cfg(unix)]
+use crate::ui::dashboard::{self, Dashboard};
 use crate::ui::training::TrainingView;
+use residual::data::Progress;
 use residual::recipe::Recipe;
-use residual::train::{self, RunOptions};
+use residual::train::tensorboard::TensorBoard;
+use residual::train::{self, Event, RunOptions, Sink};
 use residual::{Error, Result, models};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::Arc;
 
 /// Train a network and test it once
 #[derive(Debug, clap::Args)]
@@ -50,6 +56,14 @@ pub struct Train {
     #[arg(long)]
     profile: bool,
 
+    /// Show the run on the whole terminal, where there is one
+    #[arg(long)]
+    tui: bool,
+
+    /// Write the curves for TensorBoard, too: into the run folder, as an event file
+    #[arg(long)]
+    tensorboard: bool,
+
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
@@ -64,12 +78,39 @@ impl Train {
             None => default_folder(&recipe, self.resume),
         };
         let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
-        let mut bars = ui.bars();
-        let mut view = TrainingView::new(ui, recipe.train.batch * recipe.train.accumulate, self.profile);
-        let outcome = train::run(&recipe, &options, &mut bars, &mut view);
-        let shown = view.finish();
-        outcome?;
-        shown
+        let bars = ui.bars();
+        let plain = ui.json();
+        let batch = recipe.train.batch * recipe.train.accumulate;
+        let view = TrainingView::new(ui, batch, self.profile);
+        #[cfg(unix)]
+        if self.tui && !plain && dashboard::is_possible() {
+            let mut dashboard = Dashboard::new(view, batch, Arc::clone(&options.stop));
+            let mut activity = dashboard.activity(bars);
+            let outcome = self.train(&recipe, &options, &mut activity, &mut dashboard);
+            return outcome.and(dashboard.finish());
+        }
+        let (mut bars, mut view) = (bars, view);
+        let outcome = self.train(&recipe, &options, &mut bars, &mut view);
+        outcome.and(view.finish())
+    }
+
+    /// Trains, and tells `view` and, if asked to, TensorBoard.
+    fn train(
+        &self,
+        recipe: &Recipe,
+        options: &RunOptions,
+        progress: &mut dyn Progress,
+        view: &mut dyn Sink,
+    ) -> Result<()> {
+        let mut board = self.tensorboard.then(TensorBoard::default);
+        let mut tell = |event: &Event| {
+            view.event(event);
+            if let Some(board) = &mut board {
+                board.event(event);
+            }
+        };
+        train::run(recipe, options, progress, &mut tell)?;
+        board.map_or(Ok(()), TensorBoard::finish)
     }
 
     /// The recipe that is meant, with everything from the command line in it.
@@ -155,6 +196,8 @@ mod tests {
             resume: false,
             from: None,
             profile: false,
+            tui: false,
+            tensorboard: false,
             skip_bad: false,
         }
     }

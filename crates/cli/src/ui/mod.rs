@@ -1,6 +1,9 @@
 //! The only place that prints. Data goes to stdout, talk to stderr; everything can be understood without colour.
 
 pub mod bars;
+#[cfg(unix)]
+pub mod dashboard;
+mod means;
 pub mod numbers;
 pub mod rounds;
 pub mod table;
@@ -97,7 +100,18 @@ fn say(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// A line from a signal handler, which has no [`Ui`] at hand. It starts on a line of its own, below a bar.
+/// A line from a signal handler, which has no [`Ui`] at hand. It starts on a line of its own, below a bar. The dashboard has
+/// words of its own for it.
 pub fn interject(text: &str) {
+    #[cfg(unix)]
+    if dashboard::screen::is_taken() {
+        return;
+    }
     say(&format!("\n{text}"));
+}
+
+/// Gives the terminal back before the process ends at once.
+pub fn give_back() {
+    #[cfg(unix)]
+    dashboard::screen::leave();
 }

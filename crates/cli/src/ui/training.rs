@@ -2,6 +2,7 @@
 //! the steps between. Where stderr is no terminal, a line every ten seconds takes the bar's place.
 
 use super::Ui;
+use super::means::Means;
 use super::numbers::{duration, learning_rate, percent, rate, thousands};
 use super::table::{Align, Table};
 use indicatif::ProgressBar;
@@ -13,9 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Time between plain step lines.
 const INTERVAL: Duration = Duration::from_secs(10);
-
-/// Share of the newest step in the running means of loss and speed: about the last twenty steps.
-const NEWEST: f64 = 0.05;
 
 const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";
 
@@ -38,10 +36,9 @@ pub struct TrainingView<'a> {
     steps: u64,
     steps_per_epoch: u64,
     bar: Option<ProgressBar>,
-    last_step: Option<Instant>,
+    began: Instant,
     last_line: Instant,
-    loss: Option<f64>,
-    seconds_per_step: Option<f64>,
+    means: Means,
     failure: Option<Error>,
 }
 
@@ -55,18 +52,17 @@ impl<'a> TrainingView<'a> {
             steps: 0,
             steps_per_epoch: 1,
             bar: None,
-            last_step: None,
+            began: Instant::now(),
             last_line: Instant::now(),
-            loss: None,
-            seconds_per_step: None,
+            means: Means::default(),
             failure: None,
         }
     }
 
     /// Whether everything could be shown.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<()> {
         self.clear();
-        self.failure.map_or(Ok(()), Err)
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn clear(&self) {
@@ -118,12 +114,7 @@ impl<'a> TrainingView<'a> {
 
     fn step(&mut self, step: u64, loss: f64, lr: f64) -> Result<()> {
         let now = Instant::now();
-        let blend = |mean: Option<f64>, new: f64| Some(mean.map_or(new, |mean| mean + NEWEST * (new - mean)));
-        self.loss = blend(self.loss, loss);
-        if let Some(last) = self.last_step {
-            self.seconds_per_step = blend(self.seconds_per_step, (now - last).as_secs_f64());
-        }
-        self.last_step = Some(now);
+        self.means.step((now - self.began).as_secs_f64(), loss);
         if self.ui.bars.visible() {
             self.draw(step, lr);
         } else if now - self.last_line > INTERVAL {
@@ -136,10 +127,10 @@ impl<'a> TrainingView<'a> {
 
     /// Loss, rate, speed and time left.
     fn state(&self, step: u64, lr: f64) -> String {
-        let mut text = format!("loss {:.4}  lr {}", self.loss.unwrap_or(f64::NAN), learning_rate(lr));
-        if let Some(seconds) = self.seconds_per_step {
-            let left = self.steps.saturating_sub(step) as f64 * seconds;
-            text += &format!("  {} images/s  {} left", rate(self.batch as f64 / seconds), duration(left));
+        let mut text = format!("loss {:.4}  lr {}", self.means.loss.unwrap_or(f64::NAN), learning_rate(lr));
+        let left = self.means.left(self.steps.saturating_sub(step));
+        if let (Some(speed), Some(left)) = (self.means.rate(self.batch), left) {
+            text += &format!("  {} images/s  {} left", rate(speed), duration(left));
         }
         text
     }
@@ -174,8 +165,7 @@ impl<'a> TrainingView<'a> {
         else {
             return Ok(());
         };
-        // Validation lies between this step and the next: no measure of a step.
-        self.last_step = None;
+        self.means.pause();
         self.last_line = Instant::now();
         let epochs = self.steps.div_ceil(self.steps_per_epoch);
         let mut line =

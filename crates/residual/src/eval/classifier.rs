@@ -69,7 +69,7 @@ impl Classifier {
 }
 
 /// Each row's softmax: `[n, classes]` → `[n, classes]`.
-pub(super) fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
+pub(crate) fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
     let mut rows = vec![0.0; logits.len()];
     residual_kernels::loss::softmax(logits, logits.len() / classes, classes, &mut rows);
     rows

@@ -11,6 +11,7 @@ mod look;
 pub mod predictions;
 mod weights;
 
+pub(crate) use classifier::softmax;
 pub use classifier::{Classifier, input};
 pub use ensemble::{Ensemble, Member};
 pub use evaluation::{ClassResult, Evaluation};

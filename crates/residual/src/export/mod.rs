@@ -1,29 +1,60 @@
-//! A network in a file for other programs: ONNX, or safetensors under torchvision's names.
+//! A network in a file for other programs: ONNX, or safetensors under torchvision's names or akamaster's.
 
 pub mod onnx;
-mod protobuf;
+mod reader;
+pub mod verify;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::Model;
-use crate::weights::{self, Metadata};
+use crate::models::options::Shortcut;
+use crate::weights::import::Preset;
+use crate::weights::{self, Metadata, container};
 use burn::tensor::TensorData;
 use std::path::Path;
 
-/// Writes `model` as safetensors that `torchvision.models.X().load_state_dict(…, strict=True)` takes: our names are torchvision's,
-/// and each normalisation gets the `num_batches_tracked` that PyTorch keeps. Returns the number of tensors.
+/// Writes `model` as safetensors that PyTorch's `load_state_dict(…, strict=True)` takes: into a network of torchvision
+/// ([`Preset::Torchvision`], whose names are ours, so that every command takes the file as well), or of akamaster's
+/// CIFAR networks ([`Preset::CifarAkamaster`]). Each normalisation gets the `num_batches_tracked` that PyTorch keeps. Returns the
+/// number of tensors.
 ///
 /// # Errors
-/// A folder that cannot be written.
-pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata) -> Result<usize> {
-    let mut tensors = weights::values(model);
-    let counts: Vec<String> = tensors
-        .keys()
-        .filter_map(|key| key.strip_suffix("running_mean"))
-        .map(|prefix| format!("{prefix}num_batches_tracked"))
-        .collect();
-    for key in counts {
-        tensors.insert(key, TensorData::new(vec![metadata.step as f32], Vec::<usize>::new()));
+/// A network that those programs do not have; a folder that cannot be written.
+pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Preset) -> Result<usize> {
+    has(preset, model)?;
+    let mut tensors = container::Tensors::new();
+    for (key, data) in weights::values(model) {
+        if let Some(prefix) = key.strip_suffix("running_mean") {
+            let steps = TensorData::new(vec![metadata.step as f32], Vec::<usize>::new());
+            tensors.insert(preset.theirs(&format!("{prefix}num_batches_tracked")), steps);
+        }
+        tensors.insert(preset.theirs(&key), data);
     }
-    weights::save_tensors(path, &tensors, metadata)?;
+    if preset == Preset::Torchvision {
+        weights::save_tensors(path, &tensors, metadata)?;
+    } else {
+        weights::save_foreign(path, &tensors, metadata)?;
+    }
     Ok(tensors.len())
+}
+
+/// Whether `preset`'s program has a network of this shape, so that its names mean something.
+fn has(preset: Preset, model: &Model) -> Result<()> {
+    let spec = &model.spec;
+    match preset {
+        Preset::Torchvision => Ok(()),
+        Preset::CifarAkamaster
+            if weights::is_cifar_net(spec) && matches!(spec.shortcut, Some(Shortcut::A | Shortcut::B)) =>
+        {
+            Ok(())
+        }
+        Preset::CifarAkamaster => {
+            let message = format!("{} is none of akamaster's networks", spec.name);
+            Err(Error::usage(message)
+                .with_hint("they are the CIFAR ResNets with shortcuts A or B: resnet-20, resnet-32, …"))
+        }
+        Preset::Timm | Preset::Kuangliu => {
+            let message = format!("safetensors are not written under the names of {}", preset.name());
+            Err(Error::usage(message).with_hint("--preset takes torchvision or cifar-akamaster here"))
+        }
+    }
 }

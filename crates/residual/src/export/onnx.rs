@@ -3,12 +3,12 @@
 //! Opset 17. Batch norm is folded into the convolution before it, or kept. The batch is free, and for residual networks height and
 //! width too. Message and field numbers are those of `onnx.proto` (ONNX 1.12, IR version 8).
 
-use super::protobuf::Message;
 use crate::data::Normalize;
 use crate::error::Result;
 use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool, folded};
 use crate::models::{Lower, Model, Net};
 use crate::ops;
+use crate::protobuf::Message;
 use crate::weights::Metadata;
 use std::path::Path;
 

@@ -18,6 +18,7 @@ mod run;
 pub mod schedule;
 pub mod state;
 pub mod targets;
+pub mod tensorboard;
 pub mod trainer;
 
 pub use event::{Event, Sink};

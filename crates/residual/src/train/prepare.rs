@@ -1,11 +1,12 @@
 //! From a recipe to pictures and a network: what training, tests and benchmarks begin with.
 
 use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing};
-use crate::error::{Error, Result};
-use crate::models::{Architecture, Model, Spec, find, vgg};
+use crate::error::{Error, Kind, Result};
+use crate::models::{Architecture, Model, Spec, find, parameters, vgg};
 use crate::recipe::{self, DataFacts, Recipe};
 use crate::weights;
 use burn::tensor::Device;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A recipe with nothing left open, and what it names.
@@ -33,7 +34,7 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
     let spec = Spec::resolve(&recipe.model)?;
-    let model = start(&recipe, Model::new(spec, device), device)?;
+    let model = start(&recipe, Model::new(spec, device), device, progress)?;
     Ok(Prepared { recipe, data, preprocessing, model })
 }
 
@@ -138,19 +139,44 @@ fn preprocessing(recipe: &Recipe, data: &Dataset) -> Result<Preprocessing> {
     })
 }
 
-/// The network with its initial weights: drawn, or taken from a file as far as they fit.
-fn start(recipe: &Recipe, model: Model, device: &Device) -> Result<Model> {
+/// The network with its initial weights: drawn, or taken from a file as far as they fit; part of it frozen.
+fn start(recipe: &Recipe, model: Model, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
+    check_frozen(&model, &recipe.model.freeze)?;
     let model = model.initialised(recipe.train.seed, device);
     let model = match &recipe.model.from {
-        Some(path) => from_file(model, path, device)?,
+        Some(path) => from_file(model, path, device, progress)?,
         None => model,
     };
     Ok(model.frozen(&recipe.model.freeze))
 }
 
+/// Whether each prefix names something, and something is left to train.
+fn check_frozen(model: &Model, prefixes: &[String]) -> Result<()> {
+    let names: Vec<String> = parameters::shapes(&model.net).into_iter().map(|(name, _)| name).collect();
+    let is_frozen = |name: &String| prefixes.iter().any(|prefix| parameters::is_within(name, prefix));
+    if let Some(unknown) = prefixes.iter().find(|prefix| !names.iter().any(|name| parameters::is_within(name, prefix)))
+    {
+        let message = format!("model.freeze: {} has nothing called {unknown}", model.spec.name);
+        let hint = format!("its parts are {}; layers within them are called as in `residual inspect`", parts(&names));
+        return Err(Error::new(Kind::Recipe, message).with_hint(hint));
+    }
+    if !prefixes.is_empty() && names.iter().all(is_frozen) {
+        let message = format!("model.freeze leaves nothing of {} to train", model.spec.name);
+        return Err(Error::new(Kind::Recipe, message).with_hint("leave the last layer out of it"));
+    }
+    Ok(())
+}
+
+/// The first parts of `names`, each once, in their order.
+fn parts(names: &[String]) -> String {
+    let mut parts: Vec<&str> = names.iter().filter_map(|name| name.split('.').next()).collect();
+    parts.dedup();
+    parts.join(", ")
+}
+
 /// Another net's weights where names and shapes agree; a head of other classes keeps its own start. A deeper VGG takes
-/// the layers that VGG §3.1 names from a net A.
-fn from_file(model: Model, path: &std::path::Path, device: &Device) -> Result<Model> {
+/// the layers that VGG §3.1 names from a net A. What starts anew is told.
+fn from_file(model: Model, path: &Path, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
     let (source, metadata) = weights::load(path, device)?;
     let mut tensors = weights::values(&source);
     if let (Architecture::Vgg { steps: to, norm: to_norm }, Architecture::Vgg { steps: from, norm: from_norm }) =
@@ -162,11 +188,23 @@ fn from_file(model: Model, path: &std::path::Path, device: &Device) -> Result<Mo
         tensors = tensors.into_iter().filter_map(rename).collect();
     }
     let Model { spec, net } = model;
+    let names: Vec<String> = parameters::shapes(&net).into_iter().map(|(name, _)| name).collect();
     let (net, kept) = weights::fill_matching(net, &tensors, device);
-    let taken = tensors.len().saturating_sub(kept.len());
-    if taken == 0 {
-        let message = format!("{} has no weights that fit {}", path.display(), spec.name);
-        return Err(Error::weights(message));
+    let (file, from, to) = (path.display(), &source.spec, &spec);
+    if kept.len() == names.len() {
+        return Err(Error::weights(format!("{file} has no weights that fit {}: they are of {}", to.name, from.name)));
     }
+    let head = names.last().and_then(|name| name.rsplit_once('.')).map_or("", |(layer, _)| layer);
+    if kept.is_empty() {
+        return Ok(Model { spec, net });
+    }
+    let note = if kept.iter().all(|name| parameters::is_within(name, head)) {
+        let (there, here) = (from.classes, to.classes);
+        format!("{file}: {there} classes there, {here} here: the last layer, {head}, starts anew; all else is taken")
+    } else {
+        let fit = names.len() - kept.len();
+        format!("{file}: {fit} of {} tensors fit; these start anew, in whole or in part: {}", names.len(), parts(&kept))
+    };
+    progress.note(&note);
     Ok(Model { spec, net })
 }

@@ -22,9 +22,14 @@ pub type Tensors = BTreeMap<String, TensorData>;
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn write(path: &Path, tensors: &Tensors, mut metadata: Map<String, Value>) -> Result<()> {
+pub fn write(path: &Path, tensors: &Tensors, metadata: Map<String, Value>) -> Result<()> {
+    write_entry(path, tensors, ENTRY, metadata)
+}
+
+/// As [`write`], with the metadata under another name than ours.
+pub(super) fn write_entry(path: &Path, tensors: &Tensors, entry: &str, mut metadata: Map<String, Value>) -> Result<()> {
     metadata.insert("sha256".into(), Value::String(fingerprint(tensors, &metadata)));
-    let entry = HashMap::from([(ENTRY.to_owned(), Value::Object(metadata).to_string())]);
+    let entry = HashMap::from([(entry.to_owned(), Value::Object(metadata).to_string())]);
     let views = tensors
         .iter()
         .map(|(name, data)| {

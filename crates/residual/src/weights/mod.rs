@@ -7,6 +7,8 @@ pub mod import;
 mod naming;
 mod pytorch;
 
+pub(crate) use naming::is_cifar_net;
+
 use crate::data::Preprocessing;
 use crate::error::{Error, Result};
 use crate::models::{Model, ModelOptions, Spec, parameters};
@@ -52,10 +54,20 @@ pub fn values(model: &Model) -> Tensors {
 /// # Errors
 /// A folder that cannot be written.
 pub fn save_tensors(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Result<()> {
-    let Value::Object(metadata) = serde_json::to_value(metadata).expect("metadata is plain data") else {
-        unreachable!("a struct serialises to an object")
-    };
-    container::write(path, tensors, metadata)
+    container::write(path, tensors, entry(metadata))
+}
+
+/// Writes `tensors` under another program's names. What travels with them stands under a name of its own, for no command
+/// here takes the file without an import.
+pub(crate) fn save_foreign(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Result<()> {
+    container::write_entry(path, tensors, "exported", entry(metadata))
+}
+
+fn entry(metadata: &Metadata) -> Map<String, Value> {
+    match serde_json::to_value(metadata).expect("metadata is plain data") {
+        Value::Object(entry) => entry,
+        _ => unreachable!("a struct serialises to an object"),
+    }
 }
 
 /// Reads a weights file that this program wrote (a run folder's `best.safetensors`, an import).

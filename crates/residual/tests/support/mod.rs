@@ -1,11 +1,11 @@
-//! What tests that need Python share.
-
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+//! A Python for tests that hold results against other programs.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A Python with `module`, or `None` with a word about it.
+/// A Python with `module`, or `None` with a word about it. `$RESIDUAL_PYTHON` names the interpreter; without it, that of
+/// `bench/peers` is looked for.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn python(module: &str) -> Option<PathBuf> {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let named = std::env::var_os("RESIDUAL_PYTHON").map(PathBuf::from);

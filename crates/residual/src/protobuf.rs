@@ -1,10 +1,11 @@
-//! The wire format of protocol buffers, as much of it as ONNX's messages need: varints, floats, bytes, messages.
+//! The wire format of protocol buffers, as much of it as the messages of ONNX and TensorBoard need: varints, floats,
+//! bytes, messages.
 //!
 //! Only writing. Fields that repeat are written one after the other, packed numbers as bytes.
 
 /// A message under construction.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Message(pub(super) Vec<u8>);
+pub(crate) struct Message(pub(crate) Vec<u8>);
 
 impl Message {
     fn varint(&mut self, mut value: u64) {
@@ -20,21 +21,28 @@ impl Message {
     }
 
     /// An integer; negative ones take ten bytes.
-    pub(super) fn int(mut self, field: u64, value: i64) -> Self {
+    pub(crate) fn int(mut self, field: u64, value: i64) -> Self {
         self.key(field, 0);
         self.varint(value as u64);
         self
     }
 
     /// A 32-bit float.
-    pub(super) fn float(mut self, field: u64, value: f32) -> Self {
+    pub(crate) fn float(mut self, field: u64, value: f32) -> Self {
         self.key(field, 5);
         self.0.extend(value.to_le_bytes());
         self
     }
 
+    /// A 64-bit float.
+    pub(crate) fn double(mut self, field: u64, value: f64) -> Self {
+        self.key(field, 1);
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
     /// Bytes or text.
-    pub(super) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
         self.key(field, 2);
         self.varint(value.len() as u64);
         self.0.extend(value);
@@ -42,7 +50,7 @@ impl Message {
     }
 
     /// A message in a message.
-    pub(super) fn message(self, field: u64, value: &Message) -> Self {
+    pub(crate) fn message(self, field: u64, value: &Message) -> Self {
         self.bytes(field, &value.0)
     }
 }

@@ -1,0 +1,109 @@
+//! Whether a file that was written gives what the network in memory gives: it is read back and run, and the results are
+//! compared.
+//!
+//! ONNX goes to a reader of its own (`export::reader`), which knows nothing of the writer; safetensors are read back as any file under those names would be.
+
+use super::onnx::OnnxOptions;
+use super::reader::{self, Input};
+use crate::error::{Error, Result};
+use crate::eval::softmax;
+use crate::layers::Pass;
+use crate::models::Model;
+use crate::ops::{self, Nhwc};
+use crate::random::{self, Purpose};
+use crate::weights::import::Preset;
+use crate::weights::{self, Metadata, container};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use std::path::Path;
+
+/// The largest difference that rounding explains, as a share of the largest output: sums of a thousand products, in
+/// another order, layer upon layer.
+const TOLERANCE: f64 = 1e-4;
+
+/// Multiply-adds of a picture above which one is enough: the reader takes its time.
+const HEAVY: u64 = 1_000_000_000;
+
+/// Runs the ONNX file in `path` on pictures of noise and compares with `model`. Returns the largest difference as a share of the
+/// largest output.
+///
+/// # Errors
+/// A file that cannot be read or run, or whose outputs differ by more than rounding.
+pub fn onnx(path: &Path, model: &Model, metadata: &Metadata, options: OnnxOptions) -> Result<f64> {
+    let pictures = Pictures::noise(model, metadata)?;
+    let [n, h, w, c] = pictures.dims;
+    let logits = pictures.logits(model);
+    let (input, ours) = if options.with_preprocessing {
+        (Input::Bytes(pictures.bytes, pictures.dims), softmax(&logits, model.spec.classes))
+    } else {
+        let x = Tensor::<4>::from_data(TensorData::new(pictures.pixels, pictures.dims), &Device::flex());
+        (Input::Floats(ops::values(Nhwc(x).into_nchw()), [n, c, h, w]), logits)
+    };
+    let file = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let theirs =
+        reader::run(&file, input).map_err(|why| Error::weights(format!("{} cannot be run: {why}", path.display())))?;
+    compared(path, &theirs, &ours)
+}
+
+/// Reads the safetensors in `path`, whose names are `preset`'s, back into a network like `model`, and compares the two. Returns the
+/// largest difference as a share of the largest output.
+///
+/// # Errors
+/// A file that cannot be read or does not fit, or whose outputs differ.
+pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Preset) -> Result<f64> {
+    let pictures = Pictures::noise(model, metadata)?;
+    let theirs = container::read(path)?.tensors;
+    let ours = theirs.into_iter().map(|(key, data)| (preset.ours(&key), data)).collect();
+    let device = Device::flex();
+    let again = weights::fill(Model::new(model.spec.clone(), &device), &ours, &path.display().to_string(), &device)?;
+    compared(path, &pictures.logits(&again), &pictures.logits(model))
+}
+
+/// Pictures of noise, as bytes and as the network takes them.
+struct Pictures {
+    bytes: Vec<u8>,
+    pixels: Vec<f32>,
+    /// `[n, h, w, c]`.
+    dims: [usize; 4],
+}
+
+impl Pictures {
+    fn noise(model: &Model, metadata: &Metadata) -> Result<Self> {
+        let [h, w, c] = model.spec.input;
+        let n = if model.summary().macs > HEAVY { 1 } else { 2 };
+        let mut random = random::stream(0, Purpose::Verify, 0, 0);
+        let bytes: Vec<u8> = (0..n * h * w * c).map(|_| random.random()).collect();
+        let mut pixels = vec![0.0; bytes.len()];
+        let normalizer = metadata.preprocessing.normalizer()?;
+        for (bytes, pixels) in bytes.chunks_exact(h * w * c).zip(pixels.chunks_exact_mut(h * w * c)) {
+            normalizer.apply(bytes, pixels);
+        }
+        Ok(Self { bytes, pixels, dims: [n, h, w, c] })
+    }
+
+    /// The forward pass, normalisations not folded.
+    fn logits(&self, model: &Model) -> Vec<f32> {
+        let x = Tensor::from_data(TensorData::new(self.pixels.clone(), self.dims), &Device::flex());
+        ops::values(model.valid().forward(Nhwc(x), &Pass::test()))
+    }
+}
+
+fn compared(path: &Path, theirs: &[f32], ours: &[f32]) -> Result<f64> {
+    let largest = ours.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let worst = theirs.iter().zip(ours).map(|(a, b)| f64::from((a - b).abs()));
+    // Not a maximum of f64::max, which passes over what is not a number.
+    let worst = worst.fold(0f64, |worst, difference| if difference <= worst { worst } else { difference });
+    let difference = worst / f64::from(largest).max(f64::from(f32::MIN_POSITIVE));
+    if theirs.len() == ours.len() && difference <= TOLERANCE {
+        return Ok(difference);
+    }
+    let message = if theirs.len() == ours.len() {
+        format!(
+            "{} gives other outputs than the network: they differ by {difference:.1e} of the largest",
+            path.display()
+        )
+    } else {
+        format!("{} gives {} outputs, the network {}", path.display(), theirs.len(), ours.len())
+    };
+    Err(Error::weights(message).with_hint("the file is damaged: write it again"))
+}
