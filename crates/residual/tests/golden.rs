@@ -47,7 +47,7 @@ fn filled(model: Model, device: &Device) -> Model {
 
 fn batch(step: u64) -> Batch {
     let labels = (0..8).map(|i| (i * 7 + step as u32 * 3) % 10).collect();
-    Batch { pixels: formula(8 * 32 * 32 * 3, 1000 + step), labels, indices: (0..8).collect() }
+    Batch { pixels: formula(8 * 32 * 32 * 3, 1000 + step), size: [32, 32, 3], labels, ..Batch::default() }
 }
 
 /// A rounding difference of float32, 1e-7, grows about threefold a step in these nets (seen in their losses): after ten

@@ -80,6 +80,17 @@ impl Weights {
         Ok(Self { path: path.to_owned(), model, metadata, recipe })
     }
 
+    /// `data` under this network's class numbers: a network answers with a number, and the data must mean the same by it.
+    fn label(&self, data: &Dataset) -> Result<Dataset> {
+        data.for_classes(&self.metadata.classes).map_err(|error| {
+            let named = Error::data(format!("{}: {error}", self.path.display()));
+            match error.hint() {
+                Some(hint) => named.with_hint(hint),
+                None => named,
+            }
+        })
+    }
+
     fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
         let pad_crop = self.recipe.as_ref().map_or(0, |recipe| recipe.augment.pad_crop);
         let preprocessing = &self.metadata.preprocessing;
@@ -104,14 +115,18 @@ impl Eval {
         // What cannot be looked at so is told before the pictures are read.
         let ensembles = self.ensembles(&weights)?;
         let data = data::open(&self.data_options(&weights[0])?, &mut bars)?;
-        for Weights { path, metadata, .. } in &weights {
-            same_classes(path, &metadata.classes, &data)?;
+        let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
+        let known = members.map(|weights| weights.label(&data)).collect::<Result<Vec<_>>>()?;
+        if self.fuse {
+            same_order(&weights)?;
         }
+        self.tell_of_classes(&weights, &data, ui);
         for warning in &data.warnings {
             ui.warning(warning, None);
         }
         let mut results = Vec::new();
-        for (files, ensemble) in ensembles {
+        // With --fuse there is one ensemble, and all files mean the same by a class's number.
+        for ((files, ensemble), data) in ensembles.into_iter().zip(&known) {
             let result = ensemble.evaluate(data.split(self.split), &data.classes, self.skip_bad, &mut bars)?;
             let tested = Tested { files, result };
             if ui.json() {
@@ -133,6 +148,18 @@ impl Eval {
             ui.line(&confusions(result))?;
         }
         Ok(())
+    }
+
+    /// What matching classes took for granted.
+    fn tell_of_classes(&self, weights: &[Weights], data: &Dataset, ui: &Ui) {
+        for Weights { path, metadata, .. } in weights {
+            let (file, known, here) = (path.display(), metadata.classes.len(), data.classes.len());
+            if data::is_numbered(&metadata.classes) && !data::is_numbered(&data.classes) {
+                ui.warning(&format!("{file} only numbers its classes: {}'s are taken in their order", data.name), None);
+            } else if here < known {
+                ui.warning(&format!("{} has {here} of the {known} classes of {file}", data.name), None);
+            }
+        }
     }
 
     /// What is tested: every file by every protocol, or all of them together.
@@ -182,19 +209,15 @@ impl Eval {
     }
 }
 
-/// A network answers with a class's number: the data must mean the same by it.
-fn same_classes(file: &Path, trained: &[String], data: &Dataset) -> Result<()> {
-    let file = file.display();
-    if trained.len() != data.classes.len() {
-        let message = format!("{file} tells {} classes apart, {} has {}", trained.len(), data.name, data.classes.len());
-        return Err(Error::data(message).with_hint("test on data with the classes that the weights were trained on"));
-    }
-    match trained.iter().zip(&data.classes).position(|(a, b)| a != b) {
+/// Networks whose answers are averaged must mean the same by a class's number.
+fn same_order(weights: &[Weights]) -> Result<()> {
+    let [first, others @ ..] = weights else { return Ok(()) };
+    match others.iter().find(|other| other.metadata.classes != first.metadata.classes) {
         None => Ok(()),
-        Some(i) => {
-            let message =
-                format!("class {i} is \"{}\" to {file} and \"{}\" in {}", trained[i], data.classes[i], data.name);
-            Err(Error::data(message).with_hint("test on data with the classes that the weights were trained on"))
+        Some(other) => {
+            let (a, b) = (first.path.display(), other.path.display());
+            Err(Error::data(format!("{a} and {b} tell other classes apart, or in another order"))
+                .with_hint("only networks of the same classes can be averaged"))
         }
     }
 }
@@ -244,7 +267,7 @@ fn short_name(files: &[PathBuf]) -> String {
 
 fn per_class(result: &Evaluation) -> String {
     let mut table = Table::new(&[("class", Align::Left), ("images", Align::Right), ("accuracy", Align::Right)]);
-    for class in &result.per_class {
+    for class in result.per_class.iter().filter(|class| class.images > 0) {
         table.row(vec![class.class.clone(), thousands(class.images as u64), percent(class.accuracy)]);
     }
     table.render()

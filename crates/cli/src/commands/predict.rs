@@ -6,11 +6,11 @@
 use crate::ui::Ui;
 use burn::tensor::Device;
 use rayon::prelude::*;
-use residual::data::{Normalizer, Picture, Progress};
+use residual::data::{Colours, Normalizer, Picture, Progress, is_picture_name};
 use residual::eval::{Classifier, argmax, batch_of};
 use residual::explain;
 use residual::weights::{self, Metadata};
-use residual::{Error, Kind, Result};
+use residual::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,7 +24,7 @@ pub struct Predict {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// JPEG and PNG files, folders of them, or - for one picture on stdin
+    /// JPEG, PNG, WebP and BMP files, folders of them, or - for one picture on stdin
     #[arg(value_name = "PICTURE|FOLDER|-", required = true)]
     pictures: Vec<PathBuf>,
 
@@ -76,6 +76,7 @@ struct Seen {
     pixels: Vec<u8>,
     /// The same, normalised.
     normalised: Vec<f32>,
+    colours: Colours,
 }
 
 impl Predict {
@@ -84,7 +85,7 @@ impl Predict {
         let pictures = pictures(&self.pictures)?;
         let network = Network::load(&self.file, pictures.len())?;
         let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
-        let (mut bars, mut left_out) = (ui.bars(), 0);
+        let (mut bars, mut left_out, mut profiled) = (ui.bars(), 0, 0);
         bars.start("predicting", pictures.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
@@ -93,6 +94,7 @@ impl Predict {
             let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
             let whole = self.whole(seen, ui)?;
             left_out += paths.len() - whole.len();
+            profiled += whole.iter().filter(|seen| seen.colours == Colours::Profiled).count();
             let rows = network.probabilities(&whole)?;
             for (seen, row) in whole.iter().zip(&rows) {
                 let top = network.top(row, self.top.get());
@@ -105,6 +107,9 @@ impl Predict {
         }
         if left_out > 0 {
             ui.warning(&format!("left out {left_out} of {} pictures", pictures.len()), None);
+        }
+        if profiled > 0 {
+            ui.warning(&format!("colour profiles of {profiled} of {} pictures are ignored", pictures.len()), None);
         }
         Ok(())
     }
@@ -159,11 +164,13 @@ impl Network {
 
     fn see(&self, path: &Path) -> Result<Seen> {
         let name = path.to_string_lossy().into_owned();
-        let picture = if name == "-" { read_stdin()? } else { Picture::open(path)? };
+        let (file, bytes) = if name == "-" { ("stdin", read_stdin()) } else { (name.as_str(), std::fs::read(path)) };
+        let bytes = bytes.map_err(|error| Error::io("read", Path::new(file), error))?;
+        let (picture, colours) = Picture::decode_with_colours(&bytes, file)?;
         let pixels = self.metadata.preprocessing.fit(&picture);
         let mut normalised = vec![0.0; pixels.len()];
         self.normalizer.apply(&pixels, &mut normalised);
-        Ok(Seen { name, pixels, normalised })
+        Ok(Seen { name, pixels, normalised, colours })
     }
 
     /// A row of class probabilities for each picture.
@@ -237,13 +244,10 @@ impl Overlays {
     }
 }
 
-fn read_stdin() -> Result<Picture> {
+fn read_stdin() -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::new(Kind::Io, format!("cannot read stdin: {error}")))?;
-    Picture::decode(&bytes, "stdin")
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What is to be looked at: files as they are given, the pictures in folders by name.
@@ -257,7 +261,7 @@ fn pictures(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let before = found.len();
         walk(path, &mut found)?;
         if found.len() == before {
-            return Err(Error::data(format!("{} holds no JPEG or PNG files", path.display())));
+            return Err(Error::data(format!("{} holds no pictures (JPEG, PNG, WebP, BMP)", path.display())));
         }
     }
     Ok(found)
@@ -269,10 +273,9 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         entries.map_err(|error| Error::io("read", folder, error))?.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if path.is_dir() {
             walk(&path, found)?;
-        } else if extension.is_some_and(|extension| ["jpg", "jpeg", "png"].contains(&extension.as_str())) {
+        } else if is_picture_name(&path) {
             found.push(path);
         }
     }

@@ -5,9 +5,10 @@
 //! under a millisecond a batch and stay on the one thread; pictures decoded from files are shared among threads of the
 //! loader's own, so that a kernel never waits behind a JPEG.
 
-use super::augment::Augment;
+use super::augment::{Augment, Draws};
 use super::normalize::Normalizer;
 use super::pictures::Pictures;
+use super::resample::Fit;
 use super::sample::shuffled;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
@@ -25,10 +26,14 @@ const AHEAD: usize = 3;
 pub struct Batch {
     /// Normalised, `[n, h, w, c]`.
     pub pixels: Vec<f32>,
+    /// Height, width and channels of each.
+    pub size: [usize; 3],
     /// The class of each, `[n]`.
     pub labels: Vec<u32>,
     /// Where each is in its [`Pictures`], `[n]`.
     pub indices: Vec<u32>,
+    /// The pass over the training pictures that it belongs to, counted from 0; 0 in testing.
+    pub epoch: u64,
 }
 
 impl Batch {
@@ -73,7 +78,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts preparing batches.
+    /// Starts preparing batches of the normaliser's size, which may be another than the pictures' where `augment` crops
+    /// them.
     ///
     /// # Errors
     /// Where there are no pictures, the batch is 0, the normaliser is for pictures of another size, or no thread can be had.
@@ -83,14 +89,19 @@ impl Loader {
         augment: Augment,
         options: LoaderOptions,
     ) -> Result<Self> {
-        check(&pictures, &normalizer, options.batch)?;
-        augment.check(pictures.height(), pictures.width())?;
+        let (height, width) = (normalizer.height(), normalizer.width());
+        match augment.needs_originals() && normalizer.channels() == pictures.channels() {
+            true => check_batch(&pictures, options.batch)?,
+            false => check(&pictures, &normalizer, options.batch)?,
+        }
+        augment.check(height, width)?;
+        let fit = Fit { height, width, ..pictures.fit() };
         let (n, batch) = (pictures.len(), options.batch.min(pictures.len()));
         let steps_per_epoch = if options.drop_last { n / batch } else { n.div_ceil(batch) } as u64;
         let (send, ready) = sync_channel(AHEAD);
         let (spent, returned) = channel();
         let options = LoaderOptions { batch, ..options };
-        let work = Work { pictures, normalizer, augment, options, steps_per_epoch };
+        let work = Work { pictures, normalizer, augment, fit, options, steps_per_epoch };
         let thread = std::thread::Builder::new()
             .name("loader".into())
             .spawn(move || work.run(&send, &returned))
@@ -137,13 +148,18 @@ impl Drop for Loader {
     }
 }
 
-fn check(pictures: &Pictures, normalizer: &Normalizer, batch: usize) -> Result<()> {
+fn check_batch(pictures: &Pictures, batch: usize) -> Result<()> {
     if pictures.is_empty() {
         return Err(Error::data("there are no pictures to make batches of"));
     }
     if batch == 0 {
         return Err(Error::usage("a batch of 0 pictures trains nothing").with_hint("train.batch must be at least 1"));
     }
+    Ok(())
+}
+
+fn check(pictures: &Pictures, normalizer: &Normalizer, batch: usize) -> Result<()> {
+    check_batch(pictures, batch)?;
     let (p, n) = (pictures, normalizer);
     if (p.height(), p.width(), p.channels()) != (n.height(), n.width(), n.channels()) {
         return Err(Error::data(format!(
@@ -164,6 +180,8 @@ struct Work {
     pictures: Arc<Pictures>,
     normalizer: Arc<Normalizer>,
     augment: Augment,
+    /// The way to the normaliser's size.
+    fit: Fit,
     options: LoaderOptions,
     steps_per_epoch: u64,
 }
@@ -171,7 +189,7 @@ struct Work {
 impl Work {
     fn run(&self, ready: &SyncSender<Result<Batch>>, returned: &Receiver<Batch>) {
         // Without threads of its own it still works, one picture after the other.
-        let pool = match self.pictures.in_memory() && !self.augment.needs_originals() {
+        let pool = match self.pictures.in_memory() && !self.augment.is_slow() {
             true => None,
             false => rayon::ThreadPoolBuilder::new().thread_name(|i| format!("decode-{i}")).build().ok(),
         };
@@ -196,18 +214,14 @@ impl Work {
     }
 
     fn fill(&self, batch: &mut Batch, indices: &[u32], epoch: u64, parallel: bool) -> Result<()> {
-        reset(batch, &self.pictures, indices);
-        let stride = self.pictures.stride();
+        let Fit { height, width, channels, .. } = self.fit;
+        reset(batch, &self.pictures, indices, [height, width, channels]);
+        batch.epoch = epoch;
+        let stride = height * width * channels;
         let prepare = |(out, &i): (&mut [f32], &u32)| {
-            let pixels = match self.augment.scale {
-                None => self.pictures.pixels(i as usize)?,
-                Some(scale) => {
-                    let picture = self.pictures.original(i as usize)?;
-                    let (fit, seed) = (self.pictures.fit(), self.options.seed);
-                    self.augment.window(scale, &picture, &fit, seed, epoch, u64::from(i)).into()
-                }
-            };
-            self.augment.apply(&self.normalizer, &pixels, self.options.seed, epoch, u64::from(i), out);
+            let draws = Draws { seed: self.options.seed, epoch, picture: u64::from(i) };
+            let pixels = self.augment.pixels(&self.pictures, i as usize, &self.fit, draws)?;
+            self.augment.apply(&self.normalizer, &pixels, draws, out);
             Ok(())
         };
         match parallel {
@@ -218,8 +232,10 @@ impl Work {
 }
 
 /// Gives `batch` the right lengths, indices and labels.
-fn reset(batch: &mut Batch, pictures: &Pictures, indices: &[u32]) {
-    batch.pixels.resize(indices.len() * pictures.stride(), 0.0);
+fn reset(batch: &mut Batch, pictures: &Pictures, indices: &[u32], size: [usize; 3]) {
+    batch.size = size;
+    batch.epoch = 0;
+    batch.pixels.resize(indices.len() * size.iter().product::<usize>(), 0.0);
     batch.indices.clear();
     batch.indices.extend_from_slice(indices);
     batch.labels.clear();
@@ -244,7 +260,7 @@ pub fn batches<'a>(
     let prepared = starts.map(move |start| {
         let indices: Vec<u32> = (start..end.min(start + batch as u32)).collect();
         let mut batch = Batch::default();
-        reset(&mut batch, pictures, &indices);
+        reset(&mut batch, pictures, &indices, [pictures.height(), pictures.width(), pictures.channels()]);
         batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&indices).try_for_each(|(out, &i)| {
             normalizer.apply(pictures.pixels(i as usize)?.as_ref(), out);
             Ok::<(), Error>(())
@@ -256,7 +272,7 @@ pub fn batches<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::augment::Flip;
+    use super::super::augment::{Crop, Flip};
     use super::super::normalize::Normalize;
     use super::*;
 
@@ -270,11 +286,13 @@ mod tests {
         Arc::new(Normalizer::new(&Normalize::known("cifar10").expect("known"), 2, 2, 3).expect("sizes agree"))
     }
 
-    const AUGMENT: Augment = Augment { pad_crop: 1, flip: Flip::Random, cutout: 1, scale: None, lighting: 0.0 };
+    fn augment() -> Augment {
+        Augment { pad_crop: 1, flip: Flip::Random, cutout: 1, ..Augment::default() }
+    }
 
     fn loader(n: usize, batch: usize, drop_last: bool, first_step: u64) -> Loader {
         let options = LoaderOptions { batch, seed: 7, drop_last, first_step };
-        Loader::new(pictures(n), normalizer(), AUGMENT, options).expect("a thread")
+        Loader::new(pictures(n), normalizer(), augment(), options).expect("a thread")
     }
 
     #[test]
@@ -336,12 +354,12 @@ mod tests {
     #[test]
     fn batches_that_cannot_be_made_are_refused() {
         let options = LoaderOptions { batch: 0, seed: 0, drop_last: true, first_step: 0 };
-        let error = Loader::new(pictures(3), normalizer(), AUGMENT, options).expect_err("a batch of nothing");
+        let error = Loader::new(pictures(3), normalizer(), augment(), options).expect_err("a batch of nothing");
         assert_eq!(error.hint(), Some("train.batch must be at least 1"));
         assert!(batches(&pictures(3), &normalizer(), 0).next().expect("an item").is_err());
         assert_eq!(batches(&pictures(0), &normalizer(), 4).count(), 0);
         let other = Normalizer::new(&Normalize::known("cifar10").expect("known"), 4, 4, 3).expect("sizes agree");
-        let error = Loader::new(pictures(3), Arc::new(other), AUGMENT, LoaderOptions { batch: 1, ..options });
+        let error = Loader::new(pictures(3), Arc::new(other), augment(), LoaderOptions { batch: 1, ..options });
         assert!(error.expect_err("another size").to_string().contains("4x4x3"));
     }
 
@@ -352,7 +370,7 @@ mod tests {
 
     #[test]
     fn random_scales_take_pictures_as_they_were_and_resume_alike() {
-        let augment = Augment { scale: Some([2, 5]), ..Augment::default() };
+        let augment = Augment { crop: Crop::Scale([2, 5]), ..Augment::default() };
         let start = |first_step| {
             let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step };
             Loader::new(pictures(12), normalizer(), augment, options).expect("threads")
@@ -363,9 +381,16 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory"));
         }
-        assert_eq!(first.pixels.len(), 4 * 12);
-        let small = Augment { scale: Some([1, 5]), ..augment };
+        assert_eq!((first.pixels.len(), first.size), (4 * 12, [2, 2, 3]));
+        let small = Augment { crop: Crop::Scale([1, 5]), ..augment };
         let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step: 0 };
         assert!(Loader::new(pictures(12), normalizer(), small, options).is_err());
+        // Where windows are cut, the normaliser says their size; elsewhere it must be the pictures' own.
+        let larger = Normalizer::new(&Normalize::known("cifar10").expect("known"), 3, 3, 3).expect("sizes agree");
+        let larger = Arc::new(larger);
+        let cut = Augment { crop: Crop::Resized { area: [0.5, 1.0], aspect: [1.0, 1.0] }, ..Augment::default() };
+        let batch = Loader::new(pictures(12), Arc::clone(&larger), cut, options).expect("threads").next();
+        assert_eq!(batch.expect("in memory").size, [3, 3, 3]);
+        assert!(Loader::new(pictures(12), larger, Augment::default(), options).is_err());
     }
 }

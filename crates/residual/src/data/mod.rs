@@ -15,6 +15,7 @@ mod download;
 mod fetch;
 mod folder;
 mod idx;
+pub(crate) mod imagenet;
 mod loader;
 mod normalize;
 mod options;
@@ -29,13 +30,14 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use augment::{Augment, Flip};
+pub use augment::{Augment, Crop, Draws, Flip, Jitter, Operation, Policy, PolicyKind, STEPS};
 pub use check::{Report, check};
 pub use fetch::{FetchOptions, cache_dir, fetch};
+pub use imagenet::{is_numbered, places};
 pub use loader::{Batch, Loader, LoaderOptions, batches, epoch_order};
 pub use normalize::{Normalize, Normalizer};
 pub use options::{DataOptions, Filter, Resize, Split};
-pub use picture::Picture;
+pub use picture::{Colours, Picture, is_picture_name};
 pub use pictures::{Dataset, Pictures, Provenance};
 pub use preprocess::Preprocessing;
 pub use progress::Progress;

@@ -1,4 +1,4 @@
-//! One picture from a JPEG or PNG file.
+//! One picture from a JPEG, PNG, WebP or BMP file.
 //!
 //! Orientation tags are obeyed, 16-bit values become 8-bit ones, palettes are resolved, and what is transparent is laid
 //! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
@@ -12,8 +12,29 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFo
 use std::io::Cursor;
 use std::path::Path;
 
-/// Decoding may take this much memory: 1 GiB holds 350 million pixels. A small file can claim to be larger.
-const MEMORY: u64 = 1 << 30;
+/// Pixels of the largest picture that is decoded, which is Pillow's limit, too (two thirds of a GiB in colour). A small
+/// file can claim to be larger, and every thread may meet one.
+const MOST_PIXELS: u64 = 178_956_970;
+/// Bytes that a decoder may take: 16 bits in four channels at that size.
+const MEMORY: u64 = 8 * MOST_PIXELS;
+
+/// What files of pictures are called.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp"];
+
+/// Whether a file is called like a picture; what it is shows when it is opened.
+pub fn is_picture_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// What a file says its colours mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// Nothing, or sRGB: what nets are trained on.
+    Standard,
+    /// An ICC profile of another space, which was ignored: the values are taken as if they were sRGB's.
+    Profiled,
+}
 
 /// A decoded picture of any size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +53,8 @@ impl Picture {
     /// Reads and decodes a file; what it is shows in its content, not its name.
     ///
     /// # Errors
-    /// Where it cannot be read, is neither JPEG nor PNG, is truncated or corrupt. The message begins with the path.
+    /// Where it cannot be read, is neither JPEG, PNG, WebP nor BMP, is truncated or corrupt, or claims to have more than
+    /// 179 million pixels. The message begins with the path.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
         Self::decode(&bytes, &path.display().to_string())
@@ -43,8 +65,17 @@ impl Picture {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::decode_with_colours(bytes, name).map(|(picture, _)| picture)
+    }
+
+    /// [`decode`](Self::decode), and whether the file has a colour profile that was ignored.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn decode_with_colours(bytes: &[u8], name: &str) -> Result<(Self, Colours)> {
         let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
         let mut decoder = decoder(bytes).map_err(refuse)?;
+        let colours = colours(&mut decoder);
         let orientation = decoder.orientation().map_err(|e| refuse(e.to_string()))?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
         picture.apply_orientation(orientation);
@@ -56,18 +87,14 @@ impl Picture {
             (false, true) => (1, on_white::<2>(picture.into_luma_alpha8().as_raw())),
             (true, true) => (3, on_white::<4>(picture.into_rgba8().as_raw())),
         };
-        Ok(Self { height, width, channels, pixels })
+        Ok((Self { height, width, channels, pixels }, colours))
     }
 
-    /// Height and width from the head of a file, orientation obeyed, once the file is known to be whole to its end
-    /// marker; nothing is decoded.
-    pub(crate) fn inspect(bytes: &[u8], name: &str) -> Result<(usize, usize)> {
-        let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
-        let mut decoder = decoder(bytes).map_err(refuse)?;
-        let (width, height) = decoder.dimensions();
-        let turned = decoder.orientation().map_err(|e| refuse(e.to_string()))?.to_exif() >= 5;
-        let (height, width) = if turned { (width, height) } else { (height, width) };
-        Ok((height as usize, width as usize))
+    /// What the head of a file says of its colours, once the file is known to be whole to its end marker; nothing is
+    /// decoded.
+    pub(crate) fn inspect(bytes: &[u8], name: &str) -> Result<Colours> {
+        let mut decoder = decoder(bytes).map_err(|why| Error::data(format!("{name} does not decode: {why}")))?;
+        Ok(colours(&mut decoder))
     }
 
     /// The whole picture at a shorter side of `side` pixels in `channels`, proportions kept.
@@ -111,10 +138,33 @@ fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> 
         Some(ImageFormat::Png) if !bytes.windows(4).any(|w| w == b"IEND") => {
             return Err("it is truncated: PNG's end chunk is missing".into());
         }
-        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-        _ => return Err("it is neither JPEG nor PNG".into()),
+        Some(ImageFormat::WebP) if !riff_ends(bytes) => {
+            return Err("it is truncated: it is shorter than its head says".into());
+        }
+        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) => {}
+        Some(other) => return Err(format!("it is {other:?}, not JPEG, PNG, WebP or BMP")),
+        None => return Err("it is neither JPEG, PNG, WebP nor BMP".into()),
     }
-    reader.into_decoder().map_err(|e| e.to_string())
+    let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    let (width, height) = decoder.dimensions();
+    // A few bytes can claim to be more pixels than memory holds; nothing is allocated for them.
+    match u64::from(width) * u64::from(height) > MOST_PIXELS {
+        true => Err(format!("it claims {width}x{height} pixels, more than {} million", MOST_PIXELS / 1_000_000)),
+        false => Ok(decoder),
+    }
+}
+
+/// A profile that cannot be read is as good as none: the pixels may still be whole.
+fn colours(decoder: &mut impl ImageDecoder) -> Colours {
+    let names_srgb = |profile: &[u8]| {
+        // In ASCII up to version 2 of the format, in UTF-16 from version 4 on.
+        let holds = |name: &[u8]| profile.windows(name.len()).any(|window| window == name);
+        holds(b"sRGB") || holds(b"\0s\0R\0G\0B")
+    };
+    match decoder.icc_profile() {
+        Ok(Some(profile)) if !names_srgb(&profile) => Colours::Profiled,
+        _ => Colours::Standard,
+    }
 }
 
 /// Whether an end marker follows the first scan. Segments before it are skipped by their length, since a thumbnail
@@ -132,6 +182,12 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether as many bytes follow the head of a WebP file as it says.
+fn riff_ends(bytes: &[u8]) -> bool {
+    let size = bytes.get(4..8).and_then(|size| <[u8; 4]>::try_from(size).ok());
+    size.is_some_and(|size| bytes.len() as u64 >= u64::from(u32::from_le_bytes(size)) + 8)
+}
+
 /// `[…, colour, alpha]` → `[…, colour]`, laid on white.
 fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
@@ -145,7 +201,7 @@ fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use image::{ImageBuffer, Luma, LumaA, Rgba};
+    use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 
     /// 16x8, the left half blue (20, 60, 220), the right half red (200, 30, 40), "turn clockwise" (orientation 6), by
     /// Pillow 13.0 at quality 90.
@@ -172,7 +228,6 @@ pub(crate) mod tests {
     fn orientation_tags_are_obeyed() {
         let picture = Picture::decode(&turned_jpeg(), "turned").expect("a picture");
         assert_eq!((picture.height, picture.width, picture.channels), (16, 8, 3));
-        assert_eq!(Picture::inspect(&turned_jpeg(), "turned").expect("a head"), (16, 8));
         // Pillow's `exif_transpose` has (20, 60, 218) above and (200, 30, 41) below; decoders may differ by 3.
         for (at, expected) in [((2 * 8 + 3) * 3, [20u8, 60, 218]), ((13 * 8 + 3) * 3, [200, 30, 41])] {
             let found = &picture.pixels[at..at + 3];
@@ -215,13 +270,101 @@ pub(crate) mod tests {
             (&jpeg[..100], "it is truncated: JPEG's end marker is missing"),
             (&png[..png.len() - 12], "it is truncated: PNG's end chunk is missing"),
             (&crc, ""),
-            (b"GIF89a", "it is neither JPEG nor PNG"),
-            (b"hello", "it is neither JPEG nor PNG"),
+            (b"GIF89a", "it is Gif, not JPEG, PNG, WebP or BMP"),
+            (b"hello", "it is neither JPEG, PNG, WebP nor BMP"),
             (b"", "it is empty"),
         ];
         for (bytes, why) in cases {
             let error = Picture::decode(bytes, "cat.jpg").expect_err(why).to_string();
             assert!(error.starts_with("cat.jpg does not decode: ") && error.ends_with(why), "{error}");
+        }
+    }
+
+    fn encoded_as(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).expect("a picture");
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn webp_and_bmp_give_their_pixels_and_cut_ones_are_refused() {
+        let pixels: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 5) as u8).collect();
+        let colour: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(5, 3, pixels.clone()).expect("fifteen pixels");
+        for format in [ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = encoded_as(DynamicImage::ImageRgb8(colour.clone()), format);
+            let picture = Picture::decode(&bytes, "colours").expect("a picture");
+            assert_eq!((picture.height, picture.width, picture.channels), (3, 5, 3), "{format:?}");
+            assert_eq!(picture.pixels, pixels, "{format:?} is lossless here");
+            for end in [10, 20, bytes.len() / 2, bytes.len() - 8] {
+                assert!(Picture::decode(&bytes[..end], "cut").is_err(), "{format:?} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_file_that_claims_to_be_huge_is_refused_before_it_is_decoded() {
+        // A PNG's head says 60000x60000; its checksum is made to agree.
+        let mut bomb = png(&[7; 4], 2, 2, ExtendedColorType::L8);
+        bomb[16..20].copy_from_slice(&60_000u32.to_be_bytes());
+        bomb[20..24].copy_from_slice(&60_000u32.to_be_bytes());
+        let mut crc = flate2::Crc::new();
+        crc.update(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+        // Lossless WebP at the largest size that it has: width and height less one, 14 bits each.
+        let grey: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(1, 1, vec![7u8; 3]).expect("a pixel");
+        let mut webp = encoded_as(DynamicImage::ImageRgb8(grey), ImageFormat::WebP);
+        webp[21..25].copy_from_slice(&(0x3ffeu32 | 0x3ffe << 14).to_le_bytes());
+        // A JPEG's frame header holds height and width behind marker, length and precision.
+        let mut jpeg = turned_jpeg();
+        let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).expect("a baseline JPEG");
+        jpeg[frame + 5..frame + 9].fill(0xff);
+        for (bytes, size) in [(bomb, "60000x60000"), (webp, "16383x16383"), (jpeg, "65535x65535")] {
+            let why = format!("it claims {size} pixels, more than 178 million");
+            for error in [Picture::decode(&bytes, "bomb").map(|_| ()), Picture::inspect(&bytes, "bomb").map(|_| ())] {
+                assert_eq!(error.expect_err("huge").to_string(), format!("bomb does not decode: {why}"));
+            }
+        }
+    }
+
+    #[test]
+    fn jpegs_of_one_and_four_channels_and_progressive_ones_are_pillows() {
+        // 16x8, left half (20, 60, 220), right half (200, 30, 40), by Pillow 13.0 at quality 90; decoders may differ by 3.
+        let cases: [(&str, &[u8], &[[u8; 3]]); 3] = [
+            ("progressive", include_bytes!("../../tests/pictures/progressive.jpg"), &[[20, 60, 220], [200, 30, 39]]),
+            ("CMYK", include_bytes!("../../tests/pictures/cmyk.jpg"), &[[20, 60, 220], [200, 30, 40]]),
+            ("grey", include_bytes!("../../tests/pictures/grey.jpg"), &[[66; 3], [82; 3]]),
+        ];
+        for (kind, bytes, expected) in cases {
+            let picture = Picture::decode(bytes, kind).expect(kind);
+            assert_eq!((picture.height, picture.width), (8, 16), "{kind}");
+            assert_eq!(picture.channels, if kind == "grey" { 1 } else { 3 }, "{kind}");
+            for (x, expected) in [3, 13].into_iter().zip(expected) {
+                let at = (2 * 16 + x) * picture.channels;
+                let near = picture.pixels[at..at + picture.channels].iter().zip(expected);
+                assert!(near.clone().all(|(a, b)| a.abs_diff(*b) <= 3), "{kind}: {near:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_profile_of_other_colours_is_noticed_and_ignored() {
+        let profiled = |name: &[u8]| {
+            let mut jpeg = turned_jpeg();
+            let body = [b"ICC_PROFILE\0\x01\x01".as_slice(), &[0; 128], name].concat();
+            let head = [&[0xff, 0xe2][..], &(body.len() as u16 + 2).to_be_bytes()].concat();
+            jpeg.splice(2..2, head.into_iter().chain(body));
+            jpeg
+        };
+        let plain = Picture::decode(&turned_jpeg(), "plain").expect("a picture");
+        for (name, colours) in [
+            (b"Adobe RGB (1998)".as_slice(), Colours::Profiled),
+            (b"sRGB IEC61966-2.1", Colours::Standard),
+            (b"\0s\0R\0G\0B\0 \0b\0u\0i\0l\0t", Colours::Standard),
+        ] {
+            let bytes = profiled(name);
+            let (picture, found) = Picture::decode_with_colours(&bytes, "profiled").expect("a picture");
+            assert_eq!((found, &picture), (colours, &plain), "{}", String::from_utf8_lossy(name));
+            assert_eq!(Picture::inspect(&bytes, "profiled").expect("whole"), colours);
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Pictures {
     store: Arc<Store>,
     /// Positions in the store; `None` means all of it, in order.
     chosen: Option<Arc<[u32]>>,
+    /// What the store's labels are called here; `None` leaves them as they are.
+    labels: Option<Arc<[u32]>>,
 }
 
 /// Where pictures live.
@@ -133,7 +135,11 @@ impl Pictures {
     pub(crate) fn from_block(block: Block, filter: Filter) -> Self {
         let Block { height, width, channels, pixels, labels, names } = block;
         let pixels = Pixels::Memory(pixels);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
+        Self {
+            store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }),
+            chosen: None,
+            labels: None,
+        }
     }
 
     /// `block` seen at another size; the resizing happens whenever a picture is asked for.
@@ -142,7 +148,11 @@ impl Pictures {
         let names = std::mem::replace(&mut block.names, Names::Records(Vec::new()));
         let (height, width, channels) = (fit.height, fit.width, fit.channels);
         let (pixels, filter) = (Pixels::Fitted(block, fit), fit.filter);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
+        Self {
+            store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }),
+            chosen: None,
+            labels: None,
+        }
     }
 
     /// Files that are decoded when asked for.
@@ -151,7 +161,11 @@ impl Pictures {
         let (height, width, channels) = (fit.height, fit.width, fit.channels);
         let names = Names::Files(files.paths().to_vec());
         let (pixels, filter) = (Pixels::Files(files), fit.filter);
-        Self { store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }), chosen: None }
+        Self {
+            store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }),
+            chosen: None,
+            labels: None,
+        }
     }
 
     /// How many pictures there are.
@@ -194,7 +208,8 @@ impl Pictures {
     /// # Panics
     /// Where `i` is not below [`len`](Self::len), as indexing a slice does; so do `name` and `pixels`.
     pub fn label(&self, i: usize) -> usize {
-        self.store.labels[self.at(i)] as usize
+        let label = self.store.labels[self.at(i)];
+        self.labels.as_ref().map_or(label, |labels| labels[label as usize]) as usize
     }
 
     /// Picture `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
@@ -247,7 +262,12 @@ impl Pictures {
     /// The pictures at `indices` (of this split, in that order); the storage is shared.
     pub fn subset(&self, indices: &[u32]) -> Self {
         let chosen = indices.iter().map(|&i| self.at(i as usize) as u32).collect();
-        Self { store: Arc::clone(&self.store), chosen: Some(chosen) }
+        Self { chosen: Some(chosen), ..self.clone() }
+    }
+
+    /// The same pictures, each label `l` of the files' own being called `labels[l]`.
+    pub(crate) fn relabelled(&self, labels: &Arc<[u32]>) -> Self {
+        Self { labels: Some(Arc::clone(labels)), ..self.clone() }
     }
 
     /// Pictures per class.
@@ -287,6 +307,23 @@ impl Dataset {
     /// What results on these pictures should be called: `CIFAR-10`, or `CIFAR-10 (not canonical pixels)`.
     pub fn label(&self) -> String {
         self.provenance.label(&self.name)
+    }
+
+    /// The same pictures under the class numbers of a network that tells `classes` apart (see
+    /// [`places`](super::places)).
+    ///
+    /// # Errors
+    /// A class that the network does not know.
+    pub fn for_classes(&self, classes: &[String]) -> Result<Self> {
+        let labels: Arc<[u32]> = super::places(&self.classes, classes)?.into();
+        let again = |pictures: &Pictures| pictures.relabelled(&labels);
+        Ok(Self {
+            classes: classes.to_vec(),
+            train: again(&self.train),
+            validation: again(&self.validation),
+            test: again(&self.test),
+            ..self.clone()
+        })
     }
 
     /// One of the splits.

@@ -5,7 +5,7 @@ use super::normalize::{Normalize, Normalizer};
 use super::options::{Filter, Resize};
 use super::picture::Picture;
 use super::resample::Fit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The way from a picture to the net's input.
@@ -40,8 +40,27 @@ impl Preprocessing {
 
     /// A picture of any size as the net takes it, before normalisation: `[height, width, channels]`.
     pub fn fit(&self, picture: &Picture) -> Vec<u8> {
+        picture.fitted(&self.way())
+    }
+
+    pub(crate) fn way(&self) -> Fit {
         let Self { height, width, channels, scale, resize, filter, .. } = *self;
-        picture.fitted(&Fit { height, width, channels, scale, resize, filter })
+        Fit { height, width, channels, scale, resize, filter }
+    }
+
+    /// The same for a square of `side` pixels, as training at another size than testing takes it.
+    ///
+    /// # Errors
+    /// A mean picture, which has a size.
+    pub fn at(&self, side: usize) -> Result<Self> {
+        if side == self.height && side == self.width {
+            return Ok(self.clone());
+        }
+        if matches!(self.normalize, Normalize::Pixel { .. }) {
+            let message = format!("a mean picture of {}x{} does not fit {side}x{side}", self.height, self.width);
+            return Err(Error::usage(message).with_hint("augment.size takes data.normalize = \"channel\""));
+        }
+        Ok(Self { height: side, width: side, ..self.clone() })
     }
 }
 

@@ -13,6 +13,15 @@ use std::ops::Range;
 /// Bits behind the point: 32 less 8 of the pixel and 2 for the overshoot of the cubic.
 const BITS: u32 = 32 - 8 - 2;
 
+/// A part of a picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub top: usize,
+    pub left: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
 /// The way from a picture of any size to the net's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
@@ -66,6 +75,16 @@ impl Fit {
         resample(&pixels, picture.width, self.channels, &rows, &columns, self.filter)
     }
 
+    /// A part of the picture, brought to the target's size in both directions: what lies beside the part has no say in it.
+    pub fn stretch(&self, picture: &Picture, part: Region) -> Vec<u8> {
+        let c = picture.channels;
+        let rows = picture.pixels.chunks_exact(picture.width * c).skip(part.top).take(part.height);
+        let inside: Vec<u8> = rows.flat_map(|row| &row[part.left * c..(part.left + part.width) * c]).copied().collect();
+        let pixels = convert(&inside, c, self.channels);
+        let (rows, columns) = (Axis::whole(part.height, self.height), Axis::whole(part.width, self.width));
+        resample(&pixels, part.width, self.channels, &rows, &columns, self.filter)
+    }
+
     fn letterbox(&self, pixels: &[u8], h: usize, w: usize) -> Vec<u8> {
         let (mut tall, mut wide) = (self.height, self.width);
         let rounded = |n: usize, d: usize| ((2 * n + d) / (2 * d)).max(1);
@@ -104,17 +123,20 @@ pub(crate) fn scaled_size(h: usize, w: usize, side: usize) -> (usize, usize) {
 fn convert(pixels: &[u8], from: usize, to: usize) -> Cow<'_, [u8]> {
     match (from, to) {
         (1, 3) => Cow::Owned(pixels.iter().flat_map(|&v| [v, v, v]).collect()),
-        (3, 1) => Cow::Owned(
-            pixels
-                .chunks_exact(3)
-                .map(|p| {
-                    let [r, g, b] = [p[0], p[1], p[2]].map(u32::from);
-                    ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
-                })
-                .collect(),
-        ),
+        (3, 1) => {
+            let grey = |p: &[u8]| {
+                let [r, g, b] = [p[0], p[1], p[2]].map(u32::from);
+                ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
+            };
+            Cow::Owned(pixels.chunks_exact(3).map(grey).collect())
+        }
         _ => Cow::Borrowed(pixels),
     }
+}
+
+/// A picture of one channel from one of `channels`.
+pub(crate) fn luma(pixels: &[u8], channels: usize) -> Cow<'_, [u8]> {
+    convert(pixels, channels, 1)
 }
 
 /// One dimension: `from` pixels become `to`, of which only `window` is wanted.

@@ -12,6 +12,11 @@ pub(crate) fn between(rng: &mut impl RngCore, low: i32, high: i32) -> i32 {
     low + below(rng, (high - low + 1) as usize) as i32
 }
 
+/// A number from the first to the second, which it does not reach.
+pub(crate) fn uniform(rng: &mut impl RngCore, [low, high]: [f64; 2]) -> f64 {
+    low + (high - low) * f64::from(rng.next_u32()) / 4_294_967_296.0
+}
+
 /// A draw from the standard normal distribution (Box and Muller).
 pub(crate) fn normal(rng: &mut impl RngCore) -> f32 {
     // 32 bits each; the first is never zero.

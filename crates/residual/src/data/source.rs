@@ -211,6 +211,10 @@ pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pi
 /// that runs on 1,000 and on 10,000 pictures with `validation = 500` are validated on the same 500.
 pub(crate) fn split(all: &Pictures, options: &DataOptions, has_own: bool) -> Result<(Pictures, Pictures)> {
     let n = all.len();
+    if n == 0 {
+        // A folder to test on.
+        return Ok((all.clone(), all.clone()));
+    }
     let kept = match options.train_size {
         0 => n,
         size if size <= n => size,

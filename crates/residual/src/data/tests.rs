@@ -304,7 +304,7 @@ fn broken_idx_files_name_file_and_record() {
 }
 
 /// `n` pictures of a class, all of one grey.
-fn class(root: &Path, name: &str, n: usize, grey: u8) {
+pub(super) fn class(root: &Path, name: &str, n: usize, grey: u8) {
     fs::create_dir_all(root.join(name)).expect("writable");
     for i in 0..n {
         let bytes = png(&[grey; 12 * 9], 12, 9, ExtendedColorType::L8);

@@ -1,7 +1,8 @@
 //! Values that parse but cannot be: each rule names the key it is about, so that an error can point at its line.
 
 use super::Recipe;
-use super::sections::{Normalize, Resize, SCHEDULE_COMMON, ScheduleKind};
+use super::sections::{Normalize, PolicyKind, Resize, SCHEDULE_COMMON, ScheduleKind};
+use crate::data::STEPS;
 
 /// A key whose value cannot be, and why.
 #[derive(Debug)]
@@ -121,16 +122,66 @@ fn data(recipe: &Recipe) -> Verdict {
 
 fn augment(recipe: &Recipe) -> Verdict {
     let augment = &recipe.augment;
+    crop(recipe)?;
+    at_least_one("augment", "operations", augment.operations.map(|v| v as u64))?;
+    if augment.strength.is_some_and(|strength| strength >= STEPS) {
+        return Err(problem("augment", "strength", format!("is at most {}", STEPS - 1)));
+    }
+    for (key, given) in [("operations", augment.operations.is_some()), ("strength", augment.strength.is_some())] {
+        if given && augment.policy != PolicyKind::RandAugment {
+            return Err(problem("augment", key, "belongs to policy = \"rand-augment\""));
+        }
+    }
+    for value in augment.jitter {
+        not_negative("augment", "jitter", value)?;
+    }
+    if augment.jitter[3] > 0.5 {
+        return Err(problem("augment", "jitter", "turns hues by at most 0.5 of the colour circle"));
+    }
+    if !(0.0..=1.0).contains(&augment.erasing) {
+        return Err(problem("augment", "erasing", format!("is a probability, 0 to 1, not {}", augment.erasing)));
+    }
+    not_negative("augment", "lighting", augment.lighting)
+}
+
+/// Windows of large pictures.
+fn crop(recipe: &Recipe) -> Verdict {
+    let augment = &recipe.augment;
+    let crops = augment.scale.is_some() || augment.resized_crop.is_some();
+    if augment.scale.is_some() && augment.resized_crop.is_some() {
+        return Err(problem("augment", "resized_crop", "stands beside scale; give one of the two"));
+    }
+    at_least_one("augment", "size", augment.size.map(|v| v as u64))?;
+    if augment.size.is_some() && !crops {
+        return Err(problem("augment", "size", "needs scale or resized_crop, which cut windows of that size"));
+    }
+    if augment.size.is_some() && recipe.data.normalize == Normalize::Pixel {
+        return Err(problem(
+            "augment",
+            "size",
+            "does not go with normalize = \"pixel\": the mean picture has one size",
+        ));
+    }
+    if augment.aspect.is_some() && augment.resized_crop.is_none() {
+        return Err(problem("augment", "aspect", "belongs to resized_crop"));
+    }
     if let Some([from, to]) = augment.scale {
         if from > to || from == 0 {
             return Err(problem("augment", "scale", format!("must ascend from at least 1, not [{from}, {to}]")));
         }
-        if let Some(input) = recipe.model.input.filter(|input| *input > from) {
+        if let Some(input) = augment.size.or(recipe.model.input).filter(|input| *input > from) {
             let message = format!("begins at {from} pixels, of which no window of {input} can be cut");
             return Err(problem("augment", "scale", message));
         }
     }
-    not_negative("augment", "lighting", augment.lighting)
+    for (key, range, most) in [("resized_crop", augment.resized_crop, 1.0), ("aspect", augment.aspect, f64::INFINITY)] {
+        let Some([from, to]) = range else { continue };
+        if !(from > 0.0 && from <= to && to <= most && to.is_finite()) {
+            let limit = if most == 1.0 { " to at most 1" } else { "" };
+            return Err(problem("augment", key, format!("must ascend from above 0{limit}, not [{from}, {to}]")));
+        }
+    }
+    Ok(())
 }
 
 fn train(recipe: &Recipe) -> Verdict {
@@ -157,7 +208,11 @@ fn loss(recipe: &Recipe) -> Verdict {
     let loss = &recipe.loss;
     share("loss", "label_smoothing", loss.label_smoothing)?;
     not_negative("loss", "mixup", loss.mixup)?;
-    not_negative("loss", "cutmix", loss.cutmix)
+    not_negative("loss", "cutmix", loss.cutmix)?;
+    if loss.mix_off_epoch.is_some() && loss.mixup == 0.0 && loss.cutmix == 0.0 {
+        return Err(problem("loss", "mix_off_epoch", "switches mixup or cutmix off, and both are 0"));
+    }
+    Ok(())
 }
 
 fn optimizer(recipe: &Recipe) -> Verdict {

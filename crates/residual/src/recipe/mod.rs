@@ -11,8 +11,8 @@ mod sections;
 mod shipped;
 
 pub use sections::{
-    AugmentOptions, DataOptions, Filter, Flip, LossOptions, Normalize, OptimizerKind, OptimizerOptions, Resize,
-    ScheduleKind, ScheduleOptions, TrainOptions,
+    AugmentOptions, DataOptions, Filter, Flip, LossOptions, Normalize, OptimizerKind, OptimizerOptions, PolicyKind,
+    Resize, ScheduleKind, ScheduleOptions, TrainOptions,
 };
 pub use shipped::{Shipped, shipped};
 

@@ -3,7 +3,8 @@
 //! `[model]` is [`ModelOptions`](crate::models::options::ModelOptions). An `Option` that is `None` is decided when the
 //! recipe is resolved: by the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
 
-pub use crate::data::{Filter, Flip, Resize};
+use crate::data::{Augment, Crop, Jitter, Policy};
+pub use crate::data::{Filter, Flip, PolicyKind, Resize};
 use serde::{Deserialize, Serialize};
 
 /// How pixels are normalised.
@@ -73,17 +74,62 @@ pub struct AugmentOptions {
     /// Side in pixels of the square that is set to zero at a random place (DeVries & Taylor 2017); 0 is off.
     pub cutout: usize,
     /// Large pictures: the shorter side is brought to a random size between these two, and a window of the input's size
-    /// is cut out at random (VGG 256 to 512, §3.1; ResNet 256 to 480, §3.4).
+    /// is cut out at random (VGG 256 to 512, or one size twice, §3.1; ResNet 256 to 480, §3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<[usize; 2]>,
+    /// Large pictures: a random part of this share of the area is stretched to the input's size, [0.08, 1] for ImageNet
+    /// (Szegedy et al. 2015).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resized_crop: Option<[f64; 2]>,
+    /// With `resized_crop`: the part's ratio of width to height; [3/4, 4/3] where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aspect: Option<[f64; 2]>,
+    /// With `scale` or `resized_crop`: height and width in training, where that is not the size in testing (Touvron et al.
+    /// 2019).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// `rand-augment` (Cubuk et al. 2020) or `trivial-augment-wide` (Müller & Hutter 2021), torchvision's lists and ranges.
+    pub policy: PolicyKind,
+    /// With `rand-augment`: operations per picture (2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<usize>,
+    /// With `rand-augment`: their strength, 0 to 30 (9).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strength: Option<u32>,
+    /// Colour jitter: how far brightness, contrast and saturation go from 1, and hue around the colour circle (at most 0.5).
+    pub jitter: [f64; 4],
     /// Standard deviation of colour shifts along ImageNet's principal components, 0.1 in both papers; 0 is off.
     pub lighting: f64,
+    /// Probability that a random rectangle is set to zero (Zhong et al. 2020); 0 is off.
+    pub erasing: f64,
 }
 
-impl From<&AugmentOptions> for crate::data::Augment {
+impl From<&AugmentOptions> for Augment {
     fn from(options: &AugmentOptions) -> Self {
-        let AugmentOptions { pad_crop, flip, cutout, scale, lighting } = *options;
-        Self { pad_crop, flip, cutout, scale, lighting: lighting as f32 }
+        let crop = match (options.scale, options.resized_crop) {
+            (Some(sides), _) => Crop::Scale(sides),
+            (None, Some(area)) => Crop::Resized { area, aspect: options.aspect.unwrap_or([3.0 / 4.0, 4.0 / 3.0]) },
+            (None, None) => Crop::None,
+        };
+        let policy = match options.policy {
+            PolicyKind::None => Policy::None,
+            PolicyKind::RandAugment => Policy::RandAugment {
+                operations: options.operations.unwrap_or(2),
+                strength: options.strength.unwrap_or(9),
+            },
+            PolicyKind::TrivialAugmentWide => Policy::TrivialAugmentWide,
+        };
+        let [brightness, contrast, saturation, hue] = options.jitter;
+        Self {
+            crop,
+            policy,
+            jitter: Jitter { brightness, contrast, saturation, hue },
+            pad_crop: options.pad_crop,
+            flip: options.flip,
+            lighting: options.lighting as f32,
+            cutout: options.cutout,
+            erasing: options.erasing,
+        }
     }
 }
 
@@ -134,8 +180,11 @@ pub struct LossOptions {
     pub label_smoothing: f64,
     /// α of mixup's Beta(α, α) (Zhang et al. 2017); 0 is off.
     pub mixup: f64,
-    /// α of CutMix's Beta(α, α) (Yun et al. 2019); 0 is off.
+    /// α of CutMix's Beta(α, α) (Yun et al. 2019); 0 is off. With both, each mixes half of the batches.
     pub cutmix: f64,
+    /// The epoch, counted from 0, from which on nothing is mixed; never where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mix_off_epoch: Option<u64>,
 }
 
 /// Optimisers.

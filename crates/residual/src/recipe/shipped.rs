@@ -1,6 +1,7 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
 use super::{Flip, Recipe};
+use crate::data::is_picture_name;
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
 use std::path::{Path, PathBuf};
@@ -72,10 +73,7 @@ fn is_picture_folder(path: &Path) -> bool {
         let entries = std::fs::read_dir(path).into_iter().flatten();
         entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
     };
-    let is_picture = |path: &PathBuf| {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        extension.is_some_and(|extension| ["jpg", "jpeg", "png"].contains(&extension.as_str()))
-    };
+    let is_picture = |path: &PathBuf| is_picture_name(path);
     let classes = inside(path);
     classes.iter().any(|class| inside(class).iter().any(is_picture))
         || classes.iter().flat_map(|split| inside(split)).any(|class| inside(&class).iter().any(is_picture))

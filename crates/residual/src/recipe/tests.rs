@@ -121,6 +121,16 @@ fn impossible_values_are_refused_with_their_line() {
         ("loss", "label_smoothing = 1.0", "loss.label_smoothing"),
         ("augment", "lighting = -0.1", "augment.lighting"),
         ("augment", "scale = [480, 256]", "augment.scale"),
+        ("augment", "resized_crop = [0.5, 0.2]", "augment.resized_crop"),
+        ("augment", "resized_crop = [0.5, 1.5]", "augment.resized_crop"),
+        ("augment", "aspect = [0.75, 1.5]", "augment.aspect"),
+        ("augment", "size = 176", "augment.size"),
+        ("augment", "strength = 9", "augment.strength"),
+        ("augment", "operations = 0", "augment.operations"),
+        ("augment", "jitter = [0.4, 0.4, 0.4, 0.6]", "augment.jitter"),
+        ("augment", "jitter = [-0.4, 0.4, 0.4, 0.1]", "augment.jitter"),
+        ("augment", "erasing = 1.1", "augment.erasing"),
+        ("loss", "mix_off_epoch = 3", "loss.mix_off_epoch"),
         ("model", "classes = 1", "model.classes"),
         ("model", "dropout = 1.5", "model.dropout"),
         ("model", "input = 0", "model.input"),
@@ -293,6 +303,11 @@ proptest! {
         recipe.data.train_size = train_size;
         recipe.data.source = source;
         recipe.augment.scale = (batch % 2 == 0).then_some([32, 32 + batch]);
+        recipe.augment.resized_crop = (batch % 2 == 1).then_some([momentum / 2.0 + 1e-3, 1.0]);
+        recipe.augment.size = (batch % 3 == 0).then_some(32);
+        recipe.augment.policy = [PolicyKind::None, PolicyKind::RandAugment, PolicyKind::TrivialAugmentWide][kind % 3];
+        recipe.augment.strength = (kind % 3 == 1).then_some(batch as u32 % 31);
+        recipe.augment.jitter = [decay, decay, momentum, momentum / 2.0];
         recipe.augment.lighting = decay;
         let resolved = recipe.resolve(&cifar()).expect("resolves");
         let text = resolved.to_toml().expect("writes");

@@ -1,8 +1,9 @@
 //! Pictures inside the page: PNGs as `data:` addresses, small enough that a page of many stays under its limit.
 
-use crate::data::{Augment, Loader, LoaderOptions, Normalizer, Picture, Pictures};
+use crate::data::{Normalizer, Picture, Pictures, Preprocessing};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
+use crate::train;
 use crate::weights::container::Tensors;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -150,19 +151,21 @@ impl Inverse {
 /// A picture that cannot be read; an augmentation that cannot be done.
 pub fn variations(
     pictures: &Pictures,
-    normalizer: &Arc<Normalizer>,
+    preprocessing: &Preprocessing,
     recipe: &Recipe,
     chosen: &[u32],
     draws: usize,
 ) -> Result<Vec<Vec<Bitmap>>> {
-    let inverse = Inverse::new(normalizer);
+    let mut recipe = recipe.clone();
+    recipe.train.batch = draws;
+    let side = recipe.augment.size.unwrap_or(preprocessing.height);
+    let inverse = Inverse::new(&preprocessing.at(side)?.normalizer()?);
     let rows = chosen.iter().map(|&i| {
         // The same picture under several numbers: each number has draws of its own.
         let same = Arc::new(pictures.subset(&vec![i; draws]));
-        let options = LoaderOptions { batch: draws, seed: recipe.train.seed, drop_last: false, first_step: 0 };
-        let mut loader = Loader::new(same, Arc::clone(normalizer), Augment::from(&recipe.augment), options)?;
-        let batch = loader.next()?;
-        let varied = batch.pixels.chunks_exact(pictures.stride()).map(|picture| inverse.picture(picture).small());
+        let batch = train::loader(same, preprocessing, &recipe, 0)?.next()?;
+        let varied =
+            batch.pixels.chunks_exact(batch.size.iter().product()).map(|picture| inverse.picture(picture).small());
         Ok(std::iter::once(Bitmap::thumbnail(pictures, i as usize)?).chain(varied.collect::<Vec<_>>()).collect())
     });
     rows.collect()

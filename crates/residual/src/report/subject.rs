@@ -10,7 +10,6 @@ use crate::train::Record;
 use crate::train::record::State;
 use crate::weights::{self, Metadata};
 use burn::tensor::Device;
-use std::sync::Arc;
 
 /// A wrong answer as sure as this makes the label worth a look (Northcutt et al. 2021, "Pervasive Label Errors in Test
 /// Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by confident disagreement).
@@ -112,12 +111,12 @@ impl Subject {
         self.filters = pictures::first_filters(&weights::values(&model));
         self.classes.clone_from(&metadata.classes);
         self.summary = Some(model.summary());
-        let normalizer = Arc::new(metadata.preprocessing.normalizer()?);
+        let preprocessing = metadata.preprocessing.clone();
         self.metadata = Some(metadata);
         let Some(data) = data else { return Ok(()) };
         let shown = data.split(self.split);
         if self.predictions.rows.is_empty() && !shown.is_empty() {
-            self.predictions = Predictions::of(&model, shown, &normalizer, progress)?;
+            self.predictions = Predictions::of(&model, shown, &preprocessing.normalizer()?, progress)?;
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;
@@ -128,7 +127,7 @@ impl Subject {
         for class in 0..self.classes.len().min(rows) {
             firsts.extend((0..data.train.len()).find(|&i| data.train.label(i) == class).map(|i| i as u32));
         }
-        self.variations = pictures::variations(&data.train, &normalizer, &self.record.recipe, &firsts, DRAWS)?;
+        self.variations = pictures::variations(&data.train, &preprocessing, &self.record.recipe, &firsts, DRAWS)?;
         Ok(())
     }
 

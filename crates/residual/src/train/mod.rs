@@ -20,6 +20,6 @@ pub mod targets;
 pub mod trainer;
 
 pub use event::{Event, Sink};
-pub use prepare::{Prepared, open, prepare};
+pub use prepare::{Prepared, loader, open, prepare};
 pub use record::Record;
 pub use run::{RunOptions, RunResult, run};

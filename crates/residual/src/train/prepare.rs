@@ -1,11 +1,12 @@
 //! From a recipe to pictures and a network: what training, tests and benchmarks begin with.
 
-use crate::data::{self, DataOptions, Dataset, Preprocessing};
-use crate::error::Result;
+use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing};
+use crate::error::{Error, Result};
 use crate::models::{Architecture, Model, Spec, find, vgg};
 use crate::recipe::{self, DataFacts, Recipe};
 use crate::weights;
 use burn::tensor::Device;
+use std::sync::Arc;
 
 /// A recipe with nothing left open, and what it names.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub fn prepare(
 ) -> Result<Prepared> {
     recipe.check()?;
     let data = open(recipe, skip_bad, progress)?;
+    if data.train.is_empty() {
+        let message = format!("{} can be tested on, not trained on: it has no train folder", data.name);
+        return Err(Error::data(message).with_hint("put the training pictures into train, a folder for each class"));
+    }
     let recipe = recipe.resolve(&facts(recipe, &data)?)?;
     let spec = Spec::resolve(&recipe.model)?;
     let preprocessing = preprocessing(&recipe, &data)?;
@@ -53,11 +58,29 @@ pub fn open(recipe: &Recipe, skip_bad: bool, progress: &mut dyn data::Progress) 
         scale: recipe.data.scale,
         resize: recipe.data.resize,
         filter: recipe.data.filter,
-        originals: data::Augment::from(&recipe.augment).needs_originals(),
+        originals: Augment::from(&recipe.augment).needs_originals(),
         skip_bad,
         offline: false,
     };
     data::open(&options, progress)
+}
+
+/// Training batches of `pictures` as `recipe` varies them, from portion number `first_step` on.
+///
+/// # Errors
+/// Pictures or an augmentation of which no batches can be made.
+pub fn loader(
+    pictures: Arc<Pictures>,
+    preprocessing: &Preprocessing,
+    recipe: &Recipe,
+    first_step: u64,
+) -> Result<Loader> {
+    let normalizer = match recipe.augment.size {
+        Some(side) => preprocessing.at(side)?.normalizer()?,
+        None => preprocessing.normalizer()?,
+    };
+    let options = LoaderOptions { batch: recipe.train.batch, seed: recipe.train.seed, drop_last: true, first_step };
+    Loader::new(pictures, Arc::new(normalizer), Augment::from(&recipe.augment), options)
 }
 
 /// What the recipe must know of the data to be resolved.
@@ -130,7 +153,7 @@ fn from_file(model: Model, path: &std::path::Path, device: &Device) -> Result<Mo
     let taken = tensors.len().saturating_sub(kept.len());
     if taken == 0 {
         let message = format!("{} has no weights that fit {}", path.display(), spec.name);
-        return Err(crate::Error::weights(message));
+        return Err(Error::weights(message));
     }
     Ok(Model { spec, net })
 }

@@ -3,9 +3,9 @@
 //!
 //! The loss falls fastest where the rate is largest and still safe; beyond, it turns. Weights are thrown away afterwards.
 
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, loader, prepare};
 use super::trainer::Trainer;
-use crate::data::{self, Augment, Loader, LoaderOptions};
+use crate::data;
 use crate::error::{Error, Kind, Result};
 use crate::recipe::Recipe;
 use burn::tensor::Device;
@@ -62,9 +62,7 @@ pub fn test(
     let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing, model } = prepare(recipe, false, &device, progress)?;
     let mut trainer = Trainer::new(model, &recipe, &device);
-    let options = LoaderOptions { batch: recipe.train.batch, seed: recipe.train.seed, drop_last: true, first_step: 0 };
-    let normalizer = Arc::new(preprocessing.normalizer()?);
-    let mut loader = Loader::new(Arc::new(data.train), normalizer, Augment::from(&recipe.augment), options)?;
+    let mut loader = loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
     let factor = (range.to / range.from).powf(1.0 / (range.steps - 1) as f64);
     let (mut points, mut mean, mut least) = (Vec::new(), 0.0, f64::INFINITY);
     for step in 0..range.steps {

@@ -3,13 +3,13 @@
 use super::event::{Event, Sink};
 use super::folder::RunFolder;
 use super::machine::Machine;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, loader, prepare};
 use super::record::Record;
 use super::schedule::Schedule;
 use super::state::{self, Best, Progress};
 use super::trainer::{Outcome, Trainer};
 use super::{curves, memory};
-use crate::data::{self, Augment, Batch, Loader, LoaderOptions, Normalizer};
+use crate::data::{self, Batch, Loader, Normalizer};
 use crate::error::{Error, Kind, Result};
 use crate::eval::predictions::Predictions;
 use crate::eval::{Evaluation, evaluate};
@@ -176,17 +176,8 @@ impl Run {
         folder.write("recipe.toml", &recipe_text)?;
         folder.write("machine.json", &serde_json::to_string_pretty(&Machine::here()).expect("plain data"))?;
         let normalizer = Arc::new(preprocessing.normalizer()?);
-        let loader = Loader::new(
-            Arc::new(data.train.clone()),
-            Arc::clone(&normalizer),
-            Augment::from(&recipe.augment),
-            LoaderOptions {
-                batch: recipe.train.batch,
-                seed: recipe.train.seed,
-                drop_last: true,
-                first_step: now.step * recipe.train.accumulate as u64,
-            },
-        )?;
+        let first_step = now.step * recipe.train.accumulate as u64;
+        let loader = loader(Arc::new(data.train.clone()), &preprocessing, &recipe, first_step)?;
         let steps = recipe.total_steps(data.train.len());
         let metadata = Metadata {
             model: trainer.model().spec.options(),

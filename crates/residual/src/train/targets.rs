@@ -18,17 +18,13 @@ pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
 }
 
 /// The targets of a training batch. With mixup or CutMix its pictures are mixed in place with those of the batch in
-/// reverse order, by a share that (seed, step) decides; with both, each is taken half of the time.
-pub fn mixed(
-    batch: &mut Batch,
-    [h, w, c]: [usize; 3],
-    classes: usize,
-    options: &LossOptions,
-    seed: u64,
-    step: u64,
-) -> Vec<f32> {
+/// reverse order, by a share that (seed, step) decides; with both, each is taken half of the time. From the epoch
+/// `mix_off_epoch` on nothing is mixed.
+pub fn mixed(batch: &mut Batch, classes: usize, options: &LossOptions, seed: u64, step: u64) -> Vec<f32> {
+    let [h, w, c] = batch.size;
     let mut targets = smoothed(&batch.labels, classes, options.label_smoothing);
-    if options.mixup == 0.0 && options.cutmix == 0.0 {
+    let over = options.mix_off_epoch.is_some_and(|epoch| batch.epoch >= epoch);
+    if over || (options.mixup == 0.0 && options.cutmix == 0.0) {
         return targets;
     }
     let mut draws = stream(seed, Purpose::Mix, step, 0);
@@ -98,9 +94,9 @@ mod tests {
             for step in 0..50 {
                 let labels = vec![0, 1, 2, 3];
                 let pixels = labels.iter().flat_map(|&l| vec![l as f32; 8 * 8 * 3]).collect();
-                let mut batch = Batch { pixels, labels, indices: vec![0, 1, 2, 3] };
-                let options = LossOptions { label_smoothing: 0.0, mixup, cutmix };
-                let targets = mixed(&mut batch, [8, 8, 3], 4, &options, 7, step);
+                let mut batch = Batch { pixels, size: [8, 8, 3], labels, ..Batch::default() };
+                let options = LossOptions { mixup, cutmix, ..LossOptions::default() };
+                let targets = mixed(&mut batch, 4, &options, 7, step);
                 for (row, picture) in targets.chunks(4).zip(batch.pixels.chunks(8 * 8 * 3)) {
                     assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
                     // Every pixel holds its label: the mean over pixels is the mean over targets.
@@ -110,5 +106,38 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn shares_are_betas_and_both_ways_of_mixing_are_taken_as_often() {
+        let share = |mixup, cutmix, step| {
+            let pixels = [0.0, 1.0].iter().flat_map(|v| vec![*v; 16 * 16]).collect();
+            let mut batch = Batch { pixels, size: [16, 16, 1], labels: vec![0, 1], ..Batch::default() };
+            let targets = mixed(&mut batch, 2, &LossOptions { mixup, cutmix, ..LossOptions::default() }, 1, step);
+            let blended = batch.pixels.iter().any(|v| *v != 0.0 && *v != 1.0);
+            (f64::from(targets[0]), blended)
+        };
+        let shares: Vec<f64> = (0..4000).map(|step| share(0.2, 0.0, step).0).collect();
+        let mean = shares.iter().sum::<f64>() / 4000.0;
+        let variance = shares.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / 4000.0;
+        // Beta(α, α) has mean 1/2 and variance 1 / (4 (2α + 1)).
+        assert!((mean - 0.5).abs() < 0.03 && (variance - 1.0 / 5.6).abs() < 0.01, "{mean} {variance}");
+        let blended = (0..2000).filter(|step| share(1.0, 1.0, *step).1).count();
+        assert!((900..1100).contains(&blended), "{blended} of 2000 by mixup, the rest by CutMix");
+    }
+
+    #[test]
+    fn from_the_switch_off_epoch_on_pictures_and_labels_are_whole() {
+        let options = LossOptions { mixup: 0.2, cutmix: 1.0, mix_off_epoch: Some(3), ..LossOptions::default() };
+        let pixels: Vec<f32> = (0..2 * 16).map(|i| (i / 16) as f32).collect();
+        let mixed_in = |epoch| {
+            let batch =
+                Batch { pixels: pixels.clone(), size: [4, 4, 1], labels: vec![0, 1], epoch, ..Batch::default() };
+            (0..20).any(|step| {
+                let mut batch = batch.clone();
+                let targets = mixed(&mut batch, 2, &options, 7, step);
+                batch.pixels != pixels || targets != [1.0, 0.0, 0.0, 1.0]
+            })
+        };
+        assert_eq!([0, 2, 3, 4].map(mixed_in), [true, true, false, false]);
     }
 }

@@ -92,9 +92,9 @@ impl Trainer {
     /// Forward and backward over one batch. `pass` numbers it, for dropout and mixing.
     fn gradients(&self, batch: &mut Batch, pass: u64) -> (Outcome, Flat) {
         let (classes, seed) = (self.model().spec.classes, self.recipe.train.seed);
-        let targets = targets::mixed(batch, self.model().spec.input, classes, &self.recipe.loss, seed, pass);
+        let targets = targets::mixed(batch, classes, &self.recipe.loss, seed, pass);
         let targets = TensorData::new(targets, [batch.len(), classes]);
-        let x = input(batch, self.model().spec.input, &self.device);
+        let x = input(batch, batch.size, &self.device);
         let logits = self.model().forward(x, &Pass::train(seed, pass, self.recipe.train.precise));
         let wrong = wrong(&logits, &batch.labels);
         let losses = ops::cross_entropy(logits, Tensor::from_data(targets, &self.device));

@@ -8,7 +8,7 @@ pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
 use super::{Metadata, check, parameters};
-use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar};
+use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem};
 use crate::models::{Model, ModelOptions, Spec};
@@ -201,10 +201,12 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
     Preprocessing { height, width, channels, scale, resize: Resize::Crop, filter, normalize }
 }
 
-/// CIFAR-10's names where the preset's weights are of CIFAR-10; numbers elsewhere, for a file says nothing of names.
+/// CIFAR-10's names where the preset's weights are of CIFAR-10, ImageNet's for a thousand classes; numbers elsewhere, for
+/// a file says nothing of names.
 fn classes(spec: &Spec, preset: Preset) -> Vec<String> {
     match (preset, spec.classes) {
         (Preset::CifarAkamaster | Preset::Kuangliu, 10) => cifar::CLASSES_10.map(String::from).to_vec(),
-        (_, n) => (0..n).map(|class| format!("class {class}")).collect(),
+        (Preset::Torchvision | Preset::Timm, 1000) => imagenet::names(),
+        (_, n) => (0..n).map(imagenet::numbered).collect(),
     }
 }
