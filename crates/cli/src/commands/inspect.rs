@@ -1,19 +1,32 @@
-//! `residual inspect`: a network as a table of layers.
+//! `residual inspect`: a network as a table of layers, or what a recipe does to a picture as a sheet of examples.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
+use residual::data::{self, Augment, Normalize, Picture, Preprocessing};
 use residual::models::{self, Layer, ModelOptions, Summary};
-use residual::{Result, weights};
+use residual::recipe::Recipe;
+use residual::{Error, Kind, Result, report, weights};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Show a network's layers: shapes, parameters, multiply-adds, receptive fields
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  residual inspect vgg19_bn --input 32 --against 224
+  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   what training does to a picture")]
 pub struct Inspect {
-    /// A network (`residual models` lists them), or a weights file
+    /// A network (`residual models` lists them), or a weights file; with --augment, a picture
     #[arg(value_name = "NAME|FILE")]
     what: String,
+
+    /// Draw what this recipe's augmentations do to the picture
+    #[arg(long, value_name = "RECIPE", requires = "out", conflicts_with_all = ["against", "classes"])]
+    augment: Option<String>,
+
+    /// Where the sheet of examples goes, a PNG
+    #[arg(long, value_name = "FILE", requires = "augment")]
+    out: Option<PathBuf>,
 
     /// Input size in pixels [default: the network's own]
     #[arg(long, value_name = "SIZE")]
@@ -66,9 +79,18 @@ struct Against<'a> {
     layers: Vec<&'a Layer>,
 }
 
+/// `--json` of a sheet.
+#[derive(Debug, Serialize)]
+struct Sheet {
+    path: PathBuf,
+}
+
 impl Inspect {
-    /// Prints the table.
+    /// Prints the table, or draws the sheet.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        if let (Some(recipe), Some(out)) = (&self.augment, &self.out) {
+            return self.sheet(recipe, out, ui);
+        }
         let options = self.options()?;
         let summary = models::summary(&options)?;
         let other = self.against.map(|size| self.at(&options, size)).transpose()?;
@@ -81,6 +103,38 @@ impl Inspect {
         match &other {
             Some(other) => ui.line(&comparison(&summary, other)),
             None => Ok(()),
+        }
+    }
+
+    fn sheet(&self, recipe: &str, out: &Path, ui: &mut Ui) -> Result<()> {
+        let recipe = Recipe::load(recipe, &[])?;
+        let picture = Picture::open(Path::new(&self.what))?;
+        let side = self.side(&recipe)?;
+        let preprocessing = Preprocessing {
+            height: side,
+            width: side,
+            channels: self.channels.unwrap_or(3),
+            scale: recipe.data.scale.filter(|scale| *scale >= side),
+            resize: recipe.data.resize,
+            filter: recipe.data.filter,
+            normalize: match self.channels {
+                Some(1) => Normalize::Channel { mean: vec![0.5], std: vec![0.25] },
+                _ => Normalize::known("imagenet").expect("its constants are known"),
+            },
+        };
+        let sheet = report::sheet(&Augment::from(&recipe.augment), &picture, &preprocessing, recipe.train.seed)?;
+        sheet.save_png(out)?;
+        let path = std::path::absolute(out)
+            .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", out.display())))?;
+        if ui.json() { ui.value(&Sheet { path }) } else { ui.line(&path.display().to_string()) }
+    }
+
+    /// Height and width in training, as far as that can be known without opening the data.
+    fn side(&self, recipe: &Recipe) -> Result<usize> {
+        let said = self.input.or(recipe.augment.size).or(recipe.model.input);
+        match said.or(data::native_size(&recipe.data.source)) {
+            Some(side) => Ok(side),
+            None => Ok(models::find(&recipe.model.name)?.input),
         }
     }
 

@@ -42,4 +42,4 @@ pub use pictures::{Dataset, Pictures, Provenance};
 pub use preprocess::Preprocessing;
 pub use progress::Progress;
 pub use shapes::write_shapes;
-pub use source::{SOURCES, open};
+pub use source::{SOURCES, native_size, open};

@@ -83,6 +83,15 @@ impl Parts {
 /// Names that `--data` takes besides folders and archives.
 pub const SOURCES: [&str; 5] = ["shapes", "cifar10", "cifar100", "mnist", "fashion-mnist"];
 
+/// Height and width of the pictures of a published data set; `None` for anything else.
+pub fn native_size(source: &str) -> Option<usize> {
+    match source {
+        "shapes" | "cifar10" | "cifar100" => Some(32),
+        "mnist" | "fashion-mnist" => Some(28),
+        _ => None,
+    }
+}
+
 /// Opens a source of pictures: generated, a published data set (fetched on first use), a folder or an archive.
 ///
 /// # Errors
@@ -111,6 +120,9 @@ pub fn open(options: &DataOptions, progress: &mut dyn Progress) -> Result<Datase
 
 fn unknown(source: &str) -> Error {
     let error = Error::data(format!("no data set and no folder is called \"{source}\""));
+    if source == "imagenet" {
+        return error.with_hint("ImageNet is not free to fetch: name your folder of it, with train/ID/* and val/ID/*");
+    }
     match nearest(source, SOURCES) {
         Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
         None => error.with_hint(format!("take one of {}, or a folder that exists", SOURCES.join(", "))),

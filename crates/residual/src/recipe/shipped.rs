@@ -28,6 +28,9 @@ const SHIPPED: &[Shipped] = embed![
     "cifar10-resnet110-paper",
     "cifar10-resnet18",
     "cifar10-vgg19bn",
+    "imagenet-resnet50-paper",
+    "imagenet-resnet50-strong",
+    "imagenet-vgg16-paper",
 ];
 
 /// All of them, the default of `residual train` first.

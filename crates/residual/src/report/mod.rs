@@ -14,9 +14,11 @@ pub mod lang;
 mod network;
 pub mod page;
 pub mod pictures;
+mod sheet;
 mod subject;
 
 pub use lang::Lang;
+pub use sheet::sheet;
 pub use subject::Subject;
 
 use crate::data::{self, Dataset};

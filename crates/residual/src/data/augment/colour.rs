@@ -47,12 +47,13 @@ fn smoothed(picture: &Picture) -> Vec<u8> {
     let (once, five) = (1.0f32 / 13.0, 5.0f32 / 13.0);
     let stride = w * c;
     for y in 1..h - 1 {
-        for i in y * stride + c..(y + 1) * stride - c {
+        let inner = y * stride + c..(y + 1) * stride - c;
+        for (i, out) in inner.clone().zip(&mut out[inner]) {
             let value = |at: usize| f32::from(picture.pixels[at]);
             let row = |at: usize, centre: f32| value(at - c) * once + value(at) * centre + value(at + c) * once;
             // From the lower row to the upper one, as Pillow adds them up.
             let sum = 0.5 + row(i + stride, once) + row(i, five) + row(i - stride, once);
-            out[i] = sum as u8;
+            *out = sum as u8;
         }
     }
     out
