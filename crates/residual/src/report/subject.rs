@@ -136,7 +136,7 @@ impl Subject {
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;
-            self.explain(&model, shown, &normalizer, thumbnails.min(EXPLAINED))?;
+            self.explain(&model, shown, &preprocessing.normalizer()?, thumbnails.min(EXPLAINED))?;
         }
         let rows = thumbnails.div_ceil(4).min(data.train.len());
         // One of each class, the first that comes.

@@ -177,7 +177,8 @@ impl Range {
 fn step(start: f32, end: f32, i: u32) -> f32 {
     let last = STEPS - 1;
     let width = (end - start) / last as f32;
-    if i < STEPS / 2 { start + width * i as f32 } else { end - width * (last - i) as f32 }
+    // In one rounding, as torch computes it.
+    if i < STEPS / 2 { width.mul_add(i as f32, start) } else { (-width).mul_add((last - i) as f32, end) }
 }
 
 impl Operation {
