@@ -183,7 +183,7 @@ fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
 
 #[test]
 fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
-    let Some(python) = support::python("onnxruntime") else { return };
+    let Some(python) = python("onnxruntime") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (model, metadata) = network("resnet-20", 32, ModelOptions::default());
     let path = folder.path().join("bytes.onnx");
@@ -211,7 +211,7 @@ fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
 
 #[test]
 fn torchvision_loads_exported_safetensors_strictly() {
-    let Some(python) = support::python("torchvision, safetensors") else { return };
+    let Some(python) = python("torchvision, safetensors") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let script = "
 import sys, torchvision, safetensors.torch
