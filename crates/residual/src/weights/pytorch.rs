@@ -319,22 +319,27 @@ fn legacy(bytes: &[u8]) -> Read<(Pickle, Storages)> {
 
 /// The dictionary that holds the weights, and the keys that lead to it.
 fn state_dict(pickle: &Pickle) -> Option<(&Pairs, Vec<String>)> {
-    let (mut at, mut path) = (pickle.root(), Vec::new());
-    for _ in 0..DEPTH {
-        let Value::Dict(pairs) = pickle.value(at) else { return None };
-        if pairs.iter().any(|&(_, value)| is_tensor(pickle, value)) {
-            return Some((pairs, path));
-        }
-        let is_dict = |id: Id| matches!(pickle.value(id), Value::Dict(pairs) if !pairs.is_empty());
-        let inner = |name: &str| {
-            let named = |&&(key, value): &&(Id, Id)| pickle.text(key).as_deref() == Some(name) && is_dict(value);
-            pairs.iter().rev().find(named).map(|pair| pair.1)
-        };
-        let (name, next) = WRAPPERS.iter().find_map(|name| Some((*name, inner(name)?)))?;
-        path.push(name.to_owned());
-        at = next;
-    }
-    None
+    let (pairs, mut path) = find_weights(pickle, pickle.root(), DEPTH)?;
+    path.reverse();
+    Some((pairs, path))
+}
+
+/// The dictionary at `at` or within it, and the keys that lead to it, innermost first. What a wrapper holds comes before what stands
+/// beside it: a checkpoint may keep a best accuracy as a tensor, too.
+fn find_weights(pickle: &Pickle, at: Id, depth: usize) -> Option<(&Pairs, Vec<String>)> {
+    let Value::Dict(pairs) = pickle.value(at) else { return None };
+    let inner = |name: &str| {
+        let named = |&&(key, _): &&(Id, Id)| pickle.text(key).as_deref() == Some(name);
+        pairs.iter().rev().find(named).map(|pair| pair.1)
+    };
+    let wrapped = (depth > 0).then(|| {
+        WRAPPERS.iter().find_map(|name| {
+            let (pairs, mut path) = find_weights(pickle, inner(name)?, depth - 1)?;
+            path.push((*name).to_owned());
+            Some((pairs, path))
+        })
+    });
+    wrapped.flatten().or_else(|| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)).then(|| (pairs.as_slice(), Vec::new())))
 }
 
 fn is_tensor(pickle: &Pickle, id: Id) -> bool {
