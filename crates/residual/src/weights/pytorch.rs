@@ -339,7 +339,9 @@ fn find_weights(pickle: &Pickle, at: Id, depth: usize) -> Option<(&Pairs, Vec<St
             Some((pairs, path))
         })
     });
-    wrapped.flatten().or_else(|| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)).then(|| (pairs.as_slice(), Vec::new())))
+    wrapped
+        .flatten()
+        .or_else(|| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)).then(|| (pairs.as_slice(), Vec::new())))
 }
 
 fn is_tensor(pickle: &Pickle, id: Id) -> bool {
