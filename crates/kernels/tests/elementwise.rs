@@ -8,40 +8,15 @@ mod support;
 
 use proptest::prelude::*;
 use residual_kernels::lrn::Lrn;
-use residual_kernels::norm::Norm;
 use residual_kernels::update::Sgd;
 use residual_kernels::{PoolShape, activation, linear, loss, lrn, naive, norm, pixels, pool, shortcut, update};
-use support::{U, assert_within, magnitudes, noise, on_every_isa};
+use support::{Layer, U, assert_within, magnitudes, noise, on_every_isa};
 
 /// Additions in `f32` of one column sum, with the folded row's own: 32 Ki elements in rows of at least 128.
 const RUN: f64 = 258.0;
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, ..ProptestConfig::default() }
-}
-
-/// A batch norm over `c` channels whose statistics are those of `x`.
-struct Layer {
-    mean: Vec<f32>,
-    var: Vec<f32>,
-    gamma: Vec<f32>,
-    beta: Vec<f32>,
-}
-
-impl Layer {
-    fn of(x: &[f32], c: usize) -> Self {
-        let (mut mean, mut var) = (vec![0f32; c], vec![0f32; c]);
-        naive::norm::statistics(x, c, &mut mean, &mut var);
-        Self { mean, var, gamma: noise(c, 21), beta: noise(c, 22) }
-    }
-
-    fn norm(&self) -> Norm<'_> {
-        Norm { mean: &self.mean, var: &self.var, gamma: &self.gamma, beta: &self.beta, eps: 1e-5 }
-    }
-
-    fn scale(&self, j: usize) -> f64 {
-        f64::from(self.gamma[j]).abs() / (f64::from(self.var[j]) + 1e-5).sqrt()
-    }
 }
 
 proptest! {

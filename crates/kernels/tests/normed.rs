@@ -10,30 +10,10 @@ mod support;
 use proptest::prelude::*;
 use residual_kernels::norm::{self, Norm};
 use residual_kernels::{ConvShape, Epilogue, Isa, conv};
-use support::{U, assert_within, noise, on_every_isa};
+use support::{Layer, U, assert_within, noise, on_every_isa};
 
 /// Additions of a column in `f32`, of both orders together: 16 + 112 of a block of tiles, 256 of a piece of [`norm::backward`].
 const ADDITIONS: f64 = 400.0;
-
-/// A layer's statistics and parameters, a shift of any sign among them.
-struct Layer {
-    mean: Vec<f32>,
-    var: Vec<f32>,
-    gamma: Vec<f32>,
-    beta: Vec<f32>,
-}
-
-impl Layer {
-    fn of(x: &[f32], c: usize) -> Self {
-        let (mut mean, mut var) = (vec![0f32; c], vec![0f32; c]);
-        norm::statistics(x, c, &mut mean, &mut var);
-        Self { mean, var, gamma: noise(c, 7), beta: noise(c, 8) }
-    }
-
-    fn norm(&self) -> Norm<'_> {
-        Norm { mean: &self.mean, var: &self.var, gamma: &self.gamma, beta: &self.beta, eps: 1e-5 }
-    }
-}
 
 fn check(s: &ConvShape, precise: bool) {
     let (x, w, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));

@@ -1,7 +1,8 @@
 //! What the tests of the kernels share: numbers to compute with, and bounds on rounding errors.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use residual_kernels::Isa;
+use residual_kernels::norm::Norm;
+use residual_kernels::{Isa, naive};
 
 /// Half a unit in the last place of 1: the relative error of one rounding.
 pub const U: f64 = 1.0 / 16_777_216.0;
@@ -42,5 +43,30 @@ pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl 
 pub fn on_every_isa(check: impl Fn()) {
     for isa in Isa::available() {
         isa.with(&check);
+    }
+}
+
+/// A batch norm over `c` channels whose statistics are those of `x`, with scales and shifts of any sign.
+pub struct Layer {
+    pub mean: Vec<f32>,
+    pub var: Vec<f32>,
+    pub gamma: Vec<f32>,
+    pub beta: Vec<f32>,
+}
+
+impl Layer {
+    pub fn of(x: &[f32], c: usize) -> Self {
+        let (mut mean, mut var) = (vec![0f32; c], vec![0f32; c]);
+        naive::norm::statistics(x, c, &mut mean, &mut var);
+        Self { mean, var, gamma: noise(c, 21), beta: noise(c, 22) }
+    }
+
+    pub fn norm(&self) -> Norm<'_> {
+        Norm { mean: &self.mean, var: &self.var, gamma: &self.gamma, beta: &self.beta, eps: 1e-5 }
+    }
+
+    /// What a difference of the input is multiplied with.
+    pub fn scale(&self, j: usize) -> f64 {
+        f64::from(self.gamma[j]).abs() / (f64::from(self.var[j]) + 1e-5).sqrt()
     }
 }
