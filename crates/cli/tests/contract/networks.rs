@@ -1,0 +1,42 @@
+//! `models` and `inspect`.
+
+use super::*;
+
+#[test]
+fn models_lists_every_network_with_its_counts() {
+    let lines = lines(residual(&["models", "--json"]));
+    for line in &lines {
+        assert_keys(line, &["name", "family", "params", "macs", "input", "classes"]);
+    }
+    let resnet = lines.iter().find(|line| line["name"] == "resnet-20").expect("listed");
+    assert_eq!((resnet["params"].as_u64(), resnet["input"].as_u64()), (Some(269_722), Some(32)));
+}
+
+#[test]
+fn inspect_tells_layers_and_marks_what_differs() {
+    let vgg =
+        &lines(residual(&["inspect", "vgg19bn", "--input", "32", "--classes", "10", "--against", "224", "--json"]))[0];
+    assert_keys(vgg, &["name", "params", "macs", "receptive_field", "layers"]);
+    assert_eq!(vgg["params"], 20_040_522);
+    let layers = vgg["layers"].as_array().expect("layers");
+    for layer in layers {
+        assert_keys(layer, &["name", "kind", "output", "params", "macs", "receptive_field", "differs"]);
+    }
+    assert_eq!(layers.first().expect("a layer")["differs"], false);
+    assert_eq!(layers.last().expect("a layer")["differs"], true);
+}
+
+#[test]
+fn inspect_draws_what_a_recipe_does_to_a_picture() {
+    let folder = folder();
+    let (from, to) = (folder.path().join("cat.png"), folder.path().join("sheet.png"));
+    picture(&from, 90);
+    let (from, out) = (from.to_string_lossy(), to.to_string_lossy());
+    let arguments = ["inspect", "--augment", "imagenet-resnet50-strong", &from, "--out", &out, "--json"];
+    let line = &lines(residual(&arguments))[0];
+    assert_eq!(line["path"], out.as_ref());
+    let sheet = residual::data::Picture::open(&to).expect("a picture");
+    assert!(sheet.width > 1000 && sheet.height > 1000, "{}x{}", sheet.width, sheet.height);
+    let (code, _) = failure(residual(&["inspect", "--augment", "imagenet-resnet50-strong", &from]));
+    assert_eq!(code, 2, "a sheet goes somewhere");
+}

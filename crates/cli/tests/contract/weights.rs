@@ -1,0 +1,149 @@
+//! What takes weights: `eval`, `predict`, `import` and `export`.
+
+use super::*;
+
+#[test]
+fn training_weights_tested_on_other_classes_is_refused() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let pictures = folder.path().join("pictures");
+    for class in ["cat", "dog"] {
+        std::fs::create_dir_all(pictures.join(class)).expect("a class");
+    }
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--data", &pictures.to_string_lossy()]));
+    assert_eq!(code, 1);
+    assert!(text.starts_with("error: "), "{text}");
+}
+
+#[test]
+fn pictures_are_named_by_what_the_weights_were_trained_on() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let whole = folder.path().join("whole.png");
+    std::fs::write(&whole, PICTURE).expect("a picture");
+    let broken = folder.path().join("broken.png");
+    std::fs::write(&broken, &PICTURE[..40]).expect("half a picture");
+    let [whole, broken] = [&whole, &broken].map(|path| path.to_string_lossy().into_owned());
+
+    let found = &lines(residual(&["predict", &checkpoint, &whole, "--top", "3", "--json"]))[0];
+    assert_eq!(found["image"], whole.as_str());
+    let top = found["top"].as_array().expect("guesses");
+    assert_eq!(top.len(), 3);
+    top.iter().for_each(|guess| assert_keys(guess, &["class", "probability"]));
+    assert!(top[0]["probability"].as_f64() >= top[1]["probability"].as_f64());
+
+    let (code, text) = failure(residual(&["predict", &checkpoint, &broken]));
+    assert!(code == 1 && text.contains("broken.png") && text.contains("hint: "), "{text}");
+    let rest = lines(residual(&["predict", &checkpoint, &broken, &whole, "--skip-bad", "--json"]));
+    assert_eq!(rest.len(), 1, "the bad one is left out");
+}
+
+#[test]
+fn every_protocol_tests_alone_and_fused_and_tells_what_it_cost() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let eval = |more: &[&str]| {
+        let mut command = residual(&["eval", &checkpoint, "--json", "--split", "validation"]);
+        command.args(more);
+        lines(command)
+    };
+    let each = eval(&["--protocol", "center,ten-crop,dense,multi-crop", "--scales", "32,40"]);
+    let found: Vec<_> = each.iter().map(|line| (line["protocol"].as_str(), line["crops"].as_u64())).collect();
+    let expected = [("center", 8), ("ten-crop", 80), ("dense", 16), ("multi-crop", 400)];
+    assert_eq!(found, expected.map(|(name, crops)| (Some(name), Some(crops))));
+    for line in &each {
+        assert_keys(
+            line,
+            &["images", "loss", "top1_error", "top5_error", "ece", "seconds", "scales", "files", "skipped"],
+        );
+    }
+    let fused = eval(&["--protocol", "dense,multi-crop", "--scales", "32,40", "--fuse"]);
+    assert_eq!((fused.len(), &fused[0]["protocol"]), (1, &Value::from("dense+multi-crop")));
+    assert_eq!(fused[0]["crops"], 416);
+    // Two files, averaged: the same weights twice say what they say once.
+    let twice = lines(residual(&["eval", &checkpoint, &checkpoint, "--json", "--split", "validation", "--fuse"]));
+    let once = eval(&[]);
+    assert_eq!((twice.len(), &twice[0]["confusion"]), (1, &once[0]["confusion"]));
+
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "ten-crop", "--scales", "20"]));
+    assert!(code == 2 && text.contains("hint: --scales takes numbers from 32 upwards"), "{text}");
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "tencrop"]));
+    assert!(code == 2 && text.contains("ten-crop"), "{text}");
+}
+
+#[test]
+fn predictions_are_explained_by_a_picture_each() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir_all(&pictures).expect("a folder");
+    for name in ["one.png", "two.png"] {
+        std::fs::write(pictures.join(name), PICTURE).expect("a picture");
+    }
+    let out = folder.path().join("why");
+    let mut predict = residual(&["predict", &checkpoint, "-", "--json"]);
+    predict.arg(&pictures).arg("--explain").arg(&out).write_stdin(PICTURE);
+    assert_eq!(lines(predict).len(), 3);
+    let mut written: Vec<_> =
+        std::fs::read_dir(&out).expect("written").map(|e| e.expect("an entry").file_name()).collect();
+    written.sort();
+    let written: Vec<_> = written.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let starts = ["one-", "stdin-", "two-"];
+    assert!(written.iter().zip(starts).all(|(name, start)| name.starts_with(start) && name.ends_with(".png")));
+    assert_eq!(written.len(), 3, "{written:?}");
+}
+
+#[test]
+fn weights_are_tested_on_some_of_their_classes_under_other_spellings() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let tests = folder.path().join("pictures/test");
+    for (class, n) in [("Ring", 2), ("cross", 1)] {
+        (0..n).for_each(|i| picture(&tests.join(class).join(format!("{i}.png")), 80));
+    }
+    let data = folder.path().join("pictures").to_string_lossy().into_owned();
+    let line = &lines(residual(&["eval", &checkpoint, "--data", &data, "--json"]))[0];
+    assert_eq!(line["images"], 3);
+    let of = |name: &str| {
+        let classes = line["per_class"].as_array().expect("a list");
+        classes.iter().find(|class| class["class"] == name).map(|class| class["images"].clone())
+    };
+    assert_eq!((of("ring"), of("cross")), (Some(2.into()), Some(1.into())));
+}
+
+#[test]
+fn exported_weights_are_named_counted_and_imported_again() {
+    let folder = folder();
+    lines(small(&folder, 1, &[]));
+    let weights = folder.path().join("run/best.safetensors");
+    let written = [
+        ("onnx", &["--keep-bn", "--with-preprocessing", "--verify"][..]),
+        ("onnx", &["--verify"]),
+        ("safetensors", &["--preset", "cifar-akamaster", "--verify"]),
+        ("safetensors", &[]),
+    ];
+    for (format, more) in written {
+        let out = folder.path().join(format!("net.{format}"));
+        let mut export = residual(&["export", "--format", format, "--json"]);
+        export.arg(&weights).arg("--out").arg(&out).args(more);
+        let report = &lines(export)[0];
+        assert_keys(report, &["path", "keys", "max_difference"]);
+        assert!(out.is_file() && report["keys"].as_u64().is_some_and(|keys| keys > 20), "{report}");
+        let difference = report["max_difference"].as_f64();
+        assert!(difference.is_some() == more.contains(&"--verify") && difference.is_none_or(|d| d < 1e-4), "{report}");
+    }
+    let mut import = residual(&["import", "--as", "resnet-cifar-8", "--json"]);
+    import.arg(folder.path().join("net.safetensors")).arg("--out").arg(folder.path().join("again.safetensors"));
+    assert_keys(&lines(import)[0], &["path", "keys", "max_difference"]);
+    let mut tensors_only = residual(&["export", "--format", "onnx", "--preset", "cifar-akamaster", "--out", "x"]);
+    tensors_only.arg(&weights);
+    assert_eq!(failure(tensors_only).0, 2);
+    let mut onnx_only = residual(&["export", "--format", "safetensors", "--keep-bn", "--out", "x"]);
+    onnx_only.arg(&weights);
+    assert_eq!(failure(onnx_only).0, 2);
+}
