@@ -31,8 +31,6 @@ const SHIPPED: &[Shipped] = embed![
     "imagenet-resnet50-paper",
     "imagenet-resnet50-strong",
     "imagenet-vgg16-paper",
-    "imagenet-resnet-paper",
-    "imagenet-vgg-paper",
 ];
 
 /// All of them, the default of `residual train` first.
