@@ -2,9 +2,9 @@
 //!
 //! A pickle is a program for a stack machine that may call any function of Python's. Here nothing is ever called: a
 //! call is kept as the pair of a name and its arguments, only the names that the reader allows (those that arrays or
-//! tensors are made of) may be mentioned, and any other is refused by name. Memory is bounded by the file's size. Values live in one arena and refer to each other by index, so that a list that grows
-//! after it was memoised is seen to grow. Opcodes are those of protocols 2 to 5 (Python's `pickletools.py` describes
-//! them); the text opcodes of protocol 0 are refused.
+//! tensors are made of) may be mentioned, and any other is refused by name. Memory is bounded by the file's size. Values live in
+//! one arena and refer to each other by index, so that a list that grows after it was memoised is seen to grow. Opcodes
+//! are those of protocols 0 to 5 (Python's `pickletools.py` describes them), but for the rare ones that make objects.
 
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -208,8 +208,9 @@ impl<'a> Machine<'a> {
             b'}' => self.push(Value::Dict(Vec::new())),
             b't' | b'l' | b'd' | 0x85..=0x87 | 0x91 => self.group(opcode)?,
             b'a' | b'e' | b's' | b'u' | 0x90 => self.grow(opcode)?,
-            b'q' | b'r' | 0x94 | b'h' | b'j' => self.remember(opcode)?,
-            b'c' | 0x93 => self.global(opcode)?,
+            b'I' | b'L' | b'F' | b'S' | b'V' => self.line_value(opcode)?,
+            b'q' | b'r' | 0x94 | b'p' | b'h' | b'j' | b'g' => self.remember(opcode)?,
+            b'c' | 0x93 | b'i' => self.global(opcode)?,
             b'R' | 0x81 => self.call()?,
             b'b' => self.build()?,
             _ => return Err(format!("opcode 0x{opcode:02x} is not one that data needs")),
@@ -233,6 +234,28 @@ impl<'a> Machine<'a> {
                 let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
                 let fill = if negative { -1 } else { 0 };
                 Value::Int(bytes.iter().rev().fold(fill, |value: i64, &b| value << 8 | i64::from(b)))
+            }
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    /// A value of protocol 0, written as a line of text.
+    fn line_value(&mut self, opcode: u8) -> Step<()> {
+        let line = self.line()?;
+        let unread = || format!("\"{}\" is no value that data needs", line.escape_debug());
+        let value = match opcode {
+            b'I' if line == "00" => Value::Bool(false),
+            b'I' if line == "01" => Value::Bool(true),
+            b'I' | b'L' => Value::Int(line.trim_end_matches('L').parse().map_err(|_| unread())?),
+            b'F' => Value::Float(line.parse().map_err(|_| unread())?),
+            // Names of tensors and storages have nothing to escape.
+            _ if line.contains('\\') => return Err(unread()),
+            b'V' => Value::Text(line),
+            _ => {
+                let quote = line.chars().next().filter(|quote| matches!(quote, '"' | '\'')).ok_or_else(unread)?;
+                let text = line[1..].strip_suffix(quote).ok_or_else(unread)?;
+                Value::Bytes(text.as_bytes().to_vec())
             }
         };
         self.push(value);
@@ -294,17 +317,22 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, opcode: u8) -> Step<()> {
         match opcode {
-            b'q' | b'r' | 0x94 => {
+            b'q' | b'r' | 0x94 | b'p' => {
                 let key = match opcode {
                     b'q' => self.unsigned(1)?,
                     b'r' => self.unsigned(4)?,
+                    b'p' => self.line_number()?,
                     _ => self.memo.len(),
                 };
                 let top = *self.stack.last().ok_or("nothing to remember")?;
                 self.memo.insert(key, top);
             }
             _ => {
-                let key = self.unsigned(if opcode == b'h' { 1 } else { 4 })?;
+                let key = match opcode {
+                    b'h' => self.unsigned(1)?,
+                    b'j' => self.unsigned(4)?,
+                    _ => self.line_number()?,
+                };
                 let id = *self.memo.get(&key).ok_or_else(|| format!("value {key} was never remembered"))?;
                 self.stack.push(id);
             }
@@ -313,7 +341,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, opcode: u8) -> Step<()> {
-        let name = if opcode == b'c' {
+        let name = if opcode != 0x93 {
             let (module, name) = (self.line()?, self.line()?);
             format!("{module}.{name}")
         } else {
@@ -327,7 +355,10 @@ impl<'a> Machine<'a> {
             return Err(format!("it asks for {name}, which data does not need"));
         }
         self.push(Value::Global(name));
-        Ok(())
+        match opcode {
+            b'i' => Err("it makes an object, which data does not need".into()),
+            _ => Ok(()),
+        }
     }
 
     fn call(&mut self) -> Step<()> {
@@ -348,7 +379,9 @@ impl<'a> Machine<'a> {
                 }
                 _ => return Err("an encoding of something that is not text".into()),
             },
-            ("collections.OrderedDict" | "collections.defaultdict", _) => Value::Dict(Vec::new()),
+            ("collections.OrderedDict" | "collections.defaultdict" | "collections.Counter", _) => {
+                Value::Dict(Vec::new())
+            }
             _ => Value::Call { name, arguments, state: None },
         };
         self.push(value);
@@ -395,6 +428,11 @@ impl<'a> Machine<'a> {
     /// A little-endian number of up to eight bytes.
     fn unsigned(&mut self, width: usize) -> Step<usize> {
         Ok(self.take(width)?.iter().rev().fold(0, |value, &b| value << 8 | usize::from(b)))
+    }
+
+    /// A memo's key in protocol 0.
+    fn line_number(&mut self) -> Step<usize> {
+        self.line()?.parse().map_err(|_| "a memo's key that is no number".into())
     }
 
     fn line(&mut self) -> Step<String> {
@@ -454,6 +492,23 @@ mod tests {
         let expected =
             "evil is not a pickle that we read: it asks for posix.system, which data does not need (byte 16)";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn the_oldest_protocol_is_read_and_what_it_would_run_is_named() {
+        // Python's `pickle.dumps({'a': [1, True, 2.5, 'b']}, 0)`, and Python 2's of `{'a': 3L}`.
+        let text = b"(dp0\nVa\np1\n(lp2\nI1\naI01\naF2.5\naVb\np3\nas.";
+        let pickle = Pickle::read(text, "old").expect("a pickle");
+        let items = pickle.list(pickle.get("a").expect("a key")).expect("a list");
+        let values: Vec<&Value> = items.iter().map(|&id| pickle.value(id)).collect();
+        assert_eq!(values, [&Value::Int(1), &Value::Bool(true), &Value::Float(2.5), &Value::Text("b".into())]);
+        let pickle = Pickle::read(b"(dp0\nS'a'\np1\nL3L\ns.", "older").expect("a pickle");
+        assert_eq!(pickle.value(pickle.get("a").expect("a key")), &Value::Int(3));
+        // `cos` calls by REDUCE, `ios` by INST.
+        for evil in [b"cos\nsystem\n(S'true'\ntR.".as_slice(), b"(S'true'\nios\nsystem\n."] {
+            let error = Pickle::read(evil, "evil").expect_err("a call of os.system").to_string();
+            assert!(error.contains("it asks for os.system, which data does not need"), "{error}");
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::options::Filter;
 use super::resample::{self, Fit};
 use crate::error::{Error, Result};
 use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
-use std::io::Cursor;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
+};
+use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
 /// Pixels of the largest picture that is decoded, which is Pillow's limit, too (two thirds of a GiB in colour). A small
@@ -76,8 +78,8 @@ impl Picture {
         let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
         let mut decoder = decoder(bytes).map_err(refuse)?;
         let colours = colours(&mut decoder);
-        let orientation = decoder.orientation().map_err(|e| refuse(e.to_string()))?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
+        let orientation = decoder.orientation().map_err(|e| refuse(why(&e)))?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(why(&e)))?;
         picture.apply_orientation(orientation);
         let (height, width) = (picture.height() as usize, picture.width() as usize);
         let colour = picture.color();
@@ -131,21 +133,18 @@ fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> 
     limits.max_alloc = Some(MEMORY);
     reader.limits(limits);
     match reader.format() {
-        // The decoder fills what is missing with grey rather than fail.
-        Some(ImageFormat::Jpeg) if !jpeg_ends(bytes) => {
-            return Err("it is truncated: JPEG's end marker is missing".into());
-        }
+        Some(ImageFormat::Jpeg) => check_jpeg(bytes)?,
         Some(ImageFormat::Png) if !bytes.windows(4).any(|w| w == b"IEND") => {
             return Err("it is truncated: PNG's end chunk is missing".into());
         }
         Some(ImageFormat::WebP) if !riff_ends(bytes) => {
             return Err("it is truncated: it is shorter than its head says".into());
         }
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) => {}
+        Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) => {}
         Some(other) => return Err(format!("it is {other:?}, not JPEG, PNG, WebP or BMP")),
         None => return Err("it is neither JPEG, PNG, WebP nor BMP".into()),
     }
-    let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    let decoder = reader.into_decoder().map_err(|e| why(&e))?;
     let (width, height) = decoder.dimensions();
     // A few bytes can claim to be more pixels than memory holds; nothing is allocated for them.
     match u64::from(width) * u64::from(height) > MOST_PIXELS {
@@ -167,19 +166,36 @@ fn colours(decoder: &mut impl ImageDecoder) -> Colours {
     }
 }
 
-/// Whether an end marker follows the first scan. Segments before it are skipped by their length, since a thumbnail
+/// Why a decoder gave up.
+fn why(error: &ImageError) -> String {
+    match error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it is truncated".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a JPEG file is of a kind that is read, with an end marker behind its first scan: without one the decoder fills
+/// what is missing with grey rather than fail. Segments before the scan are skipped by their length, since a thumbnail
 /// among them has an end marker of its own.
-fn jpeg_ends(bytes: &[u8]) -> bool {
+fn check_jpeg(bytes: &[u8]) -> std::result::Result<(), String> {
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|b| <&[u8; 4]>::try_from(b).ok()) {
         match marker {
             // A fill byte.
             0xff => at += 1,
-            0xda => return bytes[at..].windows(2).any(|w| w == [0xff, 0xd9]),
+            0xda if bytes[at..].windows(2).any(|w| w == [0xff, 0xd9]) => return Ok(()),
+            // Frames (ITU-T T.81, table B.1): Huffman-coded ones are sequential or progressive; c4, c8 and cc are none.
+            0xc3 => return Err("it is lossless JPEG, which is not read".into()),
+            0xc5..=0xc7 => return Err("it is hierarchical JPEG, which is not read".into()),
+            0xc9..=0xcb | 0xcd..=0xcf => return Err("it is JPEG with arithmetic coding, which is not read".into()),
+            0xc0..=0xc2 if bytes.get(at + 4).is_some_and(|&bits| bits != 8) => {
+                return Err(format!("it is JPEG of {} bits a value, and 8 are read", bytes[at + 4]));
+            }
+            0xda => break,
             _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
         }
     }
-    false
+    Err("it is truncated: JPEG's end marker is missing".into())
 }
 
 /// Whether as many bytes follow the head of a WebP file as it says.
@@ -277,6 +293,24 @@ pub(crate) mod tests {
         for (bytes, why) in cases {
             let error = Picture::decode(bytes, "cat.jpg").expect_err(why).to_string();
             assert!(error.starts_with("cat.jpg does not decode: ") && error.ends_with(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_jpeg_that_are_not_read_are_told_apart() {
+        let jpeg = turned_jpeg();
+        let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).expect("a baseline frame");
+        let cases = [
+            (1, 0xc3, "it is lossless JPEG, which is not read"),
+            (1, 0xc6, "it is hierarchical JPEG, which is not read"),
+            (1, 0xc9, "it is JPEG with arithmetic coding, which is not read"),
+            (4, 12, "it is JPEG of 12 bits a value, and 8 are read"),
+        ];
+        for (offset, value, why) in cases {
+            let mut other = jpeg.clone();
+            other[frame + offset] = value;
+            let error = Picture::decode(&other, "x.jpg").expect_err(why).to_string();
+            assert_eq!(error, format!("x.jpg does not decode: {why}"));
         }
     }
 

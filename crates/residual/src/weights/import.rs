@@ -100,28 +100,23 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     let shape = |name: &str| names.get(name).map(|key| &shapes[*key]);
     let spec = spec(&named, options, &shape, &|name| names.contains_key(name))?;
     let model = Model::new(spec, device);
-    let wanted: BTreeMap<String, Vec<usize>> = parameters::shapes(&model.net).into_iter().collect();
+    let listed = parameters::shapes(&model.net);
+    let wanted: BTreeMap<&str, &Vec<usize>> = listed.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
+    // What has no place here keeps the name that the file gives it.
+    let place = |(name, key): (&String, &&str)| match wanted.get(name.as_str()) {
+        Some(shape) if same_values(shape, &shapes[*key]) => (name.clone(), (*shape).clone()),
+        Some(_) => (name.clone(), shapes[*key].clone()),
+        None => ((*key).to_owned(), shapes[*key].clone()),
+    };
+    let found: BTreeMap<String, Vec<usize>> = names.iter().map(place).collect();
+    // Before any values are read: a file that does not fit may claim to be of any size.
+    check(&listed, &found, &file, &model.spec.name)?;
     let mut tensors = Tensors::new();
     for (name, key) in &names {
-        let found = &shapes[*key];
-        // A tensor of another shape, or of no place, is not read at all: the check below lists it by its shape.
-        let data = match wanted.get(name) {
-            Some(shape) if shape == found || same_values(shape, found) => {
-                let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
-                TensorData::new(values.try_into_vec::<f32>().expect("values are f32"), shape.clone())
-            }
-            Some(shape) => {
-                let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {}", model.spec.name);
-                return Err(
-                    Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?")
-                );
-            }
-            None => TensorData::new(Vec::<f32>::new(), [0]),
-        };
-        tensors.insert(if wanted.contains_key(name) { name.clone() } else { (*key).to_owned() }, data);
+        let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
+        let values = values.try_into_vec::<f32>().expect("values are f32");
+        tensors.insert(name.clone(), TensorData::new(values, wanted[name.as_str()].clone()));
     }
-    let listed: Vec<_> = parameters::shapes(&model.net);
-    check(&listed, &tensors, &file, &model.spec.name)?;
     let Model { spec, net } = model;
     let net = parameters::with_values(net, &tensors, device);
     let mut found_in = match &source {

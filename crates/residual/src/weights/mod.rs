@@ -17,6 +17,7 @@ use burn::tensor::Device;
 use container::{Contents, Tensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// What travels with the weights.
@@ -108,44 +109,53 @@ fn parse(path: &Path, metadata: Option<Map<String, Value>>) -> Result<Metadata> 
 /// Lists what is missing and what is unexpected, or shows both shapes.
 pub fn fill(model: Model, tensors: &Tensors, file: &str, device: &Device) -> Result<Model> {
     let Model { spec, net } = model;
-    check(&parameters::shapes(&net), tensors, file, &spec.name)?;
+    let found = tensors.iter().map(|(key, data)| (key.clone(), data.shape().to_vec())).collect();
+    check(&parameters::shapes(&net), &found, file, &spec.name)?;
     let net = parameters::with_values(net, tensors, device);
     Ok(Model { spec, net })
 }
 
-/// Whether `tensors` are exactly those of `wanted`.
-pub(crate) fn check(wanted: &[(String, Vec<usize>)], tensors: &Tensors, file: &str, name: &str) -> Result<()> {
-    for (key, shape) in wanted {
-        if let Some(data) = tensors.get(key)
-            && data.shape().to_vec() != *shape
-        {
-            let found = data.shape();
-            let message = format!("{file}: {key} is {found:?} in the file, and {shape:?} in {name}");
-            return Err(
-                Error::weights(message).with_hint("is it a checkpoint of another network, or of other classes?")
-            );
-        }
-    }
-    let missing: Vec<&str> =
-        wanted.iter().map(|(key, _)| key.as_str()).filter(|key| !tensors.contains_key(*key)).collect();
-    let known: std::collections::HashSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
+/// Keys of one kind that an error lists; of another network's checkpoint there are hundreds.
+const LISTED: usize = 20;
+
+/// Whether the tensors of `found`, by their shapes, are exactly those of `wanted`; else everything that differs.
+pub(crate) fn check(
+    wanted: &[(String, Vec<usize>)],
+    found: &BTreeMap<String, Vec<usize>>,
+    file: &str,
+    name: &str,
+) -> Result<()> {
+    let known: HashMap<&str, &Vec<usize>> = wanted.iter().map(|(key, shape)| (key.as_str(), shape)).collect();
+    let missing = wanted.iter().filter(|(key, _)| !found.contains_key(key)).map(|(key, _)| key.clone()).collect();
     // PyTorch counts batches there, and nothing here reads it.
-    let is_known = |key: &str| known.contains(key) || naming::is_counter(key);
-    let unexpected: Vec<&str> = tensors.keys().map(String::as_str).filter(|key| !is_known(key)).collect();
-    if missing.is_empty() && unexpected.is_empty() {
-        return Ok(());
-    }
-    let list = |what: &str, keys: &[&str]| match keys.len() {
-        0 => String::new(),
-        1..=6 => format!("; {what}: {}", keys.join(", ")),
-        more => format!("; {what}: {} and {} more", keys[..6].join(", "), more - 6),
+    let is_known = |key: &str| known.contains_key(key) || naming::is_counter(key);
+    let unexpected = found.keys().filter(|key| !is_known(key)).cloned().collect();
+    let differs = |(key, shape): (&String, &Vec<usize>)| {
+        let wanted = known.get(key.as_str()).filter(|wanted| **wanted != shape)?;
+        Some(format!("{key} is {shape:?} in the file, and {wanted:?} in {name}"))
     };
-    Err(Error::weights(format!(
-        "{file} does not fit {name}{}{}",
-        list("missing", &missing),
-        list("unexpected", &unexpected)
-    ))
-    .with_hint("is it a checkpoint of another network?"))
+    let shapes: Vec<String> = found.iter().filter_map(differs).collect();
+    let hint = match shapes.is_empty() {
+        true => "is it a checkpoint of another network?",
+        false => "is it a checkpoint of another network, or of other classes?",
+    };
+    let differences =
+        [listed("missing", missing), listed("unexpected", unexpected), listed("of another shape", shapes)];
+    let differences: Vec<String> = differences.into_iter().flatten().collect();
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::weights(format!("{file} does not fit {name}; {}", differences.join("; "))).with_hint(hint)),
+    }
+}
+
+/// `what: a, b and 3 more`; `None` where there are none.
+fn listed(what: &str, mut keys: Vec<String>) -> Option<String> {
+    let more = match keys.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    keys.truncate(LISTED);
+    (!keys.is_empty()).then(|| format!("{what}: {}{more}", keys.join(", ")))
 }
 
 /// The network's values replaced by those of `tensors` that have its names and shapes; returns the names that kept

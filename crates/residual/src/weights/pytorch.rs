@@ -33,8 +33,10 @@ const DEPTH: usize = 4;
 
 /// Constructors of tensors, containers and plain numbers. None of them is called, either.
 fn allowed(global: &str) -> bool {
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "collections.OrderedDict",
+        // Milestones of a schedule, saved beside the weights.
+        "collections.Counter",
         "collections.defaultdict",
         "torch._utils._rebuild_tensor",
         "torch._utils._rebuild_tensor_v2",
@@ -247,6 +249,9 @@ fn zip(bytes: &[u8]) -> Read<(Pickle, Storages)> {
     let mut listed = archive.entries();
     while let Some(entry) = listed.next_entry().map_err(broken)? {
         let path = String::from_utf8_lossy(entry.file_path().as_ref()).into_owned();
+        if path.contains("/code/__torch__") {
+            return Err("it is a program (TorchScript), of which no part is run".into());
+        }
         if entry.compression_method() != rawzip::CompressionMethod::STORE {
             return Err(format!("{path} is compressed, which torch.save never does"));
         }

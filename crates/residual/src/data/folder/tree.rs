@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Levels of folders: a link to a folder above would never end.
+/// Levels of folders below which nobody keeps pictures.
 const DEEPEST: usize = 10;
 /// Clocks of file systems tick as slowly as this.
 const TICK: Duration = Duration::from_secs(2);
@@ -54,7 +54,7 @@ impl Tree {
     /// Lists everything below `root`.
     pub fn walk(root: &Path) -> Result<Self> {
         let walked = SystemTime::now();
-        Ok(Self { folders: walk(root, PathBuf::new(), 0)?.into_iter().collect(), walked })
+        Ok(Self { folders: walk(root, PathBuf::new(), &[])?.into_iter().collect(), walked })
     }
 
     /// Whether no folder has got or lost an entry since.
@@ -111,10 +111,15 @@ impl Tree {
     }
 }
 
-/// The folder at `path` and those below it.
-fn walk(root: &Path, path: PathBuf, depth: usize) -> Result<Vec<(PathBuf, Folder)>> {
+/// The folder at `path`, which lies in the folders `above`, and those below it. A link to a folder above would never end,
+/// and is left out.
+fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>> {
     let full = root.join(&path);
     let fail = |error| Error::io("read", &full, error);
+    let place = fs::canonicalize(&full).map_err(fail)?;
+    if above.contains(&place) {
+        return Ok(Vec::new());
+    }
     // The stamp comes first: what changes meanwhile makes it stale.
     let stamp = Stamp::of(&full).map_err(fail)?;
     let mut folder = Folder { stamp, pictures: Vec::new(), others: BTreeMap::new() };
@@ -141,9 +146,30 @@ fn walk(root: &Path, path: PathBuf, depth: usize) -> Result<Vec<(PathBuf, Folder
     }
     folder.pictures.sort();
     let mut found = vec![(path, folder)];
-    if depth < DEEPEST {
-        let below: Vec<_> = inside.into_par_iter().map(|path| walk(root, path, depth + 1)).collect::<Result<_>>()?;
+    let above: Vec<PathBuf> = above.iter().cloned().chain([place]).collect();
+    if above.len() <= DEEPEST {
+        let below: Vec<_> = inside.into_par_iter().map(|path| walk(root, path, &above)).collect::<Result<_>>()?;
         found.extend(below.into_iter().flatten());
     }
     Ok(found)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_a_folder_above_is_not_followed_around_and_one_to_another_place_is() {
+        let [folder, elsewhere] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+        let [cat, dog] = [folder.path().join("cat"), elsewhere.path().join("dog")];
+        for class in [&cat, &dog] {
+            fs::create_dir(class).expect("a folder");
+            fs::write(class.join("a.png"), []).expect("a file");
+        }
+        let link = std::os::unix::fs::symlink::<&Path, PathBuf>;
+        link(folder.path(), cat.join("again")).expect("a link");
+        link(&dog, folder.path().join("dog")).expect("a link");
+        let tree = Tree::walk(folder.path()).expect("a tree");
+        assert_eq!(tree.pictures_below(Path::new("")), ["cat/a.png", "dog/a.png"].map(PathBuf::from));
+    }
 }
