@@ -191,7 +191,12 @@ impl Work {
         // Without threads of its own it still works, one picture after the other.
         let pool = match self.pictures.in_memory() && !self.augment.is_slow() {
             true => None,
-            false => rayon::ThreadPoolBuilder::new().thread_name(|i| format!("decode-{i}")).build().ok(),
+            // As many as compute: a user who asks for one thread means all of the work.
+            false => rayon::ThreadPoolBuilder::new()
+                .num_threads(rayon::current_num_threads())
+                .thread_name(|i| format!("decode-{i}"))
+                .build()
+                .ok(),
         };
         let mut order = (u64::MAX, Vec::new());
         for step in self.options.first_step.. {

@@ -4,7 +4,7 @@
 //! - `val_annotations.txt` (Tiny ImageNet): file and WordNet ID, tabs;
 //! - `LOC_val_solution.csv` (Kaggle): picture, ID and boxes;
 //! - `ILSVRC2012_validation_ground_truth.txt` (the development kit): a number for each picture in the order of names,
-//!   which the kit's `map_clsloc.txt` maps to IDs (`meta.mat` is MATLAB's and not read);
+//!   which the kit's `map_clsloc.txt` or `meta.mat` maps to IDs;
 //! - `val.txt`, `val_labels.txt`, `labels.txt`, `labels.csv`: file and class, which is a folder's name, an ID, a class's name,
 //!   or its number from 0 in sorted order. With columns that are named, `file` and `wnid`, `class`, `label` or `index`.
 //!
@@ -12,6 +12,7 @@
 //! need none of them.
 
 use super::super::imagenet;
+use super::matlab;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -19,8 +20,10 @@ use std::path::{Path, PathBuf};
 
 /// The development kit's ground truth.
 const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
-/// Its map from numbers to WordNet IDs.
+/// Its map from numbers to WordNet IDs, in kits of 2014 and later.
 const MAP: &str = "map_clsloc.txt";
+/// The same in the kit of 2012.
+const META: &str = "meta.mat";
 /// Files of labels, the more telling names first.
 const LABELS: [&str; 7] = [
     "val_annotations.txt",
@@ -138,20 +141,13 @@ fn cells(line: &str) -> Vec<&str> {
 
 /// One number per picture; the kit's map says whose it is.
 fn ground_truth(file: &Path, text: &str, base: &Path, pictures: &[PathBuf]) -> Result<HashMap<String, String>> {
-    let Some(map) = find(base, &[MAP]) else {
-        let message = format!("{} numbers classes as the development kit does, and {MAP} is missing", file.display());
-        return Err(Error::data(message).with_hint(format!(
-            "put {MAP} (of a kit of 2014 or later) beside it, or a val.txt with a file and its class on each line; \
-             meta.mat is not read"
-        )));
+    let Some(map) = find(base, &[MAP, META]) else {
+        let message =
+            format!("{} numbers classes as the development kit does, and {META} or {MAP} is missing", file.display());
+        return Err(Error::data(message)
+            .with_hint("put one of them beside it, or a val.txt with a file and its class on each line"));
     };
-    let ids: HashMap<String, String> = (read(&map)?.lines())
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let id = words.next()?;
-            Some((words.next()?.to_owned(), id.to_owned()))
-        })
-        .collect();
+    let ids = if map.ends_with(META) { matlab::ids(&map)? } else { listed_ids(&read(&map)?) };
     let numbers: Vec<&str> = text.split_whitespace().collect();
     if numbers.len() != pictures.len() {
         let (labels, pictures) = (numbers.len(), pictures.len());
@@ -167,6 +163,16 @@ fn ground_truth(file: &Path, text: &str, base: &Path, pictures: &[PathBuf]) -> R
         }
     };
     numbers.iter().zip(pictures).map(class).collect()
+}
+
+/// IDs by number, of lines of ID, number and name.
+fn listed_ids(text: &str) -> HashMap<String, String> {
+    let pair = |line: &str| {
+        let mut words = line.split_whitespace();
+        let id = words.next()?;
+        Some((words.next()?.to_owned(), id.to_owned()))
+    };
+    text.lines().filter_map(pair).collect()
 }
 
 /// Names of classes by WordNet ID, from a file near `base`: the first of several that a class has.

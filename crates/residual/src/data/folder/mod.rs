@@ -1,12 +1,13 @@
 //! One's own pictures: a folder per class, JPEG, PNG, WebP or BMP, any sizes.
 //!
 //! `tree` walks the folder, `index` remembers a large one, `splits` says which picture is for what and of which class,
-//! `labels` reads files of labels and names. Pictures are decoded once and kept at the net's size where all of them fit
+//! `labels` reads files of labels and names, `matlab` the development kit's. Pictures are decoded once and kept at the net's size where all of them fit
 //! in the budget; otherwise they stay on disk, and a file is then checked for its head and its end, not decoded, before
 //! the first run.
 
 mod index;
 mod labels;
+mod matlab;
 mod splits;
 #[cfg(test)]
 mod tests;

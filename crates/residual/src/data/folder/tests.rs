@@ -177,7 +177,11 @@ fn a_half_that_is_missing_is_named_with_what_to_do() {
     flat(&no_map.path().join("val"), &[0; 2]);
     file(no_map.path(), "ILSVRC2012_validation_ground_truth.txt", "3\n1\n");
     let error = refused(no_map.path());
-    assert!(error.to_string().ends_with("and map_clsloc.txt is missing"), "{error}");
+    assert!(error.to_string().ends_with("and meta.mat or map_clsloc.txt is missing"), "{error}");
+    // The numbers of 2012 are not in the order of the IDs.
+    let meta = matlab::tests::meta(&[IDS[1], IDS[2], IDS[0]], true);
+    fs::write(no_map.path().join("meta.mat"), meta).expect("writable");
+    assert_eq!(tested(&opened(no_map.path()).expect("whole")), [(0, 0), (1, 0)]);
 
     let others = tempfile::tempdir().expect("a folder");
     with_train(others.path());
