@@ -114,7 +114,7 @@ impl Inspect {
             height: side,
             width: side,
             channels: self.channels.unwrap_or(3),
-            scale: recipe.data.scale.filter(|scale| *scale >= side),
+            scale: recipe.data.scale,
             resize: recipe.data.resize,
             filter: recipe.data.filter,
             normalize: match self.channels {
@@ -122,16 +122,17 @@ impl Inspect {
                 _ => Normalize::known("imagenet").expect("its constants are known"),
             },
         };
-        let sheet = report::sheet(&Augment::from(&recipe.augment), &picture, &preprocessing, recipe.train.seed)?;
+        let (augment, training) = (Augment::from(&recipe.augment), recipe.augment.size.unwrap_or(side));
+        let sheet = report::sheet(&augment, &picture, &preprocessing, training, recipe.train.seed)?;
         sheet.save_png(out)?;
         let path = std::path::absolute(out)
             .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", out.display())))?;
         if ui.json() { ui.value(&Sheet { path }) } else { ui.line(&path.display().to_string()) }
     }
 
-    /// Height and width in training, as far as that can be known without opening the data.
+    /// Height and width in testing, as far as that can be known without opening the data.
     fn side(&self, recipe: &Recipe) -> Result<usize> {
-        let said = self.input.or(recipe.augment.size).or(recipe.model.input);
+        let said = self.input.or(recipe.model.input);
         match said.or(data::native_size(&recipe.data.source)) {
             Some(side) => Ok(side),
             None => Ok(models::find(&recipe.model.name)?.input),

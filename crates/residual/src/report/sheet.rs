@@ -27,11 +27,13 @@ struct Row {
     tiles: Vec<Tile>,
 }
 
-/// What `augment` does to `picture` on its way to the network, at `side` pixels in training; `seed` decides the examples.
+/// What `augment` does to `picture` on its way to the network: as `testing` takes it, then at `side` pixels in training;
+/// `seed` decides the examples.
 ///
 /// # Errors
 /// An augmentation that cannot be done.
-pub fn sheet(augment: &Augment, picture: &Picture, preprocessing: &Preprocessing, seed: u64) -> Result<Picture> {
+pub fn sheet(augment: &Augment, picture: &Picture, testing: &Preprocessing, side: usize, seed: u64) -> Result<Picture> {
+    let preprocessing = &testing.at(side)?;
     let normalizer = preprocessing.normalizer()?;
     augment.check(preprocessing.height, preprocessing.width)?;
     let inverse = Inverse::new(&normalizer);
@@ -42,14 +44,13 @@ pub fn sheet(augment: &Augment, picture: &Picture, preprocessing: &Preprocessing
         augment.apply(&normalizer, &pixels, draws, &mut out);
         inverse.picture(&out)
     };
-    let fitted = preprocessing.fit(picture);
-    let plain = Picture {
-        height: preprocessing.height,
-        width: preprocessing.width,
-        channels: preprocessing.channels,
-        pixels: fitted,
+    let fitted = |preprocessing: &Preprocessing| {
+        let Preprocessing { height, width, channels, .. } = *preprocessing;
+        Picture { height, width, channels, pixels: preprocessing.fit(picture) }
     };
-    let mut rows = vec![Row { title: "in testing".into(), tiles: vec![tile(String::new(), plain.clone().into())] }];
+    let title = format!("in testing, {}x{} pixels", testing.height, testing.width);
+    let mut rows = vec![Row { title, tiles: vec![tile(String::new(), fitted(testing).into())] }];
+    let plain = fitted(preprocessing);
     for (title, alone) in parts(augment) {
         let tiles = match alone.policy {
             Policy::None => (0..COLUMNS as u64).map(|epoch| tile(String::new(), example(&alone, epoch))).collect(),
@@ -58,7 +59,7 @@ pub fn sheet(augment: &Augment, picture: &Picture, preprocessing: &Preprocessing
         rows.push(Row { title, tiles });
     }
     let all = (0..2 * COLUMNS as u64).map(|epoch| tile(format!("epoch {epoch}"), example(augment, epoch))).collect();
-    rows.push(Row { title: "all together".into(), tiles: all });
+    rows.push(Row { title: format!("all together, {side}x{side} pixels"), tiles: all });
     Ok(drawn(&rows))
 }
 
@@ -243,7 +244,7 @@ mod tests {
             erasing: 0.1,
             ..Augment::default()
         };
-        let sheet = sheet(&augment, &picture, &preprocessing(16), 1).expect("can be done");
+        let sheet = sheet(&augment, &picture, &preprocessing(20), 16, 1).expect("can be done");
         let lines = 1 + 1 + 2 + 1 + 1 + 1 + 1 + 2;
         let height = GAP + 8 * TITLE + lines * (TILE + GAP);
         assert_eq!((sheet.height, sheet.width), (height, GAP + COLUMNS * (TILE + GAP)));
@@ -251,6 +252,10 @@ mod tests {
         let step = TILE + GAP;
         assert!(colours(&sheet, (GAP + TITLE, GAP)).len() > 100);
         assert_eq!(colours(&sheet, (GAP + TITLE, GAP + step)).len(), 1);
+        // Tested at 20 pixels, each of which is six wide on the tile, and trained at 16, which are eight.
+        let row = (0..TILE).map(|x| ((GAP + TITLE) * sheet.width + GAP + x) * 3);
+        let tested: Vec<&[u8]> = row.map(|at| &sheet.pixels[at..at + 3]).collect();
+        assert!(tested[0] == tested[5] && tested[5] != tested[6], "a pixel is six wide");
         // Both lines of all together are full of different tiles; a brightness of 0.01 may leave one or two black.
         let top = height - 2 * step;
         let last: Vec<_> = (0..16).map(|i| colours(&sheet, (top + i / 8 * step, GAP + i % 8 * step))).collect();
@@ -264,7 +269,7 @@ mod tests {
     #[test]
     fn a_recipe_without_augmentation_has_the_picture_and_itself() {
         let picture = Picture { height: 300, width: 200, channels: 1, pixels: vec![70; 60_000] };
-        let sheet = sheet(&Augment::default(), &picture, &preprocessing(224), 0).expect("can be done");
+        let sheet = sheet(&Augment::default(), &picture, &preprocessing(224), 224, 0).expect("can be done");
         let tiles = [(GAP + TITLE, GAP), (sheet.height - (TILE + GAP), GAP)].map(|corner| colours(&sheet, corner));
         assert!(tiles.iter().all(|tile| tile.iter().all(|colour| colour.iter().all(|v| v.abs_diff(70) <= 1))));
     }
