@@ -15,6 +15,8 @@ pub enum Views {
     /// Once, at its centre.
     #[default]
     Center,
+    /// At its centre, also mirrored.
+    Flip,
     /// The four corners and the centre, each also mirrored (Krizhevsky et al. 2012, §4.1; ResNet Tables 2 and 3).
     TenCrop,
     /// The whole picture, also mirrored: the network is applied fully convolutionally and its scores are averaged over
@@ -26,12 +28,13 @@ pub enum Views {
 
 impl Views {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Center, Self::TenCrop, Self::Dense, Self::MultiCrop];
+    pub const ALL: [Self; 5] = [Self::Center, Self::Flip, Self::TenCrop, Self::Dense, Self::MultiCrop];
 
     /// What it is called on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Center => "center",
+            Self::Flip => "flip",
             Self::TenCrop => "ten-crop",
             Self::Dense => "dense",
             Self::MultiCrop => "multi-crop",
@@ -41,7 +44,7 @@ impl Views {
     /// Windows at one scale; one where the whole picture is looked at.
     fn windows(self) -> usize {
         match self {
-            Self::Center | Self::Dense => 1,
+            Self::Center | Self::Flip | Self::Dense => 1,
             Self::TenCrop => 5,
             Self::MultiCrop => GRID * GRID,
         }
@@ -56,7 +59,7 @@ impl Views {
         let (down, right) = (height - h, width - w);
         let middle = [half_to_even(down), half_to_even(right)];
         match self {
-            Self::Center | Self::Dense => vec![middle],
+            Self::Center | Self::Flip | Self::Dense => vec![middle],
             Self::TenCrop => vec![[0, 0], [0, right], [down, 0], [down, right], middle],
             Self::MultiCrop => {
                 let place = |i: usize, room: usize| (2 * i * room + GRID - 1) / (2 * (GRID - 1));
@@ -127,7 +130,7 @@ pub(super) struct View {
 impl Look {
     /// `views` at `scales`. Without scales:
     ///
-    /// - the centre is what training validated by;
+    /// - the centre, mirrored too or not, is what training validated by;
     /// - windows are cut as training cut them, where it cut them from a picture with `pad_crop` pixels of zeros around
     ///   it; else at the scale of the preprocessing, or at 8/7 of the input (256 for 224) where that names none;
     /// - dense takes the scale of the preprocessing, or the input.
@@ -142,7 +145,7 @@ impl Look {
         }
         let source = match (views, scales) {
             (_, [_, ..]) => Source::Scaled(scales.to_vec()),
-            (Views::Center, []) => Source::Fitted,
+            (Views::Center | Views::Flip, []) => Source::Fitted,
             (Views::Dense, []) => Source::Scaled(vec![preprocessing.scale.unwrap_or(side)]),
             (Views::TenCrop | Views::MultiCrop, []) => match preprocessing.scale {
                 None if pad_crop > 0 => Source::Padded(pad_crop),
@@ -230,7 +233,8 @@ impl Look {
 
     /// Adds `view`, and its mirror image where these views have one.
     fn take(&self, view: View, c: usize, seen: &mut Vec<View>) {
-        let mirror = self.views.mirrors().then(|| mirrored(&view, c));
+        let mirror = || View { size: view.size, pixels: mirrored(&view.pixels, view.size[1], c) };
+        let mirror = self.views.mirrors().then(mirror);
         seen.push(view);
         seen.extend(mirror);
     }
@@ -273,10 +277,9 @@ fn padded(pixels: &[f32], [h, w]: [usize; 2], c: usize, pad: usize) -> Vec<f32> 
     out
 }
 
-/// Left and right exchanged. Normalisation comes first, as in training: a mean picture stays as it was.
-fn mirrored(view: &View, c: usize) -> View {
-    let rows = view.pixels.chunks_exact(view.size[1] * c);
-    View { size: view.size, pixels: rows.flat_map(|row| row.chunks_exact(c).rev()).flatten().copied().collect() }
+/// `[…, w, c]`, left and right exchanged. Normalisation comes first, as in training: a mean picture stays as it was.
+pub(super) fn mirrored(pixels: &[f32], w: usize, c: usize) -> Vec<f32> {
+    pixels.chunks_exact(w * c).flat_map(|row| row.chunks_exact(c).rev()).flatten().copied().collect()
 }
 
 #[cfg(test)]

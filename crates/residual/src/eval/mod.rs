@@ -61,7 +61,7 @@ pub fn evaluate(
     check_labels(model, pictures, classes)?;
     check_size(model, pictures)?;
     let began = Instant::now();
-    let predictions = Predictions::of(model, pictures, normalizer, progress)?;
+    let predictions = Predictions::of(model, pictures, normalizer, false, progress)?;
     let cost = Cost { crops: pictures.len(), skipped: 0, seconds: began.elapsed().as_secs_f64() };
     Ok(Evaluation::new(&predictions, classes, "center", &[], cost))
 }

@@ -3,6 +3,7 @@
 //! One line a picture is enough for errors, confusions, calibration, the worst mistakes, and for comparing two runs
 //! picture by picture, without a second look at the test set.
 
+use super::look::mirrored;
 use super::{Classifier, argmax, batch_of};
 use crate::data::{self, Normalizer, Pictures};
 use crate::error::{Error, Result};
@@ -85,7 +86,7 @@ pub struct Bin {
 }
 
 impl Predictions {
-    /// What `model` says of each of `pictures`.
+    /// What `model` says of each of `pictures`, looked at once or, with `flip`, mirrored too.
     ///
     /// # Errors
     /// A picture that cannot be read; pictures that do not fit the network.
@@ -93,16 +94,22 @@ impl Predictions {
         model: &Model,
         pictures: &Pictures,
         normalizer: &Normalizer,
+        flip: bool,
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
-        let [h, w, _] = model.spec.input;
+        let [h, w, c] = model.spec.input;
         let size = batch_of(h, w).min(pictures.len()).max(1);
         let classifier = Classifier::new(model, size);
         progress.start("testing", pictures.len() as u64);
         let mut rows = Vec::with_capacity(pictures.len());
         for batch in data::batches(pictures, normalizer, size) {
             let batch = batch?;
-            let told = classifier.probabilities(&batch.pixels, batch.labels.len())?;
+            let n = batch.labels.len();
+            let mut told = classifier.probabilities(&batch.pixels, n)?;
+            if flip {
+                let other = classifier.probabilities(&mirrored(&batch.pixels, w, c), n)?;
+                told.iter_mut().zip(other).for_each(|(p, q)| *p = (*p + q) / 2.0);
+            }
             let pairs = told.chunks_exact(model.spec.classes).zip(&batch.labels);
             rows.extend(pairs.map(|(row, &label)| Prediction::new(row, label as usize)));
             progress.advance(batch.labels.len() as u64);

@@ -8,6 +8,7 @@ pub mod parameters;
 pub mod registry;
 pub mod resnet;
 mod spec;
+pub(crate) mod speedrun;
 pub mod vgg;
 
 pub use inspect::{Layer, Summary, Work};
@@ -26,7 +27,7 @@ use burn::tensor::{Device, Tensor};
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a program has one or two, and Burn derives no Module for Box")]
 pub enum Net {
-    /// A VGG.
+    /// A VGG, and the network of the speedrun, which is made of the same layers.
     Vgg(vgg::Vgg),
     /// A ResNet or plain network.
     ResNet(resnet::ResNet),
@@ -49,6 +50,7 @@ impl Model {
                 let vgg = vgg::Vgg::new(steps, norm, spec.ending(), spec.input[2], spec.classes, device);
                 Net::Vgg(vgg)
             }
+            Architecture::Speedrun => Net::Vgg(speedrun::network(spec.input[2], spec.classes, device)),
             Architecture::ResNet { ref table, .. } => Net::ResNet(resnet::ResNet::new(table, &spec.build(), device)),
         };
         Self { spec, net }

@@ -14,6 +14,8 @@ pub enum Architecture {
         /// Whether each convolution is normalised.
         norm: bool,
     },
+    /// The network of the CPU speedrun, which no paper has.
+    Speedrun,
     /// A residual network, or its plain twin.
     ResNet {
         /// Blocks and widths.
@@ -30,7 +32,7 @@ pub enum Architecture {
 pub struct Entry {
     /// Its name: `vgg-d-bn`, `resnet-50`, `plain-20`.
     pub name: String,
-    /// `vgg`, `resnet` or `plain`.
+    /// `vgg`, `resnet`, `plain` or `speedrun`.
     pub family: &'static str,
     /// Other names for it.
     pub aliases: Vec<String>,
@@ -74,7 +76,12 @@ fn cifar_entry(depth: usize, plain: bool) -> Entry {
     Entry { name, family, aliases, architecture, input: 32, classes: 10 }
 }
 
-/// Every network with a name of its own: all of both papers.
+fn speedrun_entry() -> Entry {
+    let (name, family) = ("speedrun".to_owned(), "speedrun");
+    Entry { name, family, aliases: Vec::new(), architecture: Architecture::Speedrun, input: 32, classes: 10 }
+}
+
+/// Every network with a name of its own: all of both papers, and the speedrun's.
 pub fn registry() -> Vec<Entry> {
     let letters: [(&str, usize, &'static [Step]); 5] =
         [("a", 11, vgg::A), ("b", 13, vgg::B), ("c", 16, vgg::C), ("d", 16, vgg::D), ("e", 19, vgg::E)];
@@ -98,6 +105,7 @@ pub fn registry() -> Vec<Entry> {
     for plain in [false, true] {
         entries.extend(CIFAR_DEPTHS.map(|depth| cifar_entry(depth, plain)));
     }
+    entries.push(speedrun_entry());
     entries
 }
 

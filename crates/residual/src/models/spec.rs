@@ -15,7 +15,7 @@ const CIFAR_UP_TO: usize = 64;
 pub struct Spec {
     /// The registry's name.
     pub name: String,
-    /// `vgg`, `resnet` or `plain`.
+    /// `vgg`, `resnet`, `plain` or `speedrun`.
     pub family: &'static str,
     /// What the name stands for.
     pub architecture: Architecture,
@@ -49,11 +49,12 @@ impl Spec {
         let classes = options.classes.unwrap_or(entry.classes);
         let channels = options.channels.unwrap_or(3);
         let (imagenet, shortcut) = match entry.architecture {
-            Architecture::Vgg { .. } => {
+            Architecture::Vgg { .. } | Architecture::Speedrun => {
                 if options.shortcut.is_some() {
                     return Err(Error::usage(format!("model.shortcut: {} has no shortcuts", entry.name)));
                 }
-                (is_imagenet(options.head == Head::Imagenet, options.head == Head::Auto, size), None)
+                let head = is_imagenet(options.head == Head::Imagenet, options.head == Head::Auto, size);
+                (head && entry.architecture != Architecture::Speedrun, None)
             }
             Architecture::ResNet { plain, cifar, .. } => {
                 if cifar && options.stem == Stem::Imagenet {
@@ -108,7 +109,7 @@ impl Spec {
     /// The smallest input whose last map is at least one pixel that no stride skipped: VGG halves five times.
     pub fn smallest_input(&self) -> usize {
         match self.architecture {
-            Architecture::Vgg { .. } => 32,
+            Architecture::Vgg { .. } | Architecture::Speedrun => 32,
             Architecture::ResNet { cifar: true, .. } => 4,
             Architecture::ResNet { .. } if self.imagenet => 32,
             Architecture::ResNet { .. } => 8,

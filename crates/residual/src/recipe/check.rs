@@ -222,6 +222,7 @@ fn optimizer(recipe: &Recipe) -> Verdict {
     if optimizer.nesterov && optimizer.momentum == 0.0 {
         return Err(problem("optimizer", "nesterov", "needs a momentum above 0"));
     }
+    positive("optimizer", "bias_lr", optimizer.bias_lr)?;
     not_negative("optimizer", "weight_decay", optimizer.weight_decay)?;
     not_negative("optimizer", "clip_norm", optimizer.clip_norm)
 }

@@ -18,6 +18,17 @@ pub enum Normalize {
     Pixel,
 }
 
+/// How test pictures are looked at at the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestViews {
+    /// Once.
+    #[default]
+    Center,
+    /// And their mirror images: probabilities are averaged.
+    Flip,
+}
+
 /// `[data]`: which pictures, and how they enter the net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +56,8 @@ pub struct DataOptions {
     pub resize: Resize,
     /// With which filter.
     pub filter: Filter,
+    /// How test pictures are looked at at the end of the run; validation looks once.
+    pub test: TestViews,
 }
 
 impl Default for DataOptions {
@@ -59,6 +72,7 @@ impl Default for DataOptions {
             scale: None,
             resize: Resize::Crop,
             filter: Filter::Bilinear,
+            test: TestViews::Center,
         }
     }
 }
@@ -212,6 +226,8 @@ pub struct OptimizerOptions {
     pub weight_decay: f64,
     /// Whether batch norm's scale and shift and all biases are decayed, too.
     pub decay_norm_and_bias: bool,
+    /// The rate of biases and of batch norm's shifts, in multiples of the others' (64 in short runs: Page 2018).
+    pub bias_lr: f64,
     /// Largest L2 norm of all gradients together; 0 does not clip.
     pub clip_norm: f64,
 }
@@ -225,6 +241,7 @@ impl Default for OptimizerOptions {
             nesterov: false,
             weight_decay: 1e-4,
             decay_norm_and_bias: true,
+            bias_lr: 1.0,
             clip_norm: 0.0,
         }
     }

@@ -3,6 +3,7 @@
 use super::{Flip, Recipe};
 use crate::data::is_picture_name;
 use crate::error::{Error, Kind, Result, nearest};
+use crate::models::find;
 use crate::models::options::ModelOptions;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ macro_rules! embed {
 const SHIPPED: &[Shipped] = embed![
     "shapes-resnet20",
     "cifar10-resnet20-quick",
+    "cifar10-speedrun",
     "cifar10-resnet20-paper",
     "cifar10-resnet110-paper",
     "cifar10-resnet18",
@@ -58,16 +60,9 @@ pub(super) fn missing(what: &str) -> Error {
     }
 }
 
-/// Whether `network` is one of the ResNet paper's CIFAR nets (6n+2 layers).
-fn is_cifar_net(network: &str) -> bool {
-    let depth = network.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u32>().ok());
-    let imagenet = [18, 34, 50, 101, 152];
-    !network.starts_with("vgg") && (network.contains("cifar") || depth.is_some_and(|depth| !imagenet.contains(&depth)))
-}
-
 /// The input size in pixels that `network` was published with.
 pub(super) fn native_input(network: &str) -> usize {
-    if is_cifar_net(&network.to_lowercase()) { 32 } else { 224 }
+    find(network).map_or(224, |entry| entry.input)
 }
 
 /// Whether `path` holds pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`.

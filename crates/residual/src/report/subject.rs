@@ -132,7 +132,7 @@ impl Subject {
         let Some(data) = data else { return Ok(()) };
         let shown = data.split(self.split);
         if self.predictions.rows.is_empty() && !shown.is_empty() {
-            self.predictions = Predictions::of(&model, shown, &preprocessing.normalizer()?, progress)?;
+            self.predictions = Predictions::of(&model, shown, &preprocessing.normalizer()?, false, progress)?;
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;

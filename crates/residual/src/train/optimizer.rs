@@ -114,8 +114,9 @@ impl Replace for Step<'_> {
         let options = &self.optimizer.options;
         // Scales, shifts and biases are the parameters of one dimension.
         let decayed = D > 1 || options.decay_norm_and_bias;
+        let bias = name.ends_with(".bias");
         let rule = Sgd {
-            lr: self.lr as f32,
+            lr: (self.lr * if bias { options.bias_lr } else { 1.0 }) as f32,
             momentum: options.momentum as f32,
             weight_decay: if decayed { options.weight_decay as f32 } else { 0.0 },
             nesterov: options.nesterov,

@@ -2,7 +2,7 @@
 
 use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing};
 use crate::error::{Error, Kind, Result};
-use crate::models::{Architecture, Model, Spec, find, parameters, vgg};
+use crate::models::{Architecture, Model, Spec, find, parameters, speedrun, vgg};
 use crate::recipe::{self, DataFacts, Recipe};
 use crate::weights;
 use burn::tensor::Device;
@@ -34,7 +34,12 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
     let spec = Spec::resolve(&recipe.model)?;
-    let model = start(&recipe, Model::new(spec, device), device, progress)?;
+    let model = Model::new(spec, device).initialised(recipe.train.seed, device);
+    let model = match model.spec.architecture {
+        Architecture::Speedrun => speedrun::whitened(model, &data.train, &preprocessing.normalizer()?, device)?,
+        _ => model,
+    };
+    let model = start(&recipe, model, device, progress)?;
     Ok(Prepared { recipe, data, preprocessing, model })
 }
 
@@ -139,10 +144,9 @@ fn preprocessing(recipe: &Recipe, data: &Dataset) -> Result<Preprocessing> {
     })
 }
 
-/// The network with its initial weights: drawn, or taken from a file as far as they fit; part of it frozen.
+/// `model` with weights from a file as far as they fit, if the recipe names one; part of it frozen.
 fn start(recipe: &Recipe, model: Model, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
     check_frozen(&model, &recipe.model.freeze)?;
-    let model = model.initialised(recipe.train.seed, device);
     let model = match &recipe.model.from {
         Some(path) => from_file(model, path, device, progress)?,
         None => model,

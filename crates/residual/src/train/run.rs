@@ -15,7 +15,7 @@ use crate::eval::predictions::Predictions;
 use crate::eval::{Evaluation, evaluate};
 use crate::models::Model;
 use crate::ops::profile;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, TestViews};
 use crate::report::{self, Lang};
 use crate::weights::{self, Metadata};
 use burn::tensor::Device;
@@ -393,7 +393,8 @@ impl Run {
             None
         } else {
             let (model, _) = weights::load(&path, &Device::flex())?;
-            let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, progress)?;
+            let flip = self.recipe.data.test == TestViews::Flip;
+            let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, flip, progress)?;
             predictions.write(&self.folder.predictions())?;
             Some(predictions)
         };

@@ -1,0 +1,130 @@
+//! The network of the CPU speedrun: VGG's idea cut down to what learns CIFAR-10 in minutes. It is in neither paper.
+//!
+//! From Page's "How to train your ResNet" (2018) and Jordan's airbench ("94 % on CIFAR-10 in 3.29 seconds", 2024): the first
+//! layer is not trained, its filters whiten small patches of the training pictures ([`whitened`]); maps are halved early;
+//! the last pooling takes the maximum of the whole map. Maps stay multiples of four pixels wide, which are whole tiles of
+//! Winograd's F(4x4), where airbench has 31, 15, 7 and 3.
+
+use super::vgg::{Feature, Hidden, Vgg};
+use super::{Model, Net, parameters};
+use crate::data::{Normalizer, Pictures};
+use crate::error::Result;
+use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Relu};
+use burn::tensor::{Device, TensorData};
+use nalgebra::{DMatrix, SymmetricEigen};
+use std::collections::BTreeMap;
+
+/// A line of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// 3x3 filters that whiten, with a bias, and ReLU.
+    White(usize),
+    /// 3x3, batch norm, ReLU.
+    C3(usize),
+    /// Maxima of squares of this side.
+    M(usize),
+}
+
+use Step::{C3, M, White};
+
+/// The network: one whitening layer, six trained convolutions, one fully connected layer.
+const STEPS: &[Step] = &[White(32), C3(64), M(2), C3(64), C3(128), M(2), C3(128), C3(256), M(2), C3(256), M(4)];
+
+/// The filters that whiten.
+const FIRST: &str = "features.0.weight";
+
+/// Pictures whose patches are looked at.
+const SAMPLE: usize = 2000;
+
+/// Added to the variance along each direction (airbench): the last ones hold little but noise, and would be blown up.
+const FLOOR: f64 = 5e-4;
+
+/// The network for pictures of `channels`.
+pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
+    let (mut features, mut c) = (Vec::new(), channels);
+    let steps = steps();
+    for step in &steps {
+        match *step {
+            White(k) => {
+                features.push(Feature::Conv(Conv2d::new(c, k, 3, 1, device).with_bias()));
+                features.push(Feature::Relu(Relu::new()));
+                c = k;
+            }
+            C3(k) => {
+                features.push(Feature::Conv(Conv2d::new(c, k, 3, 1, device)));
+                features.push(Feature::Norm(BatchNorm::new(k, device)));
+                features.push(Feature::Relu(Relu::new()));
+                c = k;
+            }
+            M(side) => features.push(Feature::Pool(MaxPool { kernel: side, stride: side, pad: 0 })),
+        }
+    }
+    Vgg { features, classifier: vec![Hidden::Linear(Linear::new(c, classes, device))] }
+}
+
+fn steps() -> Vec<Step> {
+    let Ok(text) = std::env::var("STEPS") else { return STEPS.to_vec() };
+    text.split(',')
+        .map(|word| {
+            let number = word[1..].parse().expect("number");
+            match &word[..1] {
+                "W" => White(number),
+                "C" => C3(number),
+                _ => M(number),
+            }
+        })
+        .collect()
+}
+
+/// `model` with filters in its first layer that whiten the patches of `pictures`: half of them the directions in which patches vary
+/// most, each divided by its standard deviation, the other half their negatives, since ReLU keeps one side only.
+///
+/// # Errors
+/// A picture that cannot be read.
+pub(crate) fn whitened(model: Model, pictures: &Pictures, normalizer: &Normalizer, device: &Device) -> Result<Model> {
+    let Model { spec, net } = model;
+    let Net::Vgg(vgg) = &net else { return Ok(Model { spec, net }) };
+    let Some(Feature::Conv(first)) = vgg.features.first() else { return Ok(Model { spec, net }) };
+    let dims = first.dims();
+    let filters = filters(&covariance(pictures, normalizer)?, dims[0]);
+    let values = BTreeMap::from([(FIRST.to_owned(), TensorData::new(filters, dims))]);
+    Ok(Model { spec, net: parameters::with_values(net, &values, device) })
+}
+
+/// The mean of p pᵀ over the 3x3 patches p of normalised pictures, values in the order of filters, `[c, 3, 3]`.
+fn covariance(pictures: &Pictures, normalizer: &Normalizer) -> Result<DMatrix<f64>> {
+    let (h, w, c) = (pictures.height(), pictures.width(), pictures.channels());
+    let len = 9 * c;
+    let (mut sum, mut patches) = (DMatrix::zeros(len, len), 0);
+    let mut pixels = vec![0.0; h * w * c];
+    for i in 0..pictures.len().min(SAMPLE) {
+        normalizer.apply(&pictures.pixels(i)?, &mut pixels);
+        // Every second row and column: neighbours share most of their pixels.
+        let rows = DMatrix::from_row_iterator(
+            (h - 2).div_ceil(2) * (w - 2).div_ceil(2),
+            len,
+            (0..h - 2).step_by(2).flat_map(|y| (0..w - 2).step_by(2).map(move |x| (y, x))).flat_map(|(y, x)| {
+                let pixels = &pixels;
+                (0..len).map(move |i| f64::from(pixels[((y + i / 3 % 3) * w + x + i % 3) * c + i / 9]))
+            }),
+        );
+        sum += rows.transpose() * &rows;
+        patches += rows.nrows();
+    }
+    Ok(sum / patches.max(1) as f64)
+}
+
+/// `k` filters, `[k, c, 3, 3]`, from the covariance of patches.
+fn filters(covariance: &DMatrix<f64>, k: usize) -> Vec<f32> {
+    let eigen = SymmetricEigen::new(covariance.clone());
+    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let directions = k.div_ceil(2);
+    let filter = |i: usize| {
+        let at = order[i % directions % order.len()];
+        let sign = if i < directions { 1.0 } else { -1.0 };
+        let scale = sign / (eigen.eigenvalues[at].max(0.0) + FLOOR).sqrt();
+        eigen.eigenvectors.column(at).iter().map(|v| (v * scale) as f32).collect::<Vec<_>>()
+    };
+    (0..k).flat_map(filter).collect()
+}
