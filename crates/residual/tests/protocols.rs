@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::data::{Filter, Normalize, Picture, Pictures, Preprocessing, Resize};
+use residual::eval::predictions::Predictions;
 use residual::eval::{Classifier, Ensemble, Look, Member, Views, evaluate};
 use residual::layers::Pass;
 use residual::models::vgg::{Ending, Step, Vgg};
@@ -161,6 +162,16 @@ fn a_resnet_is_fully_convolutional_by_pooling_its_larger_map_and_averages_the_so
 }
 
 #[test]
+fn flip_is_the_mean_of_a_picture_and_its_mirror_image() {
+    let (model, picture) = (resnet(32), picture(32, 32, 4));
+    let both = mean_of(&model, &[picture.clone(), mirrored(&picture)]);
+    let found = probabilities(&model, Views::Flip, &[], &picture);
+    assert_close(&found, &both);
+    let once = probabilities(&model, Views::Center, &[], &picture);
+    assert!(found.iter().zip(&once).any(|(a, b)| (a - b).abs() > 1e-4), "the mirror image says something else");
+}
+
+#[test]
 fn ten_crop_equals_ten_forward_passes() {
     let model = resnet(32);
     let picture = picture(40, 56, 5);
@@ -224,6 +235,9 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
     let center = ensemble(&model, Views::Center, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
     assert_eq!(plain.confusion, center.confusion);
     assert!((plain.loss - center.loss).abs() < 1e-6);
+    let flip = ensemble(&model, Views::Flip, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
+    let tested = Predictions::of(&model, &pictures, &normalizer, true, &mut ()).expect("tested");
+    assert!((flip.loss - tested.loss()).abs() < 1e-6, "as a run tests by it: {} {}", flip.loss, tested.loss());
     let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&pictures, &classes, false, &mut ());
     let crops = crops.expect("tested");
     assert_eq!((crops.images, crops.crops, crops.protocol.as_str()), (6, 6 * 100, "multi-crop"));

@@ -18,7 +18,7 @@ const WORST: usize = 10;
 /// Test trained weights
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Protocols: center (once), ten-crop (corners and centre, mirrored too), multi-crop (a grid of 5x5 windows, mirrored too), \
+Protocols: center (once), flip (mirrored too), ten-crop (corners and centre, mirrored too), multi-crop (a grid of 5x5 windows, mirrored too), \
 dense (the network applied fully convolutionally to the whole picture and its mirror image). Several, and several files, \
 are tested one after the other; with --fuse their probabilities are averaged:
 
@@ -37,7 +37,7 @@ pub struct Eval {
     #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parsed::<Split>)]
     split: Split,
 
-    /// How each picture is looked at: center, ten-crop, dense, multi-crop
+    /// How each picture is looked at: center, flip, ten-crop, dense, multi-crop
     #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parsed::<Views>)]
     protocol: Vec<Views>,
 

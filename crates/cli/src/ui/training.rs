@@ -208,7 +208,8 @@ impl<'a> TrainingView<'a> {
     }
 
     fn done(&mut self, event: &Event) -> Result<()> {
-        let Event::Done { test_top1_error, test_top5_error, checkpoint, rule, seconds, report, .. } = event else {
+        let Event::Done { test_top1_error, test_top5_error, checkpoint, rule, protocol, seconds, report, .. } = event
+        else {
             return Ok(());
         };
         self.clear();
@@ -220,6 +221,9 @@ impl<'a> TrainingView<'a> {
         let mut line = format!("test error {}", percent(*test_top1_error));
         if test_top5_error.is_some() {
             line += &format!(", top-5 {}", percent(*test_top5_error));
+        }
+        if protocol == "flip" {
+            line += " (mirror images averaged in)";
         }
         line += &format!("  weights: {why}, {}  {}", checkpoint.display(), duration(*seconds));
         if let Some(report) = report {

@@ -97,7 +97,9 @@ impl Member {
         let classes = self.classifier.model().spec.classes;
         match self.look.views() {
             Views::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
-            Views::Center | Views::Flip | Views::TenCrop | Views::MultiCrop => self.classifier.probabilities(pixels, dims[0]),
+            Views::Center | Views::Flip | Views::TenCrop | Views::MultiCrop => {
+                self.classifier.probabilities(pixels, dims[0])
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::eval::argmax;
 use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use crate::models::parameters;
 use crate::ops::{self, Nhwc, Window};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, TestViews};
 use crate::train::optimizer::{Optimizer, gradients};
 use crate::train::schedule::ScheduleState;
 use crate::train::targets::smoothed;
@@ -179,6 +179,7 @@ pub(super) fn run(
         test_top5_error: None,
         checkpoint: row.path.clone(),
         rule: "last".into(),
+        protocol: TestViews::Center.to_string(),
         seconds: row.seconds,
         report: None,
     });

@@ -42,8 +42,7 @@ const FLOOR: f64 = 5e-4;
 /// The network for pictures of `channels`.
 pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
     let (mut features, mut c) = (Vec::new(), channels);
-    let steps = steps();
-    for step in &steps {
+    for step in STEPS {
         match *step {
             White(k) => {
                 features.push(Feature::Conv(Conv2d::new(c, k, 3, 1, device).with_bias()));
@@ -60,20 +59,6 @@ pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
         }
     }
     Vgg { features, classifier: vec![Hidden::Linear(Linear::new(c, classes, device))] }
-}
-
-fn steps() -> Vec<Step> {
-    let Ok(text) = std::env::var("STEPS") else { return STEPS.to_vec() };
-    text.split(',')
-        .map(|word| {
-            let number = word[1..].parse().expect("number");
-            match &word[..1] {
-                "W" => White(number),
-                "C" => C3(number),
-                _ => M(number),
-            }
-        })
-        .collect()
 }
 
 /// `model` with filters in its first layer that whiten the patches of `pictures`: half of them the directions in which patches vary
@@ -127,4 +112,76 @@ fn filters(covariance: &DMatrix<f64>, k: usize) -> Vec<f32> {
         eigen.eigenvectors.column(at).iter().map(|v| (v * scale) as f32).collect::<Vec<_>>()
     };
     (0..k).flat_map(filter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Normalize;
+    use crate::random::{Purpose, stream};
+    use rand::Rng;
+
+    /// Pictures whose neighbouring pixels and channels go together, as in photographs.
+    fn pictures() -> (Pictures, Normalizer) {
+        let (n, side) = (60, 12);
+        let mut draws = stream(1, Purpose::Init, 0, 0);
+        let mut pixels = Vec::new();
+        for _ in 0..n {
+            let mut row = vec![0.0f64; side * 3];
+            for _ in 0..side {
+                let mut left = [0.0f64; 3];
+                for (x, above) in row.chunks_exact_mut(3).enumerate() {
+                    let light: f64 = draws.random::<f64>() - 0.5;
+                    for c in 0..3 {
+                        let own = light + 0.6 * (draws.random::<f64>() - 0.5);
+                        above[c] = 0.45 * above[c] + 0.45 * if x > 0 { left[c] } else { 0.0 } + own;
+                        left[c] = above[c];
+                    }
+                }
+                pixels.extend(row.iter().map(|v| (128.0 + 60.0 * v).clamp(0.0, 255.0) as u8));
+            }
+        }
+        let normalize = Normalize::Channel { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let normalizer = Normalizer::new(&normalize, side, side, 3).expect("sizes agree");
+        (Pictures::from_memory(side, side, 3, pixels, vec![0; n]).expect("sizes agree"), normalizer)
+    }
+
+    #[test]
+    fn what_the_first_layer_sees_has_variance_one_and_does_not_go_together() {
+        let (pictures, normalizer) = pictures();
+        let covariance = covariance(&pictures, &normalizer).expect("in memory");
+        assert!(covariance[(0, 1)] > 0.3 * covariance[(0, 0)], "the pixels themselves do go together");
+        let k = 32;
+        let filters: Vec<f64> = filters(&covariance, k).into_iter().map(f64::from).collect();
+        let filters = DMatrix::from_row_slice(k, 27, &filters);
+        let seen = &filters * covariance * filters.transpose();
+        for i in 0..k / 2 {
+            for j in 0..k / 2 {
+                let wanted = if i == j { 1.0 } else { 0.0 };
+                // The floor takes a little off the last directions' variance.
+                assert!((seen[(i, j)] - wanted).abs() < 0.1, "{i} {j}: {}", seen[(i, j)]);
+            }
+        }
+        assert_eq!(filters.rows(0, k / 2), -filters.rows(k / 2, k / 2), "the other half are the negatives");
+    }
+
+    #[test]
+    fn patches_are_counted_as_filters_count_them() {
+        let (pictures, normalizer) = pictures();
+        let mean = covariance(&pictures, &normalizer).expect("in memory");
+        // Channel 2, row 1, column 0 with itself.
+        let at = 2 * 9 + 3;
+        let (mut sum, mut n) = (0.0, 0);
+        for i in 0..pictures.len() {
+            let bytes = pictures.pixels(i).expect("in memory");
+            for y in (0..10).step_by(2) {
+                for x in (0..10).step_by(2) {
+                    let v = f64::from(bytes[((y + 1) * 12 + x) * 3 + 2]) / 255.0;
+                    sum += ((v - 0.5) / 0.25).powi(2);
+                    n += 1;
+                }
+            }
+        }
+        assert!((mean[(at, at)] - sum / f64::from(n)).abs() < 1e-4);
+    }
 }

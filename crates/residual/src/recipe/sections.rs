@@ -29,6 +29,15 @@ pub enum TestViews {
     Flip,
 }
 
+impl std::fmt::Display for TestViews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Center => "center",
+            Self::Flip => "flip",
+        })
+    }
+}
+
 /// `[data]`: which pictures, and how they enter the net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -85,6 +85,8 @@ pub enum Event {
         checkpoint: PathBuf,
         /// Which rule chose them: `best` (validation error) or `last`.
         rule: String,
+        /// How each picture was looked at: `center` or `flip`.
+        protocol: String,
         /// Seconds of the whole run, earlier sittings included.
         seconds: f64,
         /// The page about the run; `None` where it could not be written.

@@ -114,9 +114,9 @@ impl Replace for Step<'_> {
         let options = &self.optimizer.options;
         // Scales, shifts and biases are the parameters of one dimension.
         let decayed = D > 1 || options.decay_norm_and_bias;
-        let bias = name.ends_with(".bias");
+        let factor = if name.ends_with(".bias") { options.bias_lr } else { 1.0 };
         let rule = Sgd {
-            lr: (self.lr * if bias { options.bias_lr } else { 1.0 }) as f32,
+            lr: (self.lr * factor) as f32,
             momentum: options.momentum as f32,
             weight_decay: if decayed { options.weight_decay as f32 } else { 0.0 },
             nesterov: options.nesterov,
@@ -128,5 +128,28 @@ impl Replace for Step<'_> {
         let (w, v) = ops::sgd_step(w, gradient.reshape(dims), v.reshape(dims), &rule);
         self.optimizer.velocity.insert(name.to_owned(), v.reshape([len]));
         w
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::Linear;
+    use crate::models::initialised;
+
+    #[test]
+    fn biases_move_at_a_rate_of_their_own() {
+        let device = Device::flex();
+        let linear = initialised(Linear::new(2, 3, &device), 1, &device);
+        let names = parameters::shapes(&linear);
+        let ones =
+            names.iter().map(|(name, shape)| (name.clone(), Tensor::ones([shape.iter().product::<usize>()], &device)));
+        let rule = OptimizerOptions { bias_lr: 8.0, weight_decay: 0.0, ..OptimizerOptions::default() };
+        let before = parameters::values(&linear);
+        let after = parameters::values(&Optimizer::new(&rule).step(linear, ones.collect(), 0.25));
+        for (name, way) in [("weight", 0.25), ("bias", 2.0)] {
+            let moved = before[name].iter::<f32>().zip(after[name].iter::<f32>()).map(|(a, b)| a - b);
+            assert!(moved.into_iter().all(|moved| (moved - way).abs() < 1e-6), "{name}");
+        }
     }
 }

@@ -427,6 +427,7 @@ impl Run {
             test_top5_error: result.test_top5_error,
             checkpoint: result.checkpoint.clone(),
             rule: result.rule.clone(),
+            protocol: self.recipe.data.test.to_string(),
             seconds: result.seconds,
             report,
         };
