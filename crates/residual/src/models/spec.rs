@@ -109,7 +109,8 @@ impl Spec {
     /// The smallest input whose last map is at least one pixel that no stride skipped: VGG halves five times.
     pub fn smallest_input(&self) -> usize {
         match self.architecture {
-            Architecture::Vgg { .. } | Architecture::Speedrun => 32,
+            Architecture::Vgg { .. } => 32,
+            Architecture::Speedrun => 8,
             Architecture::ResNet { cifar: true, .. } => 4,
             Architecture::ResNet { .. } if self.imagenet => 32,
             Architecture::ResNet { .. } => 8,

@@ -2,7 +2,7 @@
 //!
 //! From Page's "How to train your ResNet" (2018) and Jordan's airbench ("94 % on CIFAR-10 in 3.29 seconds", 2024): the first
 //! layer is not trained, its filters whiten small patches of the training pictures ([`whitened`]); maps are halved early;
-//! the last pooling takes the maximum of the whole map. Maps stay multiples of four pixels wide, which are whole tiles of
+//! the last map is averaged (airbench takes its maximum and divides the logits). Maps stay multiples of four pixels wide, which are whole tiles of
 //! Winograd's F(4x4), where airbench has 31, 15, 7 and 3.
 
 use super::vgg::{Feature, Hidden, Vgg};
@@ -28,7 +28,7 @@ enum Step {
 use Step::{C3, M, White};
 
 /// The network: one whitening layer, six trained convolutions, one fully connected layer.
-const STEPS: &[Step] = &[White(32), C3(64), M(2), C3(64), C3(128), M(2), C3(128), C3(256), M(2), C3(256), M(4)];
+const STEPS: &[Step] = &[White(32), C3(64), M(2), C3(64), C3(128), M(2), C3(128), C3(256), M(2), C3(256)];
 
 /// The filters that whiten.
 const FIRST: &str = "features.0.weight";
