@@ -5,6 +5,7 @@ use super::subject::Subject;
 use crate::data::Split;
 use crate::eval::predictions::{BINS, Bin};
 use crate::numbers::{percent, thousands};
+use crate::recipe::TestViews;
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 
@@ -29,11 +30,16 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     let confusion = subject.predictions.confusion(classes);
     let images = subject.predictions.rows.len() as u64;
     let split = split_name(subject.split, lang);
+    let flipped = subject.split == Split::Test && subject.record.recipe.data.test == TestViews::Flip;
+    let seen = match flipped {
+        false => lang.of("once at its centre", "한 번씩, 중앙 영역으로"),
+        true => lang.of("as it is and mirrored, probabilities averaged", "원본과 좌우 반전을 평균하여"),
+    };
     html! {
         p class="note" {
             (lang.of(
-                format!("{} pictures of the {split} split, each seen once at its centre.", thousands(images)),
-                format!("{split} 세트의 이미지 {}장을 한 번씩, 중앙 영역으로 평가했습니다.", thousands(images)),
+                format!("{} pictures of the {split} split, each seen {seen}.", thousands(images)),
+                format!("{split} 세트의 이미지 {}장을 {seen} 평가했습니다.", thousands(images)),
             ))
             @if subject.split != Split::Test {
                 " " (lang.of("The run is not finished, so the test pictures have not been looked at.", "아직 끝나지 않은 학습이므로 시험 세트는 보지 않았습니다."))
