@@ -114,7 +114,7 @@ impl Replace for Step<'_> {
         let options = &self.optimizer.options;
         // Scales, shifts and biases are the parameters of one dimension.
         let decayed = D > 1 || options.decay_norm_and_bias;
-        let factor = if name.ends_with(".bias") { options.bias_lr } else { 1.0 };
+        let factor = if name.rsplit('.').next() == Some("bias") { options.bias_lr } else { 1.0 };
         let rule = Sgd {
             lr: (self.lr * factor) as f32,
             momentum: options.momentum as f32,
