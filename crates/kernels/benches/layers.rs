@@ -28,8 +28,7 @@ struct Options {
 
 impl Options {
     fn from_args() -> Self {
-        let mut options =
-            Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false, cold: false };
+        let mut options = Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false, cold: false };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {

@@ -57,8 +57,8 @@ impl Ahead {
 /// Floats of a cache line.
 const LINE: usize = memory::LINE / size_of::<f32>();
 
-/// `acc[r][v] = Σ_d a[r, d] b[d, v]` with rows of `a` `a_row` floats apart, its lane blocks `a_step`, and `b` a panel of rows of `b_step`
-/// floats.
+/// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
+/// of rows of `b_step` floats.
 ///
 /// # Safety
 /// `a` must be readable for `MR` rows of `depth`, `b` for `depth` rows of `NV` vectors.
@@ -67,7 +67,6 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     depth: usize,
     mut a: *const f32,
-    a_row: usize,
     a_step: usize,
     mut b: *const f32,
     b_step: usize,
@@ -81,7 +80,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     for _ in 0..depth / lanes {
         for lane in 0..steps {
             // SAFETY: in bounds by the contract.
-            unsafe { outer_step(simd, a.add(lane), a_row, b.add(lane * b_step), &mut acc) };
+            unsafe { outer_step(simd, a.add(lane), b.add(lane * b_step), &mut acc) };
         }
         a = a.wrapping_add(a_step);
         b = b.wrapping_add(lanes * b_step);
@@ -89,7 +88,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     }
     for lane in 0..depth % lanes {
         // SAFETY: in bounds by the contract.
-        unsafe { outer_step(simd, a.add(lane), a_row, b.add(lane * b_step), &mut acc) };
+        unsafe { outer_step(simd, a.add(lane), b.add(lane * b_step), &mut acc) };
     }
     acc
 }
@@ -102,7 +101,6 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
 unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     a: *const f32,
-    a_row: usize,
     b: *const f32,
     acc: &mut [[S::f32s; NV]; MR],
 ) {
@@ -113,7 +111,7 @@ unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
             columns[v] = load(simd, b.add(v * S::F32_LANES));
         }
         for r in 0..MR {
-            let row = simd.splat_f32s(*a.add(r * a_row));
+            let row = simd.splat_f32s(*a.add(r * S::F32_LANES));
             for v in 0..NV {
                 acc[r][v] = fma(simd, row, columns[v], acc[r][v]);
             }
@@ -249,10 +247,8 @@ fn next_rows<S: Simd>(left: usize) -> usize {
 pub(crate) struct Product {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
-    /// Row `r` at `a + r a_row`, lane blocks `a_step` floats apart: `L` and more where it is packed by lanes, and `L` itself where the rows
-    /// are those of a matrix.
+    /// Row `r` at `a + r L`, lane blocks `a_step` floats apart.
     pub(crate) a: *const f32,
-    pub(crate) a_row: usize,
     pub(crate) a_step: usize,
     pub(crate) b: *const f32,
     /// The panel of the next product, or null. Any address is allowed.
@@ -305,16 +301,7 @@ impl Product {
         let width = OUTER_VECTORS * lanes;
         // SAFETY: the contract.
         unsafe {
-            let acc = outer::<S, MR, NV>(
-                simd,
-                self.depth,
-                self.a.add(row * self.a_row),
-                self.a_row,
-                self.a_step,
-                self.b,
-                width,
-                ahead,
-            );
+            let acc = outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), self.a_step, self.b, width, ahead);
             for (r, acc) in acc.iter().enumerate() {
                 for (v, &acc) in acc.iter().enumerate() {
                     let to = self.to.add((row + r) * width + v * lanes);

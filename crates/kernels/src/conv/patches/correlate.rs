@@ -116,9 +116,7 @@ impl WithSimd for Block<'_> {
         let (start, depth) = (self.block * rows, grid.depth());
         let count = rows.min(grid.count() - start);
         let step = block_step(rows, lanes);
-        let in_place = from.rectified.is_none() && grid.is_identity();
-        let gathered = if in_place { 0 } else { DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step };
-        let mut patches = Scratch::take(gathered);
+        let mut patches = Scratch::take(DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step);
         let mut sums = Scratch::take((self.last - self.first) * rows * width);
         if depth == 0 {
             sums.fill(0.0);
@@ -126,13 +124,8 @@ impl WithSimd for Block<'_> {
         assert!(packed.len() >= self.last * depth * width, "the panels are too small");
         for at in (0..depth).step_by(DEPTH) {
             let until = depth.min(at + DEPTH);
-            let (a, a_row, a_step) = if in_place {
-                (from.values[start * depth + at..(start + count) * depth].as_ptr(), depth, lanes)
-            } else {
-                // SAFETY: `patches` holds DEPTH values of `rows` rows.
-                unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
-                (patches.as_ptr(), lanes, step)
-            };
+            // SAFETY: `patches` holds DEPTH values of `rows` rows.
+            unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
             for panel in self.first..self.last {
                 let (next, next_at) = match panel + 1 {
                     next if next < self.last || until == depth => (next, if next < self.last { at } else { 0 }),
@@ -141,9 +134,8 @@ impl WithSimd for Block<'_> {
                 simd.vectorize(Product {
                     rows: count,
                     depth: until - at,
-                    a,
-                    a_row,
-                    a_step,
+                    a: patches.as_ptr(),
+                    a_step: step,
                     b: packed[(panel * depth + at) * width..].as_ptr(),
                     next: packed.as_ptr().wrapping_add((next * depth + next_at) * width),
                     full: panel * width + lanes < self.job.outputs,

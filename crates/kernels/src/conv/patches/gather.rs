@@ -133,15 +133,6 @@ impl Grid {
         self.taps.len() * self.c
     }
 
-    /// Whether the patches are the pixels themselves, in their order: a 1x1 convolution of stride 1.
-    pub(crate) fn is_identity(&self) -> bool {
-        let at_origin = |tap: &Tap| tap.dh == 0 && tap.dw == 0;
-        self.step == 1
-            && self.rows == self.h
-            && self.columns == self.w
-            && matches!(&self.taps[..], [tap] if at_origin(tap))
-    }
-
     /// Pixel of `to` that position `row` stands for.
     #[inline(always)]
     pub(crate) fn target(&self, row: usize) -> usize {

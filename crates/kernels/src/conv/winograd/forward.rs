@@ -393,7 +393,6 @@ impl Job<'_> {
                         rows: count,
                         depth: DEPTH.min(c - at),
                         a: data.as_ptr().add(at / lanes * a_step + point * data_step),
-                        a_row: lanes,
                         a_step,
                         b: panels.as_ptr().add(index * panel_step + at * width),
                         next: panels.as_ptr().wrapping_add(next * panel_step + next_at * width),
