@@ -100,15 +100,3 @@ pub(crate) fn prefetch(from: *const f32) {
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = from;
 }
-
-/// As [`prefetch`], into L2 only: for what would push out of L1 what is in use.
-#[inline(always)]
-pub(crate) fn prefetch_l2(from: *const f32) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint that cannot fault; SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = from;
-}

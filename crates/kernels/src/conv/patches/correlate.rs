@@ -127,17 +127,12 @@ impl WithSimd for Block<'_> {
             // SAFETY: `patches` holds DEPTH values of `rows` rows.
             unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
             for panel in self.first..self.last {
-                let (next, next_at) = match panel + 1 {
-                    next if next < self.last || until == depth => (next, if next < self.last { at } else { 0 }),
-                    _ => (self.first, until),
-                };
                 simd.vectorize(Product {
                     rows: count,
                     depth: until - at,
                     a: patches.as_ptr(),
                     a_step: step,
                     b: packed[(panel * depth + at) * width..].as_ptr(),
-                    next: packed.as_ptr().wrapping_add((next * depth + next_at) * width),
                     full: panel * width + lanes < self.job.outputs,
                     accumulate: at > 0,
                     to: sums[(panel - self.first) * rows * width..].as_mut_ptr(),

@@ -377,14 +377,6 @@ impl Job<'_> {
         for (point, at) in (0..N * N).flat_map(|point| (0..c).step_by(DEPTH).map(move |at| (point, at))) {
             for panel in 0..last - first {
                 let index = panel * N * N + point;
-                // The next panel of this point and depth, then the next depth, the next point, the next chunk.
-                let (next, next_at) = if panel + 1 < last - first {
-                    (index + N * N, at)
-                } else if at + DEPTH < c {
-                    (point, at + DEPTH)
-                } else {
-                    (if point + 1 < N * N { point + 1 } else { (last - first) * N * N }, 0)
-                };
                 // One vector suffices where the last panel is half empty.
                 let full = (first + panel) * width + lanes < self.filters.outputs;
                 // SAFETY: sizes were just checked; rows are below `count`, which is at most the block.
@@ -395,7 +387,6 @@ impl Job<'_> {
                         a: data.as_ptr().add(at / lanes * a_step + point * data_step),
                         a_step,
                         b: panels.as_ptr().add(index * panel_step + at * width),
-                        next: panels.as_ptr().wrapping_add(next * panel_step + next_at * width),
                         full,
                         accumulate: at > 0,
                         to: products.as_mut_ptr().add(index * product_step),
