@@ -7,7 +7,6 @@ by tensor operations, as airbench does, which costs PyTorch next to nothing.
 """
 import argparse
 import json
-import math
 import os
 import pathlib
 import time
@@ -95,11 +94,8 @@ weight = [p for p in net.parameters() if p.dim() > 1 and p.requires_grad]
 groups = [{"params": bias, "weight_decay": 0}, {"params": scale, "weight_decay": 0}, {"params": weight}]
 sgd = torch.optim.SGD(groups, optim["lr"], momentum=optim["momentum"], nesterov=optim["nesterov"],
                       weight_decay=optim["weight_decay"])
-average = None
-if train.get("ema", 0) > 0:
-    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(train["ema"]), use_buffers=True)
 batch, per_epoch = train["batch"], len(x) // train["batch"]
-steps = math.floor(train["epochs"] * per_epoch)
+steps = train["epochs"] * per_epoch
 side, began = torch.rand(len(x)) < 0.5, time.perf_counter()
 for step in range(args.steps or steps):
     if step % per_epoch == 0:
@@ -111,10 +107,8 @@ for step in range(args.steps or steps):
     flipped = side[at] ^ (epoch % 2 == 1)
     F.cross_entropy(net(varied(x[at], flipped)), y[at], label_smoothing=recipe["loss"]["label_smoothing"]).backward()
     sgd.step()
-    if average:
-        average.update_parameters(net)
 seconds = time.perf_counter() - began
-tested = (average or net).eval()
+tested = net.eval()
 x, y = pictures(["test_batch.bin"])
 with torch.inference_mode():
     logits = [tested(part).softmax(1) + tested(part.flip(3)).softmax(1) for part in x.split(500)]

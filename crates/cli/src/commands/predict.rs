@@ -6,7 +6,7 @@
 use crate::ui::Ui;
 use burn::tensor::Device;
 use rayon::prelude::*;
-use residual::data::{Colours, Normalizer, Picture, Progress, is_picture_name};
+use residual::data::{Colours, Normalizer, Picture, Progress, pictures_below};
 use residual::eval::{Classifier, argmax, batch_of};
 use residual::explain;
 use residual::weights::{self, Metadata};
@@ -258,35 +258,13 @@ fn pictures(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found.push(path.clone());
             continue;
         }
-        let before = found.len();
-        walk(path, &mut Vec::new(), &mut found)?;
-        if found.len() == before {
+        let inside = pictures_below(path)?;
+        if inside.is_empty() {
             return Err(Error::data(format!("{} holds no pictures (JPEG, PNG, WebP, BMP)", path.display())));
         }
+        found.extend(inside);
     }
     Ok(found)
-}
-
-/// The pictures below `folder`, which lies in the folders `above`: a link to one of those would never end.
-fn walk(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
-    let fail = |error| Error::io("read", folder, error);
-    let place = std::fs::canonicalize(folder).map_err(fail)?;
-    if above.contains(&place) {
-        return Ok(());
-    }
-    let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
-    let mut paths: Vec<PathBuf> = entries.map_err(fail)?.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    above.push(place);
-    for path in paths {
-        if path.is_dir() {
-            walk(&path, above, found)?;
-        } else if is_picture_name(&path) {
-            found.push(path);
-        }
-    }
-    above.pop();
-    Ok(())
 }
 
 /// A cell of RFC 4180.
@@ -322,14 +300,5 @@ mod tests {
         let found = pictures(&[folder.path().into(), "-".into()]).expect("three pictures and stdin");
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["a.jpeg", "d.jpg", "c.PNG", "-"]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_to_a_folder_above_is_not_followed_around() {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("a.jpeg"), []).expect("a file");
-        std::os::unix::fs::symlink(".", folder.path().join("again")).expect("a link");
-        assert_eq!(pictures(&[folder.path().into()]).expect("one picture").len(), 1);
     }
 }

@@ -6,6 +6,7 @@ use super::means::Means;
 use super::numbers::{duration, learning_rate, percent, rate, thousands};
 use super::table::{Align, Table};
 use indicatif::ProgressBar;
+use residual::eval::Views;
 use residual::ops::profile::{self, Spent};
 use residual::train::{Event, Sink};
 use residual::{Error, Result};
@@ -222,7 +223,7 @@ impl<'a> TrainingView<'a> {
         if test_top5_error.is_some() {
             line += &format!(", top-5 {}", percent(*test_top5_error));
         }
-        if protocol == "flip" {
+        if *protocol == Views::Flip {
             line += " (mirror images averaged in)";
         }
         line += &format!("  weights: {why}, {}  {}", checkpoint.display(), duration(*seconds));

@@ -33,6 +33,7 @@ mod tests;
 pub use augment::{Augment, Crop, Draws, Flip, Jitter, Operation, Policy, PolicyKind, STEPS};
 pub use check::{Report, check};
 pub use fetch::{FetchOptions, cache_dir, fetch};
+pub use folder::pictures_below;
 pub use imagenet::{is_numbered, places};
 pub use loader::{Batch, Loader, LoaderOptions, batches, epoch_order};
 pub use normalize::{Normalize, Normalizer};

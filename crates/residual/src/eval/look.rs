@@ -6,11 +6,13 @@
 
 use crate::data::{Normalize, Normalizer, Picture, Preprocessing};
 use crate::error::{Error, Result, nearest};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// The papers' ways to look at a picture. What several views say is averaged after the softmax.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Views {
     /// Once, at its centre.
     #[default]

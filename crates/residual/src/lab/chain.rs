@@ -9,11 +9,11 @@ use super::watch::Look;
 use super::{Net, Options, Row, Specimen, read, write};
 use crate::data::{self, Augment, Dataset, Loader, LoaderOptions, Normalizer, Pictures};
 use crate::error::{Error, Kind, Result};
-use crate::eval::argmax;
+use crate::eval::{Views, argmax};
 use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use crate::models::parameters;
 use crate::ops::{self, Nhwc, Window};
-use crate::recipe::{Recipe, TestViews};
+use crate::recipe::Recipe;
 use crate::train::optimizer::{Optimizer, gradients};
 use crate::train::schedule::ScheduleState;
 use crate::train::targets::smoothed;
@@ -179,7 +179,7 @@ pub(super) fn run(
         test_top5_error: None,
         checkpoint: row.path.clone(),
         rule: "last".into(),
-        protocol: TestViews::Center.to_string(),
+        protocol: Views::Center,
         seconds: row.seconds,
         report: None,
     });

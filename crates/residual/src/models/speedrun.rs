@@ -6,7 +6,7 @@
 //! Winograd's F(4x4), where airbench has 31, 15, 7 and 3.
 
 use super::vgg::{Feature, Hidden, Vgg};
-use super::{Model, Net, parameters};
+use super::{Model, parameters};
 use crate::data::{Normalizer, Pictures};
 use crate::error::Result;
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Relu};
@@ -18,19 +18,22 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// 3x3 filters that whiten, with a bias, and ReLU.
-    White(usize),
+    White,
     /// 3x3, batch norm, ReLU.
     C3(usize),
-    /// Maxima of squares of this side.
-    M(usize),
+    /// Maxima of 2x2.
+    M,
 }
 
 use Step::{C3, M, White};
 
 /// The network: one whitening layer, six trained convolutions, one fully connected layer.
-const STEPS: &[Step] = &[White(32), C3(64), M(2), C3(64), C3(128), M(2), C3(128), C3(256), M(2), C3(256)];
+const STEPS: &[Step] = &[White, C3(64), M, C3(64), C3(128), M, C3(128), C3(256), M, C3(256)];
 
-/// The filters that whiten.
+/// Filters that whiten.
+const WHITE: usize = 32;
+
+/// Their name.
 const FIRST: &str = "features.0.weight";
 
 /// Pictures whose patches are looked at.
@@ -44,10 +47,10 @@ pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
     let (mut features, mut c) = (Vec::new(), channels);
     for step in STEPS {
         match *step {
-            White(k) => {
-                features.push(Feature::Conv(Conv2d::new(c, k, 3, 1, device).with_bias()));
+            White => {
+                features.push(Feature::Conv(Conv2d::new(c, WHITE, 3, 1, device).with_bias()));
                 features.push(Feature::Relu(Relu::new()));
-                c = k;
+                c = WHITE;
             }
             C3(k) => {
                 features.push(Feature::Conv(Conv2d::new(c, k, 3, 1, device)));
@@ -55,24 +58,22 @@ pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
                 features.push(Feature::Relu(Relu::new()));
                 c = k;
             }
-            M(side) => features.push(Feature::Pool(MaxPool { kernel: side, stride: side, pad: 0 })),
+            M => features.push(Feature::Pool(MaxPool::halving())),
         }
     }
     Vgg { features, classifier: vec![Hidden::Linear(Linear::new(c, classes, device))] }
 }
 
-/// `model` with filters in its first layer that whiten the patches of `pictures`: half of them the directions in which patches vary
+/// The speedrun's network `model` with filters in its first layer that whiten the patches of `pictures`: half of them the directions in which patches vary
 /// most, each divided by its standard deviation, the other half their negatives, since ReLU keeps one side only.
 ///
 /// # Errors
 /// A picture that cannot be read.
 pub(crate) fn whitened(model: Model, pictures: &Pictures, normalizer: &Normalizer, device: &Device) -> Result<Model> {
     let Model { spec, net } = model;
-    let Net::Vgg(vgg) = &net else { return Ok(Model { spec, net }) };
-    let Some(Feature::Conv(first)) = vgg.features.first() else { return Ok(Model { spec, net }) };
-    let dims = first.dims();
-    let filters = filters(&covariance(pictures, normalizer)?, dims[0]);
-    let values = BTreeMap::from([(FIRST.to_owned(), TensorData::new(filters, dims))]);
+    let filters = filters(&covariance(pictures, normalizer)?, WHITE);
+    let filters = TensorData::new(filters, [WHITE, pictures.channels(), 3, 3]);
+    let values = BTreeMap::from([(FIRST.to_owned(), filters)]);
     Ok(Model { spec, net: parameters::with_values(net, &values, device) })
 }
 

@@ -3,6 +3,7 @@
 use super::Recipe;
 use super::sections::{Normalize, PolicyKind, Resize, SCHEDULE_COMMON, ScheduleKind};
 use crate::data::STEPS;
+use crate::eval::Views;
 
 /// A key whose value cannot be, and why.
 #[derive(Debug)]
@@ -99,6 +100,11 @@ fn data(recipe: &Recipe) -> Verdict {
         if key == "std" && values.iter().any(|v| *v <= 0.0) {
             return Err(problem("data", key, "must hold numbers above 0"));
         }
+    }
+    if !matches!(data.test, Views::Center | Views::Flip) {
+        let mut problem = problem("data", "test", format!("is center or flip, not {}", data.test));
+        problem.hint = Some("`residual eval --protocol` looks at trained weights in the other ways".into());
+        return Err(problem);
     }
     at_least_one("data", "scale", data.scale.map(|v| v as u64))?;
     if let Some(scale) = data.scale {

@@ -12,7 +12,7 @@ mod shipped;
 
 pub use sections::{
     AugmentOptions, DataOptions, Filter, Flip, LossOptions, Normalize, OptimizerKind, OptimizerOptions, PolicyKind,
-    Resize, ScheduleKind, ScheduleOptions, TestViews, TrainOptions,
+    Resize, ScheduleKind, ScheduleOptions, TrainOptions,
 };
 pub use shipped::{Shipped, shipped};
 

@@ -5,6 +5,7 @@
 
 use crate::data::{Augment, Crop, Jitter, Policy};
 pub use crate::data::{Filter, Flip, PolicyKind, Resize};
+use crate::eval::Views;
 use serde::{Deserialize, Serialize};
 
 /// How pixels are normalised.
@@ -16,26 +17,6 @@ pub enum Normalize {
     Channel,
     /// The mean picture of the training pictures is subtracted, pixel by pixel (ResNet §4.2).
     Pixel,
-}
-
-/// How test pictures are looked at at the end of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TestViews {
-    /// Once.
-    #[default]
-    Center,
-    /// And their mirror images: probabilities are averaged.
-    Flip,
-}
-
-impl std::fmt::Display for TestViews {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Center => "center",
-            Self::Flip => "flip",
-        })
-    }
 }
 
 /// `[data]`: which pictures, and how they enter the net.
@@ -65,8 +46,8 @@ pub struct DataOptions {
     pub resize: Resize,
     /// With which filter.
     pub filter: Filter,
-    /// How test pictures are looked at at the end of the run; validation looks once.
-    pub test: TestViews,
+    /// How test pictures are looked at at the end of the run, `center` or `flip`; validation looks once.
+    pub test: Views,
 }
 
 impl Default for DataOptions {
@@ -81,7 +62,7 @@ impl Default for DataOptions {
             scale: None,
             resize: Resize::Crop,
             filter: Filter::Bilinear,
-            test: TestViews::Center,
+            test: Views::Center,
         }
     }
 }

@@ -138,6 +138,8 @@ fn impossible_values_are_refused_with_their_line() {
         ("data", "std = [0.1, 0.0, 0.1]", "data.std"),
         ("data", "mean = [0.1]", "data.mean"),
         ("data", "scale = 0", "data.scale"),
+        ("data", "test = \"dense\"", "data.test"),
+        ("optimizer", "bias_lr = 0", "optimizer.bias_lr"),
         ("schedule", "milestones = [5, 5]", "schedule.milestones"),
         ("schedule", "warmup_start = 2", "schedule.warmup_start"),
         ("schedule", "hold_lr = 0.01", "schedule.hold_lr"),

@@ -3,9 +3,9 @@
 use super::lang::Lang;
 use super::subject::Subject;
 use crate::data::Split;
+use crate::eval::Views;
 use crate::eval::predictions::{BINS, Bin};
 use crate::numbers::{percent, thousands};
-use crate::recipe::TestViews;
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     let confusion = subject.predictions.confusion(classes);
     let images = subject.predictions.rows.len() as u64;
     let split = split_name(subject.split, lang);
-    let flipped = subject.split == Split::Test && subject.record.recipe.data.test == TestViews::Flip;
+    let flipped = subject.split == Split::Test && subject.record.recipe.data.test == Views::Flip;
     let seen = match flipped {
         false => lang.of("once at its centre", "한 번씩, 중앙 영역으로"),
         true => lang.of("as it is and mirrored, probabilities averaged", "원본과 좌우 반전을 평균하여"),

@@ -3,7 +3,6 @@
 use super::lang::{Lang, duration};
 use super::subject::Subject;
 use crate::numbers::thousands;
-use crate::recipe::TestViews;
 use maud::{Markup, html};
 
 /// Recipe and circumstances of a run.
@@ -40,9 +39,6 @@ fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {
     add("of that waiting for data", "그중 데이터 대기", Some(duration(waited, lang)));
     add("peak memory", "최대 메모리", result.and_then(|r| r.peak_rss_mb).map(|mb| format!("{} MiB", thousands(mb))));
     add("data", "데이터", result.map(|result| result.data.clone()));
-    let flip = (record.recipe.data.test == TestViews::Flip)
-        .then(|| lang.of("once and mirrored, averaged", "원본과 좌우 반전 영상의 평균").to_owned());
-    add("test pictures are looked at", "시험 영상 보기", flip);
     add("tested weights", "시험한 가중치", result.map(|result| chosen(&result.rule, lang)));
     add("processor", "프로세서", machine.map(|machine| machine.cpu.clone()));
     let threads = |machine: &crate::train::machine::Machine| {

@@ -1,5 +1,6 @@
 //! What a run tells the world: one event type, many listeners (terminal, JSON lines, `metrics.jsonl`, a dashboard).
 
+use crate::eval::Views;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -86,7 +87,7 @@ pub enum Event {
         /// Which rule chose them: `best` (validation error) or `last`.
         rule: String,
         /// How each picture was looked at: `center` or `flip`.
-        protocol: String,
+        protocol: Views,
         /// Seconds of the whole run, earlier sittings included.
         seconds: f64,
         /// The page about the run; `None` where it could not be written.

@@ -12,10 +12,10 @@ use super::{curves, memory};
 use crate::data::{self, Batch, Loader, Normalizer};
 use crate::error::{Error, Kind, Result};
 use crate::eval::predictions::Predictions;
-use crate::eval::{Evaluation, evaluate};
+use crate::eval::{Evaluation, Views, evaluate};
 use crate::models::Model;
 use crate::ops::profile;
-use crate::recipe::{Recipe, TestViews};
+use crate::recipe::Recipe;
 use crate::report::{self, Lang};
 use crate::weights::{self, Metadata};
 use burn::tensor::Device;
@@ -393,7 +393,7 @@ impl Run {
             None
         } else {
             let (model, _) = weights::load(&path, &Device::flex())?;
-            let flip = self.recipe.data.test == TestViews::Flip;
+            let flip = self.recipe.data.test == Views::Flip;
             let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, flip, progress)?;
             predictions.write(&self.folder.predictions())?;
             Some(predictions)
@@ -427,7 +427,7 @@ impl Run {
             test_top5_error: result.test_top5_error,
             checkpoint: result.checkpoint.clone(),
             rule: result.rule.clone(),
-            protocol: self.recipe.data.test.to_string(),
+            protocol: self.recipe.data.test,
             seconds: result.seconds,
             report,
         };

@@ -13,6 +13,8 @@ mod splits;
 mod tests;
 mod tree;
 
+pub use tree::pictures_below;
+
 use super::cifar::hex;
 use super::options::DataOptions;
 use super::picture::{Colours, Picture, is_picture_name};

@@ -111,6 +111,16 @@ impl Tree {
     }
 }
 
+/// All pictures below `folder`, by name. Names that begin with a dot are left out.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Tree::walk(folder)?.pictures_below(Path::new(""));
+    found.sort();
+    Ok(found.into_iter().map(|path| folder.join(path)).collect())
+}
+
 /// The folder at `path`, which lies in the folders `above`, and those below it. A link to a folder above would never end,
 /// and is left out.
 fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>> {
