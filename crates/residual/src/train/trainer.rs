@@ -62,6 +62,11 @@ impl Trainer {
 
     /// Optimiser step number `step` (0-based) at rate `lr`. The gradients of `batches` are averaged.
     pub fn step(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
+        // One hand-over to the pool for the whole step, not one for each of its some hundred kernels.
+        rayon::scope(|_| self.optimise(batches, step, lr))
+    }
+
+    fn optimise(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
         let portions = batches.len();
         let mut outcome = Outcome { loss: 0.0, wrong: 0, images: 0 };
         let mut sum: Option<Flat> = None;

@@ -1,7 +1,8 @@
 //! The weight gradient: gathered patches times gathered output gradients, summed over positions.
 //!
 //! A piece is a chunk `[depth, k]` of the result and a group of positions; both operands are gathered block by block into L2. Where
-//! there are too few chunks to share, the positions are cut into groups, whose sums are added up in order.
+//! there are too few chunks to share, the positions are cut into groups, whose sums are added up in order. Where there are several
+//! chunks, all of them go over a part of the positions before any goes on to the next: what they read again is then still in L3.
 
 use pulp::{Simd, WithSimd};
 
@@ -25,6 +26,9 @@ const PIECES: usize = 16;
 /// Fewest positions of a group: below, adding up costs as much as it shares.
 const GROUP_ROWS: usize = 1024;
 
+/// Bytes of `x` and `dy` that all chunks go over before the next are read: what stays in a shared L3.
+const ROUND_BYTES: usize = 8 << 20;
+
 /// `dw [k, c, kh, kw]`.
 pub(crate) fn dw(x: Input<'_>, dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
     let isa = Isa::active();
@@ -41,22 +45,25 @@ pub(crate) fn dw(x: Input<'_>, dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
     let groups = PIECES.div_ceil(chunks).min(patches.count().div_ceil(GROUP_ROWS)).min(blocks);
     let share = blocks.div_ceil(groups);
     let groups = blocks.div_ceil(share);
+    let round = if chunks == 1 { share } else { blocks_of_round(s, groups * ROWS).min(share) };
     let mut partial = Scratch::take(groups * chunks * CHUNK * CHUNK);
-    let parts = Parts::new(&mut partial);
     let out = Parts::new(dw);
-    let job = Job { patches: &patches, outputs: &outputs, x, dy, share };
-    pieces::for_each(groups * chunks, |piece| {
-        let (group, chunk) = (piece / chunks, piece % chunks);
-        let depth = chunk / chunks_k * CHUNK..patches.depth().min((chunk / chunks_k + 1) * CHUNK);
-        let channels = chunk % chunks_k * CHUNK..s.k.min((chunk % chunks_k + 1) * CHUNK);
-        // SAFETY: the sums of this group and chunk are this piece's alone.
-        let sums = unsafe { parts.range(piece * CHUNK * CHUNK..(piece + 1) * CHUNK * CHUNK) };
-        isa.run(Chunk { job: &job, group, depth: depth.clone(), channels: channels.clone(), sums });
-        if groups == 1 {
-            // SAFETY: these taps and channels are this piece's alone.
-            unsafe { scatter(&[sums], &patches, s, depth, channels, &out) };
-        }
-    });
+    let parts = Parts::new(&mut partial);
+    for first in (0..share).step_by(round) {
+        let job = Job { patches: &patches, outputs: &outputs, x, dy, share, round: first..share.min(first + round) };
+        pieces::for_each(groups * chunks, |piece| {
+            let (group, chunk) = (piece / chunks, piece % chunks);
+            let depth = chunk / chunks_k * CHUNK..patches.depth().min((chunk / chunks_k + 1) * CHUNK);
+            let channels = chunk % chunks_k * CHUNK..s.k.min((chunk % chunks_k + 1) * CHUNK);
+            // SAFETY: the sums of this group and chunk are this piece's alone.
+            let sums = unsafe { parts.range(piece * CHUNK * CHUNK..(piece + 1) * CHUNK * CHUNK) };
+            isa.run(Chunk { job: &job, group, depth: depth.clone(), channels: channels.clone(), sums });
+            if groups == 1 && job.round.end == share {
+                // SAFETY: these taps and channels are this piece's alone.
+                unsafe { scatter(&[sums], &patches, s, depth, channels, &out) };
+            }
+        });
+    }
     if groups > 1 {
         // Rows of a chunk to a piece: the sums of all groups are read once.
         const RUN: usize = 16;
@@ -74,6 +81,12 @@ pub(crate) fn dw(x: Input<'_>, dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
             unsafe { scatter(&sums, &patches, s, depth, channels, &out) };
         });
     }
+}
+
+/// Blocks of each group that [`ROUND_BYTES`] hold, if the groups read `positions` with each of them.
+fn blocks_of_round(s: &ConvShape, positions: usize) -> usize {
+    let position = size_of::<f32>() * (s.x_len() + s.y_len()).div_ceil(s.n * s.out_h() * s.out_w());
+    (ROUND_BYTES / (position * positions)).max(1)
 }
 
 /// Adds up rows `[depth, CHUNK]` of all groups in order and writes them to their taps.
@@ -110,8 +123,9 @@ struct Job<'a> {
     outputs: &'a Grid,
     x: Input<'a>,
     dy: &'a [f32],
-    /// Blocks of a group.
+    /// Blocks of a group, and which of them are added in this round.
     share: usize,
+    round: std::ops::Range<usize>,
 }
 
 /// Part of the patches and of the output channels, over one group of positions.
@@ -128,7 +142,7 @@ impl WithSimd for Chunk<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Job { patches, outputs, x, dy, share } = *self.job;
+        let Job { patches, outputs, x, dy, share, ref round } = *self.job;
         let lanes = S::F32_LANES;
         let step = block_step(ROWS, lanes);
         let mut a = Scratch::take(CHUNK / lanes * step);
@@ -136,7 +150,8 @@ impl WithSimd for Chunk<'_> {
         // Lanes beyond the last channel are multiplied too: they must hold numbers.
         b.fill(0.0);
         let start = self.group * share * ROWS;
-        for first in (start..patches.count().min(start + share * ROWS)).step_by(ROWS) {
+        let end = patches.count().min(start + round.end * ROWS);
+        for first in (start + round.start * ROWS..end).step_by(ROWS) {
             let count = ROWS.min(patches.count() - first);
             // SAFETY: the operands hold CHUNK values of ROWS rows.
             unsafe {
