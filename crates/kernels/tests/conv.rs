@@ -337,6 +337,8 @@ fn every_order_of_work_is_within_the_bound() {
         (2, 9, 9, 70, 600, 1, 1, 0),
         (2, 9, 9, 300, 70, 1, 2, 0),
         (2, 5, 6, 130, 140, 3, 2, 1),
+        // A weight gradient in two rounds.
+        (2, 66, 65, 128, 130, 1, 1, 0),
     ];
     for (n, h, w, c, k, kernel, stride, pad) in shapes {
         let s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape");
