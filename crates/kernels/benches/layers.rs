@@ -1,7 +1,7 @@
 //! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution work, share of the sgemm rate
 //! measured in the same run, and the algorithm, for the forward pass and both gradients.
 //!
-//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed]`; the least of the times is shown.
+//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed] [--cold]`; the least of the times is shown.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::path::Path;
@@ -11,6 +11,10 @@ use residual_kernels::conv::{self, Packed};
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvShape, Epilogue, Isa};
 
+/// Bytes that no cache holds, and the most copies of small weights.
+const COLD_BYTES: usize = 96 << 20;
+const MOST_COPIES: usize = 512;
+
 /// What was asked for on the command line.
 struct Options {
     files: Vec<String>,
@@ -18,11 +22,14 @@ struct Options {
     pass: Option<String>,
     precise: bool,
     packed: bool,
+    /// Packed weights from memory and not from the caches: as many copies in turns as no cache holds.
+    cold: bool,
 }
 
 impl Options {
     fn from_args() -> Self {
-        let mut options = Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false };
+        let mut options =
+            Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false, cold: false };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -30,6 +37,7 @@ impl Options {
                 "--bench" => {}
                 "--precise" => options.precise = true,
                 "--packed" => options.packed = true,
+                "--cold" => options.cold = true,
                 "--seconds" => options.seconds = args.next().and_then(|s| s.parse().ok()).expect("--seconds S"),
                 "--pass" => options.pass = args.next(),
                 file => options.files.push(file.to_owned()),
@@ -90,9 +98,13 @@ fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     let mut out = vec![0f32; s.x_len().max(s.y_len()).max(s.w_len())];
     let (mut mean, mut var) = (vec![0f32; s.k], vec![0f32; s.k]);
     let packed = Packed::new(&w, s, options.precise);
+    let copies = if options.cold { (COLD_BYTES / packed.bytes()).clamp(1, MOST_COPIES) } else { 0 };
+    let copies: Vec<_> = (0..copies).map(|_| Packed::new(&w, s, options.precise)).collect();
+    let mut turns = std::iter::once(&packed).chain(&copies).cycle();
     least(options.seconds, || match pass {
         // What inference does: weights packed before, a bias and a ReLU.
         Pass::Forward if options.packed => {
+            let packed = turns.next().expect("it never ends");
             packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
         }
         Pass::Forward => {

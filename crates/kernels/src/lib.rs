@@ -14,6 +14,7 @@
 #![allow(clippy::needless_range_loop, reason = "rows, vectors and points are indices of the formula")]
 
 pub mod activation;
+mod ahead;
 mod columns;
 pub mod conv;
 mod dropout;

@@ -72,6 +72,12 @@ impl<'a, T> Parts<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(range.start), range.end - range.start) }
     }
 
+    /// Where the slice starts: an address, not to be read or written through.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> *const T {
+        self.pointer
+    }
+
     /// A pointer to `len` elements from `start`, for pieces whose parts interleave.
     ///
     /// # Safety

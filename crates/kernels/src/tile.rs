@@ -7,7 +7,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::vector::{fma, load, store};
+use crate::memory;
+use crate::vector::{fma, load, prefetch_l2, store};
 
 /// Rows of [`Product`]'s tile. Rows and vectors are chosen so that accumulators, one row of `b` and a broadcast fit in the registers.
 ///
@@ -34,6 +35,28 @@ const fn gram_rows(registers: usize, lanes: usize) -> usize {
     }
 }
 
+/// The panel that is read after this one, asked for a few lines at a time while this one is in use: it comes from memory where a network
+/// has more weights than the caches hold, and each is read once for a picture.
+#[derive(Clone, Copy)]
+struct Ahead {
+    next: *const f32,
+    /// Cache lines to ask for in each lane block of the depth.
+    lines: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn fetch(&mut self) {
+        for _ in 0..self.lines {
+            prefetch_l2(self.next);
+            self.next = self.next.wrapping_add(LINE);
+        }
+    }
+}
+
+/// Floats of a cache line.
+const LINE: usize = memory::LINE / size_of::<f32>();
+
 /// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
 /// of rows of `b_step` floats.
 ///
@@ -47,6 +70,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     a_step: usize,
     mut b: *const f32,
     b_step: usize,
+    mut ahead: Ahead,
 ) -> [[S::f32s; NV]; MR] {
     let lanes = S::F32_LANES;
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
@@ -60,6 +84,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
         }
         a = a.wrapping_add(a_step);
         b = b.wrapping_add(lanes * b_step);
+        ahead.fetch();
     }
     for lane in 0..depth % lanes {
         // SAFETY: in bounds by the contract.
@@ -226,6 +251,8 @@ pub(crate) struct Product {
     pub(crate) a: *const f32,
     pub(crate) a_step: usize,
     pub(crate) b: *const f32,
+    /// The panel of the next product, where it is likely to come from memory. Any address is allowed.
+    pub(crate) next: Option<*const f32>,
     /// Whether both vectors of the panel are used, or only the first.
     pub(crate) full: bool,
     /// Whether to add to what is at `to`.
@@ -239,31 +266,44 @@ impl WithSimd for Product {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let mut row = 0;
+        let mut ahead = self.ahead::<S>();
         while row < self.rows {
             let count = next_rows::<S>(self.rows - row);
             // SAFETY: whoever made the product promises that its operands have these sizes.
             with_rows!(S, count, MR => unsafe {
                 if self.full {
-                    self.tile::<S, MR, OUTER_VECTORS>(simd, row);
+                    self.tile::<S, MR, OUTER_VECTORS>(simd, row, ahead);
                 } else {
-                    self.tile::<S, MR, 1>(simd, row);
+                    self.tile::<S, MR, 1>(simd, row, ahead);
                 }
             });
             row += count;
+            ahead.next = ahead.next.wrapping_add(self.depth / S::F32_LANES * ahead.lines * LINE);
         }
     }
 }
 
 impl Product {
+    /// The next panel's lines shared between the tiles.
+    #[inline(always)]
+    fn ahead<S: Simd>(&self) -> Ahead {
+        let lanes = S::F32_LANES;
+        let tiles = self.rows.div_ceil(outer_rows(S::REGISTER_COUNT));
+        match self.next {
+            Some(next) => Ahead { next, lines: (OUTER_VECTORS * lanes * lanes / LINE).div_ceil(tiles) },
+            None => Ahead { next: self.b, lines: 0 },
+        }
+    }
+
     /// # Safety
     /// Rows `row .. row + MR` must be inside the operands.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize) {
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, ahead: Ahead) {
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
         // SAFETY: the contract.
         unsafe {
-            let acc = outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), self.a_step, self.b, width);
+            let acc = outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), self.a_step, self.b, width, ahead);
             for (r, acc) in acc.iter().enumerate() {
                 for (v, &acc) in acc.iter().enumerate() {
                     let to = self.to.add((row + r) * width + v * lanes);

@@ -86,6 +86,10 @@ pub(crate) fn fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f3
 #[inline(always)]
 pub(crate) fn relu<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
+    // AVX's maximum gives its second operand where either is NaN, and is one instruction; `f32::max`, which the portable path has, drops NaN.
+    if cfg!(target_arch = "x86_64") && S::F32_LANES >= 8 {
+        return simd.max_f32s(zero, value);
+    }
     simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
 }
 
@@ -96,6 +100,30 @@ pub(crate) fn prefetch(from: *const f32) {
     // SAFETY: a hint that cannot fault; SSE is part of x86-64.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = from;
+}
+
+/// Asks for the cache line at `from` to be written soon: it comes from memory, and out of other caches. Any address is allowed.
+#[inline(always)]
+pub(crate) fn prefetch_to_write(from: *const f32) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint that cannot fault, and does nothing on processors that do not know it.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = from;
+}
+
+/// As [`prefetch`], into L2 only: for what would push out of L1 what is in use.
+#[inline(always)]
+pub(crate) fn prefetch_l2(from: *const f32) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint that cannot fault; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = from;

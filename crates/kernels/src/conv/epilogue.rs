@@ -71,6 +71,11 @@ pub(crate) struct Masked<'a> {
 }
 
 impl Finish<'_> {
+    /// What is read, as large as the output, where there is anything but the output itself.
+    pub(crate) fn reads(&self) -> Option<&[f32]> {
+        if let Self::Masked(masked) = self { Some(masked.x) } else { None }
+    }
+
     /// Where the sums of each block go, where there are any.
     pub(crate) fn sums(&self) -> Option<&Sums<'_>> {
         match self {
@@ -151,8 +156,7 @@ impl<'a> Sums<'a> {
         count: usize,
         moments: &Moments<S::f32s>,
     ) {
-        let origin = moments.origin.unwrap_or(simd.splat_f32s(0.0));
-        for (row, value) in [origin, moments.sum, moments.squares].into_iter().enumerate() {
+        for (row, value) in [moments.origin, moments.sum, moments.squares].into_iter().enumerate() {
             let start = (block * SUMS + row) * self.k + channel;
             // SAFETY: the contract.
             unsafe { store_first(simd, self.parts.pointer(start, count), value, count) };
@@ -240,31 +244,37 @@ impl Area {
     }
 }
 
-/// The sums of one vector of channels over the areas of a block, as they grow: see [`Sums`].
+/// The sums of one vector of channels over the areas of a block, as they grow: see [`Sums`]. At a cache line, the flag behind the vectors:
+/// those of a panel go through memory after every tile, and vectors that lie across two lines are not forwarded from the store
+/// that has just been made. That took a fifth of the time of 128 x 32x32 16→16 with AVX-512.
 #[derive(Clone, Copy)]
+#[repr(C, align(64))]
 pub(crate) struct Moments<V> {
-    origin: Option<V>,
+    /// The first value, once there is one.
+    origin: V,
     sum: V,
     squares: V,
+    started: bool,
 }
 
 impl<V: Copy> Moments<V> {
     #[inline(always)]
     pub(crate) fn new<S: Simd<f32s = V>>(simd: S) -> Self {
-        Self { origin: None, sum: simd.splat_f32s(0.0), squares: simd.splat_f32s(0.0) }
+        let zero = simd.splat_f32s(0.0);
+        Self { origin: zero, sum: zero, squares: zero, started: false }
     }
 
     /// Those of an area of its own, with the same origin: sixteen terms first, so that a block adds at most a hundred numbers of like
     /// size. The caller keeps them in registers.
     #[inline(always)]
     pub(crate) fn area<S: Simd<f32s = V>>(&self, simd: S) -> Self {
-        Self { origin: self.origin, ..Self::new(simd) }
+        Self { origin: self.origin, started: self.started, ..Self::new(simd) }
     }
 
     /// Adds the moments of an area.
     #[inline(always)]
     pub(crate) fn merge<S: Simd<f32s = V>>(&mut self, simd: S, area: Self) {
-        self.origin = area.origin;
+        (self.origin, self.started) = (area.origin, area.started);
         self.sum = simd.add_f32s(self.sum, area.sum);
         self.squares = simd.add_f32s(self.squares, area.squares);
     }
@@ -272,8 +282,10 @@ impl<V: Copy> Moments<V> {
     /// Adds a value.
     #[inline(always)]
     fn add<S: Simd<f32s = V>>(&mut self, simd: S, value: V) {
-        let origin = *self.origin.get_or_insert(value);
-        let difference = simd.sub_f32s(value, origin);
+        if !self.started {
+            (self.origin, self.started) = (value, true);
+        }
+        let difference = simd.sub_f32s(value, self.origin);
         self.sum = simd.add_f32s(self.sum, difference);
         self.squares = fma(simd, difference, difference, self.squares);
     }

@@ -31,6 +31,8 @@ struct Job<'a> {
     from: Input<'a>,
     /// Panels `[panels, depth, P]`.
     packed: &'a [f32],
+    /// Whether they were packed before: a network of them is larger than the caches.
+    cold: bool,
     outputs: usize,
     to: &'a Parts<'a, f32>,
     finish: Finish<'a>,
@@ -52,6 +54,7 @@ pub(crate) fn correlate(
 ) {
     let panels = weights.panels(isa.lanes());
     let own = if packed.is_none() { Some(pack(isa, grid, weights, Scratch::take)) } else { None };
+    let cold = packed.is_some();
     let packed = packed.or(own.as_deref()).expect("weights are packed just above where they were not before");
     // Even blocks, cut by shape alone.
     let blocks = grid.count().div_ceil(ROWS);
@@ -62,7 +65,7 @@ pub(crate) fn correlate(
     let chunks = panels.div_ceil(chunk);
     let to = Parts::new(to);
     let run = |finish: Finish<'_>| {
-        let job = Job { grid, from, packed, outputs: weights.outputs, to: &to, finish, rows };
+        let job = Job { grid, from, packed, cold, outputs: weights.outputs, to: &to, finish, rows };
         pieces::for_each(blocks * chunks, |piece| {
             isa.run(Block {
                 job: &job,
@@ -110,7 +113,7 @@ impl WithSimd for Block<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Job { grid, from, packed, rows, .. } = *self.job;
+        let Job { grid, from, packed, cold, rows, .. } = *self.job;
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
         let (start, depth) = (self.block * rows, grid.depth());
@@ -127,12 +130,17 @@ impl WithSimd for Block<'_> {
             // SAFETY: `patches` holds DEPTH values of `rows` rows.
             unsafe { gather(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
             for panel in self.first..self.last {
+                let (next, next_at) = match panel + 1 {
+                    next if next < self.last || until == depth => (next, if next < self.last { at } else { 0 }),
+                    _ => (self.first, until),
+                };
                 simd.vectorize(Product {
                     rows: count,
                     depth: until - at,
                     a: patches.as_ptr(),
                     a_step: step,
                     b: packed[(panel * depth + at) * width..].as_ptr(),
+                    next: cold.then(|| packed.as_ptr().wrapping_add((next * depth + next_at) * width)),
                     full: panel * width + lanes < self.job.outputs,
                     accumulate: at > 0,
                     to: sums[(panel - self.first) * rows * width..].as_mut_ptr(),

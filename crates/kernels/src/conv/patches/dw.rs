@@ -148,7 +148,9 @@ impl WithSimd for Chunk<'_> {
         let mut a = Scratch::take(CHUNK / lanes * step);
         let mut b = Scratch::take(CHUNK / lanes * step);
         // Lanes beyond the last channel are multiplied too: they must hold numbers.
-        b.fill(0.0);
+        if !self.channels.len().is_multiple_of(lanes) {
+            b.fill(0.0);
+        }
         let start = self.group * share * ROWS;
         let end = patches.count().min(start + round.end * ROWS);
         for first in (start + round.start * ROWS..end).step_by(ROWS) {

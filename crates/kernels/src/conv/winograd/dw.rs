@@ -9,6 +9,7 @@ use pulp::{Simd, WithSimd};
 
 use super::tiles::{Picture, Tiles, block_len, point_step};
 use super::transform::{Data, Gradient, Minimal, Points, Strided, Weights, square};
+use crate::ahead::Lines;
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
@@ -156,6 +157,15 @@ impl Job<'_> {
         }
     }
 
+    /// What the block after `block` reads, if that is one of `blocks`, in as many parts as there are points.
+    fn soon(&self, block: usize, blocks: &std::ops::Range<usize>, points: usize) -> [Lines; 2] {
+        let next = if block + 1 < blocks.end { self.tiles_of(block + 1) } else { 0..0 };
+        [
+            Lines::new(self.x.values.as_ptr(), self.tiles.read(next.clone(), self.c), points),
+            Lines::new(self.dy.as_ptr(), self.tiles.written(next, self.k), points),
+        ]
+    }
+
     /// Adds the products of one block to the matrices, or stores them if not `accumulate`.
     #[inline(always)]
     fn multiply<S: Simd, const N: usize>(
@@ -167,6 +177,7 @@ impl Job<'_> {
         gradient: &[f32],
         accumulate: bool,
         sums: &mut [f32],
+        soon: &mut [Lines; 2],
     ) {
         let lanes = S::F32_LANES;
         assert!(data.len() >= self.data_len(N * N, lanes), "a block of tiles is too small");
@@ -177,6 +188,7 @@ impl Job<'_> {
         let step = point_step(self.block, lanes);
         let stride = N * N * step;
         for point in 0..N * N {
+            soon.iter_mut().for_each(Lines::read);
             // SAFETY: lane blocks are inside the operands: the first channels and counts are inside `c` and `k`.
             unsafe {
                 let a = data.as_ptr().add(part.c_first / lanes * stride + point * step);
@@ -256,9 +268,10 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Group<'_, W,
         let mut data = Scratch::take(job.data_len(N * N, S::F32_LANES));
         let mut gradient = Scratch::take(job.gradient_len(N * N, S::F32_LANES));
         let first = self.blocks.start;
-        for block in self.blocks {
+        for block in self.blocks.clone() {
+            let mut soon = job.soon(block, &self.blocks, N * N);
             job.transform::<S, W, M, N>(simd, block, &mut data, &mut gradient);
-            job.multiply::<S, N>(simd, block, &self.part, &data, &gradient, block > first, self.sums);
+            job.multiply::<S, N>(simd, block, &self.part, &data, &gradient, block > first, self.sums, &mut soon);
         }
     }
 }
@@ -396,7 +409,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for Chunk<'_, W,
         let (data_len, gradient_len) = (job.data_len(N * N, lanes), job.gradient_len(N * N, lanes));
         let operands = self.data.chunks_exact(data_len).zip(self.gradient.chunks_exact(gradient_len));
         for (i, (block, (data, gradient))) in self.blocks.zip(operands).enumerate() {
-            job.multiply::<S, N>(simd, block, &part, data, gradient, i > 0 || !self.first, sums);
+            job.multiply::<S, N>(simd, block, &part, data, gradient, i > 0 || !self.first, sums, &mut [Lines::NONE; 2]);
         }
         if self.last {
             for column in (0..part.columns).step_by(lanes) {

@@ -9,6 +9,7 @@ use pulp::{Simd, WithSimd};
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
 use super::transform::{Data, Minimal, Output, Sink, Strided, square};
+use crate::ahead::Lines;
 use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
@@ -41,7 +42,7 @@ const DEPTH: usize = 256;
 const CHUNK: usize = 64;
 
 /// Transformed filters larger than this are not kept whole when there are few tiles.
-const FILTER_BYTES: usize = 4 << 20;
+const FILTER_BYTES: usize = 3 << 20;
 
 /// How a correlation is cut. A function of its shape and the instruction set alone.
 #[derive(Clone, Copy)]
@@ -95,10 +96,32 @@ struct Job<'a> {
     tiles: Tiles,
     filters: Filters<'a>,
     cut: Cut,
+    /// Whether the filters were transformed before: a network of them is larger than the caches.
+    cold: bool,
     from: Input<'a>,
     zeros: &'a [f32],
     to: &'a Parts<'a, f32>,
     finish: Finish<'a>,
+}
+
+/// Memory that is needed when the products of a block are done.
+struct Soon {
+    inputs: Lines,
+    masks: Lines,
+    outputs: Lines,
+}
+
+impl Soon {
+    fn nothing() -> Self {
+        Self { inputs: Lines::NONE, masks: Lines::NONE, outputs: Lines::NONE }
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        self.outputs.write();
+        self.masks.read();
+        self.inputs.read();
+    }
 }
 
 /// Values in each block, for merging its statistics.
@@ -127,7 +150,7 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     zeros.fill(0.0);
     let to = Parts::new(to);
     let run = |finish: Finish<'_>| {
-        let job = Job { tiles, filters, cut, from, zeros: &zeros, to: &to, finish };
+        let job = Job { tiles, filters, cut, cold: packed.is_some(), from, zeros: &zeros, to: &to, finish };
         match packed {
             _ if cut.by_channels => by_channels::<W, M, N>(isa, &job, packed),
             Some(packed) => by_tiles::<W, M, N>(isa, &job, packed),
@@ -264,10 +287,11 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for BlockOfTiles
         let mut products = Scratch::take(cut.products(N * N, lanes));
         self.job.transform::<S, W, M, N>(simd, self.block, &mut data);
         let panel = N * N * filters.point_step(lanes);
+        let mut soon = self.job.soon(self.block, N * N);
         for first in (0..cut.panels).step_by(cut.chunk) {
             let last = cut.panels.min(first + cut.chunk);
             let panels = &self.filters[first * panel..last * panel];
-            self.job.multiply::<S, N>(simd, self.block, first, last, &data, panels, &mut products);
+            self.job.multiply::<S, N>(simd, self.block, first, last, &data, panels, &mut products, &mut soon);
             self.job.finish::<S, W, M, N>(simd, self.block, first, last, &products);
         }
     }
@@ -307,7 +331,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for ChunkOfChann
         let mut products = Scratch::take(cut.products(N * N, lanes));
         let block = tiles::block_len(N * N, filters.inputs, cut.block, lanes);
         for (index, data) in self.data.chunks_exact(block).enumerate().take(cut.blocks) {
-            self.job.multiply::<S, N>(simd, index, first, last, data, panels, &mut products);
+            self.job.multiply::<S, N>(simd, index, first, last, data, panels, &mut products, &mut Soon::nothing());
             self.job.finish::<S, W, M, N>(simd, index, first, last, &products);
         }
     }
@@ -353,6 +377,19 @@ impl Job<'_> {
         }
     }
 
+    /// What a block will write and the next one will read, in as many parts as its products have.
+    fn soon(&self, block: usize, points: usize) -> Soon {
+        let Self { tiles, filters, from, to, finish, .. } = self;
+        let parts = points * filters.inputs.div_ceil(DEPTH);
+        let next = if block + 1 < self.cut.blocks { self.tiles_of(block + 1) } else { 0..0 };
+        let outputs = tiles.written(self.tiles_of(block), filters.outputs);
+        Soon {
+            inputs: Lines::new(from.values.as_ptr(), tiles.read(next, filters.inputs), parts),
+            masks: finish.reads().map_or(Lines::NONE, |x| Lines::new(x.as_ptr(), outputs.clone(), parts)),
+            outputs: Lines::new(to.address(), outputs, parts),
+        }
+    }
+
     /// Products of a block of tiles with the panels `first .. last`: `[panel, point, tile, P]`.
     #[inline(always)]
     fn multiply<S: Simd, const N: usize>(
@@ -364,6 +401,7 @@ impl Job<'_> {
         data: &[f32],
         panels: &[f32],
         products: &mut [f32],
+        soon: &mut Soon,
     ) {
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
@@ -375,8 +413,18 @@ impl Job<'_> {
         assert!(products.len() >= (last - first) * N * N * product_step, "products are too small");
         let a_step = N * N * data_step;
         for (point, at) in (0..N * N).flat_map(|point| (0..c).step_by(DEPTH).map(move |at| (point, at))) {
+            soon.ask();
             for panel in 0..last - first {
                 let index = panel * N * N + point;
+                // The next panel of this point and depth, then the next depth, the next point, the next chunk.
+                let (next, next_at) = if panel + 1 < last - first {
+                    (index + N * N, at)
+                } else if at + DEPTH < c {
+                    (point, at + DEPTH)
+                } else {
+                    (if point + 1 < N * N { point + 1 } else { (last - first) * N * N }, 0)
+                };
+                let next = panels.as_ptr().wrapping_add(next * panel_step + next_at * width);
                 // One vector suffices where the last panel is half empty.
                 let full = (first + panel) * width + lanes < self.filters.outputs;
                 // SAFETY: sizes were just checked; rows are below `count`, which is at most the block.
@@ -387,6 +435,7 @@ impl Job<'_> {
                         a: data.as_ptr().add(at / lanes * a_step + point * data_step),
                         a_step,
                         b: panels.as_ptr().add(index * panel_step + at * width),
+                        next: self.cold.then_some(next),
                         full,
                         accumulate: at > 0,
                         to: products.as_mut_ptr().add(index * product_step),

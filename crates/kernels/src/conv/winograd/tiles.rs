@@ -6,6 +6,8 @@
 //! some 14 pages and into different sets of L1. With all channels of a point together they fell into 36 pages, and the transforms took twice
 //! as long with the misses of the 64-entry TLB.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
 use super::transform::{Places, Points, Source, Strided, Transform, square};
@@ -57,6 +59,33 @@ impl Tiles {
     }
 }
 
+impl Tiles {
+    /// The elements of `from` from the first that some tiles read to the last, where they are few more than those read.
+    pub(crate) fn read(&self, tiles: Range<usize>, c: usize) -> Range<usize> {
+        self.rows_of(tiles, self.pad, self.side + 2 - self.pad, [self.h, self.w, c])
+    }
+
+    /// The elements of `to` from the first that some tiles write to the last, where they are few more than those written.
+    pub(crate) fn written(&self, tiles: Range<usize>, k: usize) -> Range<usize> {
+        self.rows_of(tiles, 0, self.side, [self.out_h, self.out_w, k])
+    }
+
+    /// Whole rows, from `before` rows above the first tile to `after` below the top of the last.
+    fn rows_of(&self, tiles: Range<usize>, before: usize, after: usize, [h, w, c]: [usize; 3]) -> Range<usize> {
+        /// How many times as many elements as the tiles have are still few more.
+        const FEW: usize = 2;
+        if tiles.is_empty() {
+            return 0..0;
+        }
+        let (first, last) = (self.place(tiles.start), self.place(tiles.end - 1));
+        let row = w * c;
+        let start = (first.picture * h + first.top.saturating_sub(before)) * row;
+        let end = (last.picture * h + h.min(last.top + after)) * row;
+        let few = FEW * tiles.len() * self.side * self.side * c;
+        if end - start <= few { start..end } else { 0..0 }
+    }
+}
+
 /// Floats between two points of a lane block of `block` transformed tiles.
 pub(crate) fn point_step(block: usize, lanes: usize) -> usize {
     odd_lines(block * lanes)
@@ -95,7 +124,7 @@ pub(crate) struct Picture<R> {
 impl<R: Read> Picture<R> {
     /// Finds the windows of the tiles `group`.
     #[inline(always)]
-    fn find<const E: usize>(&self, tiles: &Tiles, group: std::ops::Range<usize>, windows: &mut Windows<E>) {
+    fn find<const E: usize>(&self, tiles: &Tiles, group: Range<usize>, windows: &mut Windows<E>) {
         let Self { h, w, c, before, .. } = *self;
         for (i, tile) in group.enumerate() {
             let place = tiles.place(tile);
@@ -138,7 +167,7 @@ impl<R: Read> Picture<R> {
         &self,
         simd: S,
         tiles: &Tiles,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         block: usize,
         to: *mut f32,
     ) {
