@@ -347,6 +347,22 @@ fn every_order_of_work_is_within_the_bound() {
 }
 
 #[test]
+fn nan_survives_the_relu_of_an_epilogue() {
+    for kernel in [1, 3] {
+        let s = ConvShape::new(1, 6, 6, 16, 20, kernel, kernel, 1, kernel / 2).expect("a valid shape");
+        let (x, mut w) = (noise(s.x_len(), 1), noise(s.w_len(), 2));
+        w[0] = f32::NAN;
+        on_every_isa(|| {
+            let mut y = vec![0f32; s.y_len()];
+            conv::forward(&x, &w, &s, false, Epilogue::Bias { bias: &vec![0.0; s.k], relu: true }, &mut y);
+            // The first output channel, whichever way the products are arranged.
+            assert!(y.iter().step_by(s.k).all(|y| y.is_nan()), "{kernel}x{kernel}");
+            assert!(y.iter().skip(1).step_by(s.k).all(|y| *y >= 0.0), "{kernel}x{kernel}");
+        });
+    }
+}
+
+#[test]
 fn a_mean_far_from_zero_costs_the_variance_no_digits() {
     // One input channel of ones and a filter of 1000 plus noise from a second channel.
     let s = ConvShape::new(4, 16, 16, 2, 16, 1, 1, 1, 0).expect("a valid shape");
