@@ -5,7 +5,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use residual::data::{self, Augment, DataOptions, Flip, Loader, LoaderOptions, Normalize};
+use residual::data::{self, Augment, DataOptions, Flip, Loader, LoaderOptions, Normalize, Repeats};
 use residual::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm_add_relu, conv_norm_relu};
 use residual::ops::{self, Nhwc};
 use residual::recipe::OptimizerOptions;
@@ -58,7 +58,7 @@ fn main() -> residual::Result<()> {
     let classes = data.classes.len();
     let normalizer = Arc::new(data::Normalizer::new(&Normalize::channel_of(&data.train)?, h, w, c)?);
     let augment = Augment { pad_crop: 4, flip: Flip::Random, ..Augment::default() };
-    let options = LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0 };
+    let options = LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
     let mut loader = Loader::new(Arc::new(data.train.clone()), Arc::clone(&normalizer), augment, options)?;
 
     let (seed, device) = (0, Device::flex().autodiff());

@@ -59,6 +59,32 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// The step that the first batch belongs to: 0, or where a run goes on.
     pub first_step: u64,
+    /// How often a picture is seen in one optimiser step.
+    pub repeats: Repeats,
+}
+
+/// Repeated augmentation (Hoffer et al. 2020; torchvision's `RASampler`): each picture stands several times in an optimiser
+/// step, varied anew each time, and an epoch, as long as ever, goes through as many times fewer pictures. The repeats are dealt out to the
+/// batches whose gradients are averaged into the step, so that none of them holds a picture twice where there are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeats {
+    /// How often; 1 is once.
+    pub times: usize,
+    /// Batches of an optimiser step.
+    pub portions: usize,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self { times: 1, portions: 1 }
+    }
+}
+
+/// A picture of a batch: its number, and which of its repeats it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pick {
+    index: u32,
+    repeat: u64,
 }
 
 /// The order in which an epoch goes through `n` training pictures.
@@ -97,7 +123,13 @@ impl Loader {
         augment.check(height, width)?;
         let fit = Fit { height, width, ..pictures.fit() };
         let (n, batch) = (pictures.len(), options.batch.min(pictures.len()));
-        let steps_per_epoch = if options.drop_last { n / batch } else { n.div_ceil(batch) } as u64;
+        let Repeats { times, portions } = options.repeats;
+        let steps_per_epoch = match (options.drop_last, times) {
+            (false, _) => n.div_ceil(batch),
+            (true, 0 | 1) => n / batch,
+            // Whole optimiser steps: their batches are dealt out together.
+            (true, _) => (n / (batch * portions)).max(1) * portions,
+        } as u64;
         let (send, ready) = sync_channel(AHEAD);
         let (spent, returned) = channel();
         let options = LoaderOptions { batch, ..options };
@@ -204,12 +236,11 @@ impl Work {
             if order.0 != epoch {
                 order = (epoch, epoch_order(self.pictures.len(), self.options.seed, epoch));
             }
-            let start = (step % self.steps_per_epoch) as usize * self.options.batch;
-            let indices = &order.1[start..(start + self.options.batch).min(order.1.len())];
+            let picks = picks(&order.1, (step % self.steps_per_epoch) as usize, &self.options);
             let mut batch = returned.try_recv().unwrap_or_default();
             let result = match &pool {
-                Some(pool) => pool.install(|| self.fill(&mut batch, indices, epoch, true)),
-                None => self.fill(&mut batch, indices, epoch, false),
+                Some(pool) => pool.install(|| self.fill(&mut batch, &picks, epoch, true)),
+                None => self.fill(&mut batch, &picks, epoch, false),
             };
             let failed = result.is_err();
             if ready.send(result.map(|()| batch)).is_err() || failed {
@@ -218,33 +249,50 @@ impl Work {
         }
     }
 
-    fn fill(&self, batch: &mut Batch, indices: &[u32], epoch: u64, parallel: bool) -> Result<()> {
+    fn fill(&self, batch: &mut Batch, picks: &[Pick], epoch: u64, parallel: bool) -> Result<()> {
         let Fit { height, width, channels, .. } = self.fit;
-        reset(batch, &self.pictures, indices, [height, width, channels]);
+        reset(batch, &self.pictures, picks.iter().map(|pick| pick.index), [height, width, channels]);
         batch.epoch = epoch;
         let stride = height * width * channels;
-        let prepare = |(out, &i): (&mut [f32], &u32)| {
-            let draws = Draws { seed: self.options.seed, epoch, picture: u64::from(i) };
-            let pixels = self.augment.pixels(&self.pictures, i as usize, &self.fit, draws)?;
+        let prepare = |(out, &Pick { index, repeat }): (&mut [f32], &Pick)| {
+            // Picture numbers have 32 bits: the repeats of one draw as pictures of their own would.
+            let draws = Draws { seed: self.options.seed, epoch, picture: u64::from(index) | repeat << 32 };
+            let pixels = self.augment.pixels(&self.pictures, index as usize, &self.fit, draws)?;
             self.augment.apply(&self.normalizer, &pixels, draws, out);
             Ok(())
         };
         match parallel {
-            true => batch.pixels.par_chunks_exact_mut(stride).zip(indices).try_for_each(prepare),
-            false => batch.pixels.chunks_exact_mut(stride).zip(indices).try_for_each(prepare),
+            true => batch.pixels.par_chunks_exact_mut(stride).zip(picks).try_for_each(prepare),
+            false => batch.pixels.chunks_exact_mut(stride).zip(picks).try_for_each(prepare),
         }
     }
 }
 
+/// The pictures of batch `step` of an epoch that goes through them in `order`.
+fn picks(order: &[u32], step: usize, options: &LoaderOptions) -> Vec<Pick> {
+    let Repeats { times, portions } = options.repeats;
+    if times <= 1 {
+        let start = step * options.batch;
+        let indices = &order[start..(start + options.batch).min(order.len())];
+        return indices.iter().map(|&index| Pick { index, repeat: 0 }).collect();
+    }
+    let (group, portion) = (step / portions, step % portions);
+    let pick = |i: usize| {
+        let place = (group * options.batch + i) * portions + portion;
+        Pick { index: order[place / times % order.len()], repeat: (place % times) as u64 }
+    };
+    (0..options.batch).map(pick).collect()
+}
+
 /// Gives `batch` the right lengths, indices and labels.
-fn reset(batch: &mut Batch, pictures: &Pictures, indices: &[u32], size: [usize; 3]) {
+fn reset(batch: &mut Batch, pictures: &Pictures, indices: impl Iterator<Item = u32>, size: [usize; 3]) {
     batch.size = size;
     batch.epoch = 0;
-    batch.pixels.resize(indices.len() * size.iter().product::<usize>(), 0.0);
     batch.indices.clear();
-    batch.indices.extend_from_slice(indices);
+    batch.indices.extend(indices);
+    batch.pixels.resize(batch.indices.len() * size.iter().product::<usize>(), 0.0);
     batch.labels.clear();
-    batch.labels.extend(indices.iter().map(|&i| pictures.label(i as usize) as u32));
+    batch.labels.extend(batch.indices.iter().map(|&i| pictures.label(i as usize) as u32));
 }
 
 /// Batches for testing: every picture once, in order, unchanged but for normalisation; the last batch may be smaller.
@@ -265,7 +313,12 @@ pub fn batches<'a>(
     let prepared = starts.map(move |start| {
         let indices: Vec<u32> = (start..end.min(start + batch as u32)).collect();
         let mut batch = Batch::default();
-        reset(&mut batch, pictures, &indices, [pictures.height(), pictures.width(), pictures.channels()]);
+        reset(
+            &mut batch,
+            pictures,
+            indices.iter().copied(),
+            [pictures.height(), pictures.width(), pictures.channels()],
+        );
         batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&indices).try_for_each(|(out, &i)| {
             normalizer.apply(pictures.pixels(i as usize)?.as_ref(), out);
             Ok::<(), Error>(())
@@ -296,7 +349,7 @@ mod tests {
     }
 
     fn loader(n: usize, batch: usize, drop_last: bool, first_step: u64) -> Loader {
-        let options = LoaderOptions { batch, seed: 7, drop_last, first_step };
+        let options = LoaderOptions { batch, seed: 7, drop_last, first_step, repeats: Repeats::default() };
         Loader::new(pictures(n), normalizer(), augment(), options).expect("a thread")
     }
 
@@ -311,6 +364,44 @@ mod tests {
             order.sort_unstable();
             assert_eq!(order, (0..10).collect::<Vec<u32>>());
         }
+    }
+
+    #[test]
+    fn repeats_of_a_picture_share_a_step_not_a_batch_and_are_varied_each_for_itself() {
+        let repeats = Repeats { times: 2, portions: 4 };
+        let options = LoaderOptions { batch: 3, seed: 7, drop_last: true, first_step: 0, repeats };
+        let mut loader = Loader::new(pictures(30), normalizer(), augment(), options).expect("a thread");
+        // 30 pictures are two steps of 12.
+        assert_eq!(loader.steps_per_epoch(), 8);
+        let order = epoch_order(30, 7, 0);
+        for step in 0..2 {
+            let mut seen: Vec<u32> = Vec::new();
+            let mut changed = 0;
+            let batches: Vec<Batch> = (0..4).map(|_| loader.next().expect("in memory")).collect();
+            for batch in &batches {
+                let mut indices = batch.indices.clone();
+                seen.extend(&indices);
+                indices.sort_unstable();
+                indices.dedup();
+                assert_eq!(indices.len(), 3, "no picture twice in a batch");
+            }
+            for (a, b) in [(0, 1), (2, 3)] {
+                assert_eq!(batches[a].indices, batches[b].indices, "as RASampler deals them out");
+                changed += usize::from(batches[a].pixels != batches[b].pixels);
+            }
+            assert_eq!(changed, 2, "other shifts and flips");
+            seen.sort_unstable();
+            let mut twice: Vec<u32> = order[6 * step..6 * step + 6].iter().flat_map(|&i| [i, i]).collect();
+            twice.sort_unstable();
+            assert_eq!(seen, twice);
+        }
+        // What comes after a stop is what would have come.
+        let mut resumed =
+            Loader::new(pictures(30), normalizer(), augment(), LoaderOptions { first_step: 7, ..options })
+                .expect("a thread");
+        let mut whole = Loader::new(pictures(30), normalizer(), augment(), options).expect("a thread");
+        (0..7).for_each(|_| drop(whole.next().expect("in memory")));
+        (0..5).for_each(|_| assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory")));
     }
 
     #[test]
@@ -358,7 +449,7 @@ mod tests {
 
     #[test]
     fn batches_that_cannot_be_made_are_refused() {
-        let options = LoaderOptions { batch: 0, seed: 0, drop_last: true, first_step: 0 };
+        let options = LoaderOptions { batch: 0, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
         let error = Loader::new(pictures(3), normalizer(), augment(), options).expect_err("a batch of nothing");
         assert_eq!(error.hint(), Some("train.batch must be at least 1"));
         assert!(batches(&pictures(3), &normalizer(), 0).next().expect("an item").is_err());
@@ -377,7 +468,7 @@ mod tests {
     fn random_scales_take_pictures_as_they_were_and_resume_alike() {
         let augment = Augment { crop: Crop::Scale([2, 5]), ..Augment::default() };
         let start = |first_step| {
-            let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step };
+            let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step, repeats: Repeats::default() };
             Loader::new(pictures(12), normalizer(), augment, options).expect("threads")
         };
         let (mut whole, mut resumed) = (start(0), start(2));
@@ -388,7 +479,7 @@ mod tests {
         }
         assert_eq!((first.pixels.len(), first.size), (4 * 12, [2, 2, 3]));
         let small = Augment { crop: Crop::Scale([1, 5]), ..augment };
-        let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step: 0 };
+        let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step: 0, repeats: Repeats::default() };
         assert!(Loader::new(pictures(12), normalizer(), small, options).is_err());
         // Where windows are cut, the normaliser says their size; elsewhere it must be the pictures' own.
         let larger = Normalizer::new(&Normalize::known("cifar10").expect("known"), 3, 3, 3).expect("sizes agree");

@@ -35,7 +35,7 @@ pub use check::{Report, check};
 pub use fetch::{FetchOptions, cache_dir, fetch};
 pub use folder::pictures_below;
 pub use imagenet::{is_numbered, places};
-pub use loader::{Batch, Loader, LoaderOptions, batches, epoch_order};
+pub use loader::{Batch, Loader, LoaderOptions, Repeats, batches, epoch_order};
 pub use normalize::{Normalize, Normalizer};
 pub use options::{DataOptions, Filter, Resize, Split};
 pub use picture::{Colours, Picture, is_picture_name};

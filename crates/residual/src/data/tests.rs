@@ -348,7 +348,7 @@ fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same
     let normalize = Normalize::channel_of(&kept).expect("pictures");
     assert_eq!(normalize, Normalize::channel_of(&on_disk).expect("pictures"));
     let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
-    let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0 };
+    let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0, repeats: Repeats::default() };
     let [mut a, mut b] = [&kept, &on_disk].map(|pictures| {
         let pictures = std::sync::Arc::new(pictures.clone());
         Loader::new(pictures, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")

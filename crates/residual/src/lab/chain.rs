@@ -7,7 +7,7 @@
 
 use super::watch::Look;
 use super::{Net, Options, Row, Specimen, read, write};
-use crate::data::{self, Augment, Dataset, Loader, LoaderOptions, Normalizer, Pictures};
+use crate::data::{self, Augment, Dataset, Loader, LoaderOptions, Normalizer, Pictures, Repeats};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Views, argmax};
 use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
@@ -210,7 +210,13 @@ impl Training {
         device: &Device,
     ) -> Result<Self> {
         let seed = recipe.train.seed;
-        let options = LoaderOptions { batch: recipe.train.batch, seed, drop_last: true, first_step: 0 };
+        let options = LoaderOptions {
+            batch: recipe.train.batch,
+            seed,
+            drop_last: true,
+            first_step: 0,
+            repeats: Repeats::default(),
+        };
         let train = Arc::new(data.train.clone());
         let loader = Loader::new(train, Arc::clone(&normalizer), Augment::from(&recipe.augment), options)?;
         let net = Chain::new(design, data.train.channels(), data.classes.len(), device);

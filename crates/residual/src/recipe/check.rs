@@ -147,6 +147,13 @@ fn augment(recipe: &Recipe) -> Verdict {
     if !(0.0..=1.0).contains(&augment.erasing) {
         return Err(problem("augment", "erasing", format!("is a probability, 0 to 1, not {}", augment.erasing)));
     }
+    at_least_one("augment", "repeats", augment.repeats.map(|v| v as u64))?;
+    let shown = recipe.train.batch.saturating_mul(recipe.train.accumulate);
+    if let Some(repeats) = augment.repeats.filter(|repeats| !shown.is_multiple_of(*repeats)) {
+        let message =
+            format!("must divide the {shown} pictures of a step (train.batch x accumulate), not be {repeats}");
+        return Err(problem("augment", "repeats", message));
+    }
     not_negative("augment", "lighting", augment.lighting)
 }
 

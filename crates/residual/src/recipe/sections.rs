@@ -106,6 +106,10 @@ pub struct AugmentOptions {
     pub lighting: f64,
     /// Probability that a random rectangle is set to zero (Zhong et al. 2020); 0 is off.
     pub erasing: f64,
+    /// Repeated augmentation (Hoffer et al. 2020): how often a step shows each of its pictures, varied anew each time; an epoch then goes
+    /// through as many times fewer pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<usize>,
 }
 
 impl From<&AugmentOptions> for Augment {

@@ -131,6 +131,8 @@ fn impossible_values_are_refused_with_their_line() {
         ("augment", "jitter = [0.4, 0.4, 0.4, 0.6]", "augment.jitter"),
         ("augment", "jitter = [-0.4, 0.4, 0.4, 0.1]", "augment.jitter"),
         ("augment", "erasing = 1.1", "augment.erasing"),
+        ("augment", "repeats = 0", "augment.repeats"),
+        ("augment", "repeats = 3", "augment.repeats"),
         ("loss", "mix_off_epoch = 3", "loss.mix_off_epoch"),
         ("model", "classes = 1", "model.classes"),
         ("model", "dropout = 1.5", "model.dropout"),

@@ -1,9 +1,9 @@
 //! From a recipe to pictures and a network: what training, tests and benchmarks begin with.
 
-use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing};
+use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing, Repeats};
 use crate::error::{Error, Kind, Result};
 use crate::models::{Architecture, Model, Spec, find, parameters, speedrun, vgg};
-use crate::recipe::{self, DataFacts, Recipe};
+use crate::recipe::{self, DataFacts, Recipe, TrainOptions};
 use crate::weights;
 use burn::tensor::Device;
 use std::path::Path;
@@ -98,7 +98,9 @@ pub fn loader(
         Some(side) => preprocessing.at(side)?.normalizer()?,
         None => preprocessing.normalizer()?,
     };
-    let options = LoaderOptions { batch: recipe.train.batch, seed: recipe.train.seed, drop_last: true, first_step };
+    let TrainOptions { batch, accumulate, seed, .. } = recipe.train;
+    let repeats = Repeats { times: recipe.augment.repeats.unwrap_or(1), portions: accumulate };
+    let options = LoaderOptions { batch, seed, drop_last: true, first_step, repeats };
     Loader::new(pictures, Arc::new(normalizer), Augment::from(&recipe.augment), options)
 }
 
