@@ -4,7 +4,7 @@
 use burn::tensor::{Device, TensorData};
 use residual::models::{Model, ModelOptions, Spec};
 use residual::weights::import::{ImportOptions, Imported, Preset, import};
-use residual::weights::{self, container::Tensors};
+use residual::weights::{self, Given, container, container::Tensors};
 use residual::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -110,7 +110,7 @@ fn read(bytes: &[u8]) -> Result<Imported> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("theirs.pt");
     std::fs::write(&path, bytes).expect("a folder of ours");
-    import(&path, &ImportOptions { name: NAME.into(), preset: None, classes: None }, &Device::flex())
+    import(&path, &ImportOptions { name: NAME.into(), ..ImportOptions::default() }, &Device::flex())
 }
 
 fn refused(bytes: &[u8]) -> Error {
@@ -139,7 +139,7 @@ fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_the
     let files = [("ema-f16.pt", "model_ema, state_dict, module."), ("nested-bf16-legacy.th", "state_dict")];
     for (name, place) in files {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-        let options = ImportOptions { name: NAME.into(), preset: None, classes: None };
+        let options = ImportOptions { name: NAME.into(), ..ImportOptions::default() };
         let imported = import(&path, &options, &Device::flex()).expect("a file of torch.save");
         assert_eq!((imported.found_in.as_str(), imported.preset), (place, Preset::CifarAkamaster));
         let ours = weights::values(&imported.model);
@@ -212,6 +212,67 @@ fn whatever_would_run_is_refused_by_name_in_every_format() {
             assert!(message.contains(&format!("it asks for {name}")), "{message}");
         }
     }
+    // Protocol 0 has no mark of its own at the beginning.
+    let error = refused(b"cos\nsystem\n(S'true'\ntR.");
+    assert!(error.to_string().contains("it asks for os.system"), "{error}");
+}
+
+#[test]
+fn other_kinds_of_files_are_told_apart() {
+    let hint = |bytes: &[u8]| {
+        let error = refused(bytes);
+        format!("{error}: {}", error.hint().unwrap_or_default())
+    };
+    assert!(hint(b"").contains("is empty"));
+    assert!(hint(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n").contains("`git lfs pull`"));
+    let scripted = zip(&[("net/code/__torch__/net.py".to_owned(), b"def forward".to_vec())]);
+    assert!(hint(&scripted).contains("TorchScript") && hint(&scripted).contains("torch.jit.load(FILE).state_dict()"));
+    // A file of PyTorch where one of ours is wanted.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("net.pth");
+    let theirs = akamaster(&network());
+    std::fs::write(&path, legacy(&pickle(&theirs), &theirs)).expect("a folder of ours");
+    let error = weights::load(&path, &Device::flex()).expect_err("not imported yet");
+    assert!(error.to_string().contains("is a file of PyTorch"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("residual import")));
+}
+
+#[test]
+fn safetensors_whose_header_s_length_looks_like_a_pickle_are_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("net.safetensors");
+    container::write(&path, &network(), serde_json::Map::new()).expect("a folder of ours");
+    let whole = std::fs::read(&path).expect("just written");
+    let length = u64::from_le_bytes(*whole.first_chunk().expect("a header"));
+    // Blanks behind the header, until its length begins with a pickle's first byte.
+    let blanks = (0x80 - length as i64).rem_euclid(256) as usize;
+    let (header, data) = whole[8..].split_at(length as usize);
+    let padded = [&(length + blanks as u64).to_le_bytes(), header, &vec![b' '; blanks], data].concat();
+    assert_eq!(padded[0], 0x80);
+    assert_eq!(weights::values(&read(&padded).expect("safetensors").model), network());
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_name() {
+    let mut theirs = akamaster(&network());
+    theirs.insert("module.bn1.bias".into(), TensorData::new(vec![f32::NAN; 16], [16]));
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("module.bn1.bias holds NaN"), "{message}");
+}
+
+#[test]
+fn what_the_user_knows_better_than_the_preset_travels_with_the_weights() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("theirs.pt");
+    let theirs = akamaster(&network());
+    std::fs::write(&path, legacy(&pickle(&theirs), &theirs)).expect("a folder of ours");
+    let names = ["cat", "dog", "eel"].map(String::from).to_vec();
+    let given = Given { scale: Some(48), std: Some(vec![0.25; 3]), classes: Some(names.clone()), ..Given::default() };
+    let options = ImportOptions { name: NAME.into(), input: Some(40), given, ..ImportOptions::default() };
+    let imported = import(&path, &options, &Device::flex()).expect("a network of theirs");
+    let pictures = &imported.metadata.preprocessing;
+    assert_eq!((pictures.height, pictures.width, pictures.scale), (40, 40, Some(48)));
+    assert_eq!((imported.model.spec.input, imported.metadata.classes), ([40, 40, 3], names));
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn logits_agree(name: &str, files: [&str; 2]) {
     let expected = expected.tensors["logits"].clone();
     let x = Nhwc(Tensor::from_data(TensorData::new(pixels, [64, 32, 32, 3]), &device));
     for file in [files[0].to_owned(), format!("{reference}.safetensors")] {
-        let options = ImportOptions { name: name.into(), preset: None, classes: None };
+        let options = ImportOptions { name: name.into(), ..ImportOptions::default() };
         let imported = import(&folder.join(&file), &options, &device).expect("the same network");
         let found = imported.model.forward(x.clone(), &Pass::test()).into_data();
         let pairs = found.as_slice::<f32>().expect("f32").iter().zip(expected.as_slice::<f32>().expect("f32"));

@@ -1,5 +1,6 @@
 //! `residual eval`: what trained weights are worth.
 
+use super::parsed;
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
@@ -52,13 +53,6 @@ pub struct Eval {
     /// Leave out pictures that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
-}
-
-fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
-    text.parse::<T>().map_err(|error| match error.hint() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    })
 }
 
 /// A result, and what it belongs to.

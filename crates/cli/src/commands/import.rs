@@ -1,8 +1,10 @@
 //! `residual import`: weights of PyTorch and others, as a file that every command takes.
 
+use super::parsed;
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::weights::{self, import};
+use residual::data::{Filter, Preprocessing, Resize};
+use residual::weights::{self, Given, import};
 use residual::{Error, Kind, Result};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -11,7 +13,10 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual import resnet50.pth --as resnet-50 --out resnet50.safetensors
-  residual import resnet20-12fca82f.th --as resnet-20 --out resnet20.safetensors")]
+  residual import resnet20-12fca82f.th --as resnet-20 --out resnet20.safetensors
+  residual import resnet50-v2.pth --as resnet-50 --scale 232 --out v2.safetensors        as its recipe tested
+  residual import a1.safetensors --as resnet-50 --preset timm --input 288 --scale 288 --out a1-288.safetensors
+  residual import mine.pt --as resnet-18 --names classes.txt --out mine.safetensors")]
 pub struct Import {
     /// A file of torch.save (.pth, .pt, .th) or safetensors
     #[arg(value_name = "FILE")]
@@ -28,6 +33,34 @@ pub struct Import {
     /// Number of classes [default: read off the last layer]
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
+
+    /// Names of the classes, one on each line [default: ImageNet's or CIFAR-10's where they fit, else numbers]
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+
+    /// Height and width of the pictures it takes [default: 224, or 32 with a CIFAR stem]
+    #[arg(long, value_name = "SIZE")]
+    input: Option<usize>,
+
+    /// Bring the shorter side of pictures to this before the centre is cut out [default: 8/7 of the input from 65 px on]
+    #[arg(long, value_name = "SIZE")]
+    scale: Option<usize>,
+
+    /// How pictures become squares: crop, squash, letterbox [default: crop]
+    #[arg(long, value_name = "MODE", value_parser = parsed::<Resize>)]
+    resize: Option<Resize>,
+
+    /// What resamples them: bilinear, bicubic [default: the preset's; timm's is bicubic]
+    #[arg(long, value_name = "FILTER", value_parser = parsed::<Filter>)]
+    filter: Option<Filter>,
+
+    /// Mean of each channel, on a scale of 0 to 1 [default: the preset's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
+    mean: Option<Vec<f32>>,
+
+    /// Deviation of each channel, on a scale of 0 to 1 [default: the preset's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
+    std: Option<Vec<f32>>,
 
     /// Where the result goes
     #[arg(long, value_name = "FILE")]
@@ -52,9 +85,27 @@ struct Report {
 }
 
 impl Import {
+    /// What the user knows of pictures and classes.
+    fn given(&self) -> Result<Given> {
+        Ok(Given {
+            scale: self.scale,
+            resize: self.resize,
+            filter: self.filter,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            classes: self.names.as_deref().map(weights::class_names).transpose()?,
+        })
+    }
+
     /// Reads, writes, and says what was found.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let options = import::ImportOptions { name: self.name.clone(), preset: self.preset.0, classes: self.classes };
+        let options = import::ImportOptions {
+            name: self.name.clone(),
+            preset: self.preset.0,
+            classes: self.classes,
+            input: self.input,
+            given: self.given()?,
+        };
         let imported = import::import(&self.file, &options, &Device::flex())?;
         weights::save(&self.out, &imported.model, &imported.metadata)?;
         let path = std::path::absolute(&self.out)
@@ -68,12 +119,33 @@ impl Import {
         };
         let spec = &imported.model.spec;
         ui.line(&format!(
-            "{}, {} classes: {} tensors under the names of {}{place}\n{}",
+            "{}, {} classes ({}): {} tensors under the names of {}{place}\npictures: {}\n{}",
             spec.name,
             spec.classes,
+            some(&imported.metadata.classes),
             imported.keys,
             imported.preset.name(),
+            prepared(&imported.metadata.preprocessing),
             path.display()
         ))
+    }
+}
+
+/// The first few names.
+fn some(names: &[String]) -> String {
+    match names {
+        [a, b, c, _, ..] => format!("{a}, {b}, {c}, …"),
+        few => few.join(", "),
+    }
+}
+
+/// How a picture comes to the network.
+fn prepared(pictures: &Preprocessing) -> String {
+    let Preprocessing { height, width, scale, resize, filter, .. } = pictures;
+    match (resize, scale) {
+        (Resize::Crop, Some(scale)) => {
+            format!("shorter side to {scale} ({filter}), {height}x{width} from the centre")
+        }
+        (resize, _) => format!("{resize} to {height}x{width} ({filter})"),
     }
 }

@@ -18,7 +18,7 @@ pub mod tune;
 
 use crate::arguments::Command;
 use crate::ui::Ui;
-use residual::Result;
+use residual::{Error, Result};
 
 /// Does what was asked.
 pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
@@ -49,4 +49,12 @@ fn lasting(path: &str) -> String {
         return absolute.to_string_lossy().into_owned();
     }
     path.to_string()
+}
+
+/// One of the library's names as an argument, with its hint where it is none.
+fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
+    text.parse::<T>().map_err(|error| match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    })
 }

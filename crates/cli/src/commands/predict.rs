@@ -4,6 +4,7 @@
 //! takes the memory of one batch.
 
 use crate::ui::Ui;
+use crate::ui::table::{Align, Columns};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use residual::data::{Colours, Normalizer, Picture, Progress, pictures_below};
@@ -29,7 +30,7 @@ pub struct Predict {
     pictures: Vec<PathBuf>,
 
     /// How many classes to tell, the likeliest first
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     top: NonZeroUsize,
 
     /// Print comma-separated values
@@ -84,11 +85,14 @@ impl Predict {
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let pictures = pictures(&self.pictures)?;
         let network = Network::load(&self.file, pictures.len())?;
+        let columns = columns(&pictures, &network.metadata.classes);
         let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
         let (mut bars, mut left_out, mut profiled) = (ui.bars(), 0, 0);
         bars.start("predicting", pictures.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
+        } else if !ui.json() {
+            ui.line(&columns.line(&["picture", "class", "probability"]))?;
         }
         for paths in pictures.chunks(network.batch) {
             let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
@@ -98,12 +102,15 @@ impl Predict {
             let rows = network.probabilities(&whole)?;
             for (seen, row) in whole.iter().zip(&rows) {
                 let top = network.top(row, self.top.get());
-                self.tell(&Prediction { image: &seen.name, top }, ui)?;
+                self.tell(&Prediction { image: &seen.name, top }, &columns, ui)?;
             }
             if let Some(overlays) = &mut overlays {
                 overlays.write(&network, &whole, &rows)?;
             }
             bars.advance(paths.len() as u64);
+        }
+        if left_out == pictures.len() {
+            return Err(Error::data(format!("none of {left_out} pictures decodes")));
         }
         if left_out > 0 {
             ui.warning(&format!("left out {left_out} of {} pictures", pictures.len()), None);
@@ -128,7 +135,7 @@ impl Predict {
         Ok(whole)
     }
 
-    fn tell(&self, prediction: &Prediction<'_>, ui: &mut Ui) -> Result<()> {
+    fn tell(&self, prediction: &Prediction<'_>, columns: &Columns, ui: &mut Ui) -> Result<()> {
         if ui.json() {
             return ui.value(prediction);
         }
@@ -140,8 +147,12 @@ impl Predict {
             }
             return ui.line(&cells.join(","));
         }
-        let guesses = prediction.top.iter().map(|guess| format!("{} {:.1} %", guess.class, 100.0 * guess.probability));
-        ui.line(&format!("{}: {}", prediction.image, guesses.collect::<Vec<_>>().join(", ")))
+        // A picture's name stands beside its likeliest class only.
+        let names = std::iter::once(prediction.image).chain(std::iter::repeat(""));
+        for (name, guess) in names.zip(&prediction.top) {
+            ui.line(&columns.line(&[name, guess.class, &format!("{:.1} %", 100.0 * guess.probability)]))?;
+        }
+        Ok(())
     }
 
     fn csv_head(&self, network: &Network) -> String {
@@ -250,10 +261,32 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What is to be looked at: files as they are given, the pictures in folders by name.
+/// A table's columns, wide enough for all of these.
+fn columns(pictures: &[PathBuf], classes: &[String]) -> Columns {
+    let name = pictures.iter().map(|path| path.to_string_lossy().chars().count()).max().unwrap_or(0);
+    let class = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+    Columns::new(&[
+        (Align::Left, name.max("picture".len())),
+        (Align::Left, class.max("class".len())),
+        (Align::Right, "probability".len()),
+    ])
+}
+
+fn at_least_one(text: &str) -> std::result::Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "must be a whole number of at least 1".to_owned())
+}
+
+/// What is to be looked at: files as they are given, the pictures in folders by name. What is not there is told before
+/// anything is looked at.
 fn pictures(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
+    if given.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(Error::usage("- stands for the one picture on stdin, and is given more than once"));
+    }
     for path in given {
+        if path.as_os_str() != "-" {
+            std::fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
+        }
         if !path.is_dir() {
             found.push(path.clone());
             continue;

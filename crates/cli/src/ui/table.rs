@@ -34,20 +34,29 @@ impl Table {
     /// The table as text, without a newline at its end.
     pub fn render(&self) -> String {
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..self.aligns.len()).map(width).collect();
-        let line = |row: &Vec<String>| {
-            let cells: Vec<String> = row
-                .iter()
-                .zip(&self.aligns)
-                .zip(&widths)
-                .map(|((cell, align), width)| match align {
-                    Align::Left => format!("{cell:<width$}"),
-                    Align::Right => format!("{cell:>width$}"),
-                })
-                .collect();
-            cells.join("  ").trim_end().to_string()
+        let widths = self.aligns.iter().enumerate().map(|(column, align)| (*align, width(column)));
+        let columns = Columns(widths.collect());
+        self.rows.iter().map(|row| columns.line(row)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Columns whose widths are known before all of their rows are, so that each can be printed as it comes.
+#[derive(Debug)]
+pub struct Columns(Vec<(Align, usize)>);
+
+impl Columns {
+    /// Columns that hold texts of these widths at most, in characters.
+    pub fn new(columns: &[(Align, usize)]) -> Self {
+        Self(columns.to_vec())
+    }
+
+    /// A row, or the titles.
+    pub fn line<S: AsRef<str>>(&self, cells: &[S]) -> String {
+        let cell = |(cell, &(align, width)): (&S, &(Align, usize))| match align {
+            Align::Left => format!("{:<width$}", cell.as_ref()),
+            Align::Right => format!("{:>width$}", cell.as_ref()),
         };
-        self.rows.iter().map(line).collect::<Vec<_>>().join("\n")
+        cells.iter().zip(&self.0).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     }
 }
 

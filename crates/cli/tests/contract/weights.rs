@@ -38,6 +38,18 @@ fn pictures_are_named_by_what_the_weights_were_trained_on() {
     assert!(code == 1 && text.contains("broken.png") && text.contains("hint: "), "{text}");
     let rest = lines(residual(&["predict", &checkpoint, &broken, &whole, "--skip-bad", "--json"]));
     assert_eq!(rest.len(), 1, "the bad one is left out");
+    let (code, text) = failure(residual(&["predict", &checkpoint, &broken, "--skip-bad"]));
+    assert!(code == 1 && text.contains("none of 1 pictures decodes"), "{text}");
+    let (code, text) = failure(residual(&["predict", &checkpoint, &whole, "nowhere.png", "--skip-bad"]));
+    assert!(code == 1 && text.contains("nowhere.png"), "what is not there is no bad picture: {text}");
+    assert_eq!(failure(residual(&["predict", &checkpoint, "-", "-"])).0, 2);
+    assert_eq!(failure(residual(&["predict", &checkpoint, &whole, "--top", "0"])).0, 2);
+
+    let output = residual(&["predict", &checkpoint, &whole, "--top", "2"]).output().expect("it runs");
+    let table = String::from_utf8(output.stdout).expect("text");
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows.len() == 3 && rows[0].starts_with("picture") && rows[0].ends_with("probability"), "{table}");
+    assert!(rows[1].starts_with(&whole) && rows[2].starts_with(' ') && rows[2].ends_with(" %"), "{table}");
 }
 
 #[test]

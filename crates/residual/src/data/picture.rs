@@ -11,6 +11,7 @@ use image::codecs::png::PngEncoder;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
 };
+use std::error::Error as _;
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
@@ -170,6 +171,12 @@ fn colours(decoder: &mut impl ImageDecoder) -> Colours {
 fn why(error: &ImageError) -> String {
     match error {
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it is truncated".into(),
+        // The decoder's own words, without the format's name around them.
+        ImageError::Decoding(error) => match error.source().map_or_else(|| error.to_string(), ToString::to_string) {
+            // Followed by the innards of a chunk.
+            why if why.starts_with("CRC error") => "it was altered: a checksum does not match".into(),
+            why => why,
+        },
         other => other.to_string(),
     }
 }
@@ -280,12 +287,13 @@ pub(crate) mod tests {
     fn truncated_corrupt_and_foreign_files_are_refused_by_name() {
         let (jpeg, png) = (turned_jpeg(), png(&[77; 64 * 64], 64, 64, ExtendedColorType::L8));
         let mut crc = png.clone();
-        crc[60] ^= 1;
+        // The checksum of the pixels lies in front of the end chunk of twelve bytes.
+        crc[png.len() - 14] ^= 1;
         let cases: [(&[u8], &str); 7] = [
             (&jpeg[..jpeg.len() - 2], "it is truncated: JPEG's end marker is missing"),
             (&jpeg[..100], "it is truncated: JPEG's end marker is missing"),
             (&png[..png.len() - 12], "it is truncated: PNG's end chunk is missing"),
-            (&crc, ""),
+            (&crc, "it was altered: a checksum does not match"),
             (b"GIF89a", "it is Gif, not JPEG, PNG, WebP or BMP"),
             (b"hello", "it is neither JPEG, PNG, WebP nor BMP"),
             (b"", "it is empty"),

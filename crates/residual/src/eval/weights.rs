@@ -9,6 +9,9 @@ use crate::weights::{self, Metadata};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
+/// Pictures up to this size are small ones, which training shifts rather than cuts from larger ones.
+const SMALL: usize = 64;
+
 /// A weights file that was read.
 #[derive(Debug)]
 pub struct Weights {
@@ -38,8 +41,13 @@ impl Weights {
     /// # Errors
     /// A way of looking that it cannot take.
     pub fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
-        let pad_crop = self.recipe.as_ref().map_or(0, |recipe| recipe.augment.pad_crop);
         let preprocessing = &self.metadata.preprocessing;
+        let pad_crop = match &self.recipe {
+            Some(recipe) => recipe.augment.pad_crop,
+            // Other people's small networks were trained on shifted pictures too, four pixels in 32.
+            None if preprocessing.height <= SMALL => preprocessing.height / 8,
+            None => 0,
+        };
         Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
     }
 

@@ -61,6 +61,9 @@ pub fn read(path: &Path) -> Result<Contents> {
         Error::weights(format!("{} is damaged: {what}", path.display()))
             .with_hint("the file was cut short or altered; use another copy or an earlier checkpoint")
     };
+    if let Some(error) = super::foreign(path, &bytes) {
+        return Err(error);
+    }
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = Tensors::new();

@@ -7,7 +7,7 @@ use super::container::{self, Tensors};
 pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
-use super::{Metadata, check, parameters};
+use super::{Given, Metadata, check, foreign, parameters};
 use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem};
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What an import is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// The network.
     pub name: String,
@@ -25,6 +25,10 @@ pub struct ImportOptions {
     pub preset: Option<Preset>,
     /// Classes; read off the last layer where absent.
     pub classes: Option<usize>,
+    /// Height and width of the pictures it takes; where absent 224, or 32 for networks with a CIFAR stem.
+    pub input: Option<usize>,
+    /// What is known of pictures and classes beyond the preset.
+    pub given: Given,
 }
 
 /// A network from a foreign file.
@@ -54,9 +58,9 @@ impl Source {
         if pytorch::is_pytorch(&bytes) {
             return Ok(Self::PyTorch(Checkpoint::read(path, bytes)?));
         }
-        if bytes.get(8) != Some(&b'{') {
-            return Err(Error::weights(format!("{} is neither a PyTorch file nor safetensors", path.display()))
-                .with_hint("files of torch.save (.pth, .pt, .th) and safetensors can be imported"));
+        if let Some(error) = foreign(path, &bytes) {
+            // Of the oldest pickles, which begin with anything, at least the name of what they would run can be told.
+            return Err(pytorch::hostile(path, &bytes).unwrap_or(error));
         }
         Ok(Self::Safetensors(container::read(path)?.tensors))
     }
@@ -115,6 +119,12 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     for (name, key) in &names {
         let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
         let values = values.try_into_vec::<f32>().expect("values are f32");
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::weights(format!("{file}: {key} holds {value}, with which nothing can be computed"))
+                .with_hint(
+                    "the training that wrote it had diverged, or the file was altered; take an earlier checkpoint",
+                ));
+        }
         tensors.insert(name.clone(), TensorData::new(values, wanted[name.as_str()].clone()));
     }
     let Model { spec, net } = model;
@@ -132,6 +142,7 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
         step: 0,
         trained_on: None,
     };
+    let metadata = metadata.with(&options.given)?;
     Ok(Imported { keys: tensors.len(), model: Model { spec, net }, metadata, preset, found_in: found_in.join(", ") })
 }
 
@@ -167,10 +178,14 @@ fn spec<'a>(
     let auto = ModelOptions::default();
     Spec::resolve(&ModelOptions {
         name: named.name.clone(),
-        input: Some(if small { 32 } else { 224 }),
+        input: options.input.or(Some(if small { 32 } else { 224 })),
         channels: first.and_then(|dims| dims.get(1).copied()),
         classes: options.classes.or(head.and_then(|dims| dims.first().copied())),
-        stem: if vgg || small { auto.stem } else { Stem::Imagenet },
+        stem: match small {
+            _ if vgg || is_cifar_net(named) => auto.stem,
+            true => Stem::Cifar,
+            false => Stem::Imagenet,
+        },
         head: if vgg && !small { Head::Imagenet } else { auto.head },
         shortcut,
         ..auto

@@ -3,10 +3,12 @@
 //! The network, the preprocessing, the class names and the recipe travel in the metadata, so that a file is enough.
 
 pub mod container;
+mod given;
 pub mod import;
 mod naming;
 mod pytorch;
 
+pub use given::{Given, class_names};
 pub(crate) use naming::is_cifar_net;
 
 use crate::data::Preprocessing;
@@ -91,6 +93,29 @@ pub fn load(path: &Path, device: &Device) -> Result<(Model, Metadata)> {
 /// As [`load`].
 pub fn metadata(path: &Path) -> Result<Metadata> {
     parse(path, container::read(path)?.metadata)
+}
+
+/// What a file is that is neither PyTorch's nor safetensors, or that has to be imported first; `None` where it may be safetensors.
+fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
+    let file = path.display();
+    if pytorch::is_pytorch(bytes) {
+        let error = Error::weights(format!("{file} is a file of PyTorch"));
+        return Some(
+            error.with_hint("`residual import FILE --as NAME --out NEW` makes one of it that every command takes"),
+        );
+    }
+    let (what, hint) = match bytes {
+        [] => ("is empty", "get another copy"),
+        _ if bytes.starts_with(b"version https://git-lfs") => {
+            ("is a pointer of Git LFS, not the file itself", "`git lfs pull` fetches what it points to")
+        }
+        _ if bytes.get(8) != Some(&b'{') => (
+            "is neither a PyTorch file nor safetensors",
+            "files of torch.save (.pth, .pt, .th) and safetensors can be imported",
+        ),
+        _ => return None,
+    };
+    Some(Error::weights(format!("{file} {what}")).with_hint(hint))
 }
 
 fn parse(path: &Path, metadata: Option<Map<String, Value>>) -> Result<Metadata> {

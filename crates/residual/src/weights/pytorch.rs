@@ -162,9 +162,18 @@ pub(super) struct Checkpoint {
     storages: HashMap<String, Range<usize>>,
 }
 
-/// Whether a file that begins so is one of PyTorch's.
+/// Whether a file that begins so is one of PyTorch's. A safetensors file may begin with the same byte: with the length of its
+/// header, behind which there is a brace.
 pub(super) fn is_pytorch(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80")
+    let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+    let is_safetensors = bytes.get(8) == Some(&b'{') && length.is_some_and(|length| length < bytes.len() as u64);
+    bytes.starts_with(b"PK\x03\x04") || (bytes.starts_with(b"\x80") && !is_safetensors)
+}
+
+/// The refusal of a pickle of whichever protocol that asks for more than tensors; `None` where it does not, or is no pickle.
+pub(super) fn hostile(path: &Path, bytes: &[u8]) -> Option<Error> {
+    let why = Pickle::parse(bytes, allowed).err().filter(|why| why.contains(ASKS))?;
+    Some(refusal(&format!("{}: {why}", path.display())))
 }
 
 impl Checkpoint {
@@ -227,10 +236,17 @@ impl Checkpoint {
     }
 }
 
+/// How a refusal begins to name what a pickle would run.
+const ASKS: &str = "it asks for ";
+/// And what an archive of `torch.jit.save` is.
+const PROGRAM: &str = "it is a program (TorchScript)";
+
 /// What to do about a file that is refused.
 fn refusal(message: &str) -> Error {
-    let hint = if message.contains("it asks for ") {
+    let hint = if message.contains(ASKS) {
         "it holds more than tensors; save them alone: torch.save(model.state_dict(), \"weights.pt\")"
+    } else if message.contains(PROGRAM) {
+        "save its tensors alone: torch.save(torch.jit.load(FILE).state_dict(), \"weights.pt\")"
     } else {
         "it was cut short or altered, or is no file of torch.save; get another copy"
     };
@@ -250,7 +266,7 @@ fn zip(bytes: &[u8]) -> Read<(Pickle, Storages)> {
     while let Some(entry) = listed.next_entry().map_err(broken)? {
         let path = String::from_utf8_lossy(entry.file_path().as_ref()).into_owned();
         if path.contains("/code/__torch__") {
-            return Err("it is a program (TorchScript), of which no part is run".into());
+            return Err(format!("{PROGRAM}, of which no part is run"));
         }
         if entry.compression_method() != rawzip::CompressionMethod::STORE {
             return Err(format!("{path} is compressed, which torch.save never does"));
