@@ -78,19 +78,44 @@ impl Lr {
             points.iter().try_for_each(|point| ui.value(point))?;
             return ui.value(&Suggested { suggested_lr: lr? });
         }
-        ui.line(&curve(&points))?;
+        ui.line(&curve(&points, lr.as_ref().ok().copied()))?;
         let lr = lr?;
         ui.line(&format!("suggested: --set optimizer.lr={}", learning_rate(lr)))
     }
 }
 
-/// The running mean of the loss by rate, with bars.
-fn curve(points: &[Point]) -> String {
+/// The running mean of the loss by rate, with bars from the least to the largest; the row of the suggestion is marked.
+fn curve(points: &[Point], suggested: Option<f64>) -> String {
     let mut table = Table::new(&[("rate", Align::Right), ("loss", Align::Right), ("", Align::Left)]);
-    let largest = points.iter().map(|point| point.smoothed).fold(0.0, f64::max);
-    for point in points.iter().step_by(points.len().div_ceil(ROWS).max(1)) {
-        let bar = "#".repeat((WIDTH * point.smoothed / largest.max(1e-9)).round() as usize);
+    let means = || points.iter().map(|point| point.smoothed);
+    let (least, largest) = (means().fold(f64::INFINITY, f64::min), means().fold(0.0, f64::max));
+    let rows: Vec<&Point> = points.iter().step_by(points.len().div_ceil(ROWS).max(1)).collect();
+    let distance = |point: &Point| suggested.map_or(f64::INFINITY, |lr| (point.lr / lr).ln().abs());
+    let marked =
+        rows.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|_| suggested.is_some());
+    for point in rows {
+        let share = (point.smoothed - least) / (largest - least).max(1e-9);
+        let mark = if marked.is_some_and(|marked| marked.step == point.step) { "  <- suggested" } else { "" };
+        let bar = "#".repeat(1 + (WIDTH * share).round() as usize) + mark;
         table.row(vec![learning_rate(point.lr), format!("{:.4}", point.smoothed), bar]);
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_reaches_from_its_least_value_to_its_largest_and_marks_the_suggestion() {
+        let point = |step: usize, lr: f64, smoothed: f64| Point { step, lr, loss: smoothed, smoothed };
+        let points = [point(0, 0.001, 2.4), point(1, 0.01, 2.3), point(2, 0.1, 2.2)];
+        let drawn = curve(&points, Some(0.012));
+        let rows: Vec<&str> = drawn.lines().skip(1).collect();
+        let bars = rows.iter().map(|row| row.matches('#').count()).collect::<Vec<_>>();
+        assert_eq!(bars, [41, 21, 1]);
+        let marks = rows.iter().map(|row| row.contains("<- suggested")).collect::<Vec<_>>();
+        assert_eq!(marks, [false, true, false]);
+        assert!(!curve(&points, None).contains("suggested"));
+    }
 }

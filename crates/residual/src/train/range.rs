@@ -18,8 +18,14 @@ const PAST: f64 = 0.9;
 /// The test ends where the running mean is this many times its least value.
 const RUNAWAY: f64 = 3.0;
 
-/// Steps at the start that suggest nothing, for the running mean has seen too few; and steps over which a slope is taken.
+/// A range of fewer than twice as many steps tells nothing.
 const MARGIN: usize = 5;
+
+/// A slope is taken over this part of all steps: batches are noisy.
+const WINDOW: usize = 4;
+
+/// How fast the loss must fall at the suggested rate, as a share of the fastest fall.
+const FALLING: f64 = 0.5;
 
 /// The rates to go through.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,24 +91,37 @@ pub fn test(
     Ok(points)
 }
 
-/// The rate at which the running mean falls fastest per octave of the rate, on the way to its least value.
+/// The largest rate at which the loss still falls, per octave of the rate, at least half as fast as anywhere: beyond, it is
+/// about to turn. Slopes are those of straight lines through the losses themselves; the running mean lags behind them.
 ///
 /// # Errors
 /// A test that was too short to tell, or a loss that never fell.
 pub fn suggestion(points: &[Point]) -> Result<f64> {
-    let slope = |window: &[Point]| {
-        let (first, last) = (window[0], window[window.len() - 1]);
-        ((last.smoothed - first.smoothed) / (last.lr / first.lr).log2(), (first.lr * last.lr).sqrt())
-    };
+    let width = (points.len() / WINDOW).max(MARGIN);
+    let windows: Vec<&[Point]> = points.windows(width).collect();
+    let mean = |window: &[Point]| window.iter().map(|point| point.loss).sum::<f64>() / width as f64;
     // What falls behind the least loss has run away before.
-    let least = points.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed)).map_or(0, |(i, _)| i);
-    let inner = points.get(MARGIN..=least).unwrap_or_default();
-    let steepest = inner.windows(MARGIN).map(slope).min_by(|a, b| a.0.total_cmp(&b.0));
-    match steepest {
-        Some((slope, lr)) if slope < 0.0 => Ok(lr),
+    let least = (0..windows.len()).min_by(|a, b| mean(windows[*a]).total_cmp(&mean(windows[*b]))).unwrap_or(0);
+    let falls: Vec<(f64, f64)> = windows.iter().take(least + 1).map(|window| line(window)).collect();
+    let fastest = falls.iter().map(|fall| fall.0).fold(0.0, f64::min);
+    match falls.iter().rfind(|fall| fall.0 < 0.0 && fall.0 <= FALLING * fastest) {
+        Some((_, lr)) if points.len() > 2 * MARGIN => Ok(*lr),
         _ => Err(Error::new(Kind::Training, "the loss fell at none of these rates")
             .with_hint("begin with a smaller rate (--from), take more steps (--steps), or look at the data")),
     }
+}
+
+/// The slope of the loss per octave of the rate (least squares), and the rate in the middle.
+fn line(window: &[Point]) -> (f64, f64) {
+    let n = window.len() as f64;
+    let octave = |point: &Point| point.lr.log2();
+    let (x, y) = (window.iter().map(octave).sum::<f64>() / n, window.iter().map(|point| point.loss).sum::<f64>() / n);
+    let (mut xy, mut xx) = (0.0, 0.0);
+    for point in window {
+        xy += (octave(point) - x) * (point.loss - y);
+        xx += (octave(point) - x).powi(2);
+    }
+    (xy / xx, x.exp2())
 }
 
 #[cfg(test)]
@@ -118,10 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn the_steepest_fall_per_octave_is_suggested() {
-        // A fall centred at 0.01 on a logarithmic scale.
-        let lr = suggestion(&points(|lr| 2.0 - (lr / 0.01).ln().tanh())).expect("it falls");
-        assert!((lr / 0.01).log2().abs() < 0.5, "{lr}");
+    fn the_largest_rate_at_which_the_loss_falls_well_is_suggested_through_noise() {
+        // A fall centred at 0.01 on a logarithmic scale; half as steep at 0.024, nearly over at 0.05.
+        let fall = |lr: f64| 2.0 - (lr / 0.01).ln().tanh();
+        let lr = suggestion(&points(fall)).expect("it falls");
+        assert!((0.012..0.035).contains(&lr), "{lr}");
+        // Batches that differ by a fifth of the fall: the first of them must not pass for it.
+        let noisy = |lr: f64| fall(lr) + 0.2 * (lr.log2() * 97.0).sin();
+        let lr = suggestion(&points(noisy)).expect("it falls");
+        assert!((0.008..0.05).contains(&lr), "{lr}");
     }
 
     #[test]
