@@ -13,7 +13,7 @@ use super::training::TrainingView;
 use ratatui::Terminal;
 use residual::data::Progress;
 use residual::train::machine::peak_rss_mb;
-use residual::train::{Event, Sink};
+use residual::train::{Event, Record, Sink};
 use residual::{Error, Kind, Result};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,7 +101,12 @@ impl Sink for Dashboard<'_> {
     fn event(&mut self, event: &Event) {
         self.shared.story().take(event, self.shared.elapsed());
         match event {
-            Event::Start { .. } => {
+            Event::Start { step, path, .. } => {
+                if *step > 0
+                    && let Ok(record) = Record::read(path)
+                {
+                    self.shared.story().recall(&record);
+                }
                 self.view.event(event);
                 self.open();
             }

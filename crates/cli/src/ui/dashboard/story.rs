@@ -2,7 +2,7 @@
 
 use super::super::means::Means;
 use super::super::numbers::{duration, percent};
-use residual::train::Event;
+use residual::train::{Event, Record};
 use std::collections::VecDeque;
 
 /// Points of the loss curve that are kept; more are halved by taking the mean of each two.
@@ -60,7 +60,7 @@ pub struct Story {
     pub speeds: Vec<(f64, f64)>,
     /// Steps that stand behind one point of the two.
     stride: u64,
-    /// Epochs that ended while somebody looked.
+    /// Epochs that ended.
     pub epochs: Vec<Epoch>,
     /// Work beside the steps, if there is any under way.
     pub work: Option<Work>,
@@ -99,6 +99,26 @@ impl Story {
             Event::Done { test_top1_error, .. } => self.tell(at, format!("test error {}", percent(*test_top1_error))),
             Event::Failed { message, .. } => self.tell(at, format!("failed: {message}")),
         }
+    }
+
+    /// Takes in what an earlier sitting left of a run that goes on, up to where it goes on.
+    pub fn recall(&mut self, record: &Record) {
+        let earlier = record.steps.iter().filter(|step| step.step <= self.step && step.loss.is_finite());
+        self.losses = earlier.map(|step| (step.step as f64, step.loss)).collect();
+        while self.losses.len() > POINTS {
+            self.losses = halved(&self.losses);
+            self.stride *= 2;
+        }
+        let epochs = record.epochs.iter().filter(|epoch| epoch.step <= self.step);
+        self.epochs = epochs
+            .map(|epoch| Epoch {
+                step: epoch.step,
+                val_loss: epoch.val_loss,
+                train_error: epoch.train_error,
+                val_error: epoch.val_error,
+                waiting: epoch.data_wait / epoch.seconds.max(1e-9),
+            })
+            .collect();
     }
 
     /// Adds a line to the recent events.
@@ -181,6 +201,21 @@ mod tests {
         let steps: Vec<f64> = story.losses.iter().map(|point| point.0).collect();
         assert!(steps.is_sorted() && steps[0] < 50.0 && *steps.last().expect("points") > 99_900.0);
         assert!(story.speeds.iter().all(|point| (point.1 - 8.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_shows_what_it_was_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let step = |step: u32| format!("{{\"event\":\"step\",\"step\":{step},\"loss\":2.0,\"lr\":0.1}}\n");
+        let epoch = r#"{"event":"epoch","epoch":1,"step":2,"train_loss":2.0,"train_top1_error":80.0,"val_loss":1.0,"val_top1_error":70.0,"data_wait":1.0,"seconds":4.0}"#;
+        let metrics = (1..=2).map(step).collect::<String>() + epoch + "\n" + &step(3);
+        let recipe = residual::recipe::Recipe::load("shapes-resnet20", &[]).and_then(|recipe| recipe.to_toml());
+        std::fs::write(folder.path().join("recipe.toml"), recipe.expect("a recipe")).expect("writable");
+        std::fs::write(folder.path().join("metrics.jsonl"), metrics).expect("writable");
+        let mut story = Story { step: 2, ..Story::new(8) };
+        story.recall(&Record::read(folder.path()).expect("a run"));
+        assert_eq!(story.losses, [(1.0, 2.0), (2.0, 2.0)], "the third step is taken again");
+        assert_eq!((story.epochs.len(), story.best(), story.epochs[0].waiting), (1, Some(70.0), 0.25));
     }
 
     #[test]
