@@ -25,7 +25,7 @@ addEventListener("load", () => {
   seen.ink = light(getComputedStyle(document.body).color);
   const plot = document.querySelector(".plot");
   plot.focus();
-  const readout = plot.closest("figure").querySelector(".readout");
+  const readout = plot.closest("figure").querySelector(".legend");
   const last = readout.textContent;
   plot.dispatchEvent(new KeyboardEvent("keydown", { key: "Home" }));
   seen.keyboard = readout.textContent !== last && /\d/.test(readout.textContent);
@@ -33,6 +33,28 @@ addEventListener("load", () => {
   const before = shown();
   plot.closest("figure").querySelector(".log-switch").click();
   seen.switches = before !== "none" && shown() === "none";
+  const rgb = (colour) => {
+    const n = colour.match(/[\d.]+/g).map(Number);
+    return colour.startsWith("color(") ? [...n.slice(0, 3).map((v) => v * 255), n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1];
+  };
+  const luminance = (c) => c.slice(0, 3).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgb(getComputedStyle(at).backgroundColor);
+      if (colour[3] > 0.99) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  seen.contrast = 21;
+  for (const element of document.body.querySelectorAll("*")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const ink = rgb(getComputedStyle(element).color);
+    if (!own || ink[3] === 0 || element.closest("svg, script")) continue;
+    const [a, b] = [luminance(ink), luminance(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < seen.contrast) [seen.contrast, seen.faintest] = [ratio, element.tagName + " " + element.textContent.slice(0, 40)];
+  }
   seen.unnamed = [...document.images].filter((image) => !image.alt).length;
   parent.postMessage(JSON.stringify(seen), "*");
 });
@@ -96,6 +118,7 @@ fn assert_opens(browser: &Path, page: &Path, profile: &Path) {
         let (paper, ink) = (seen["paper"].as_f64().expect("a number"), seen["ink"].as_f64().expect("a number"));
         assert!(if dark { paper < 60.0 && ink > 190.0 } else { paper > 230.0 && ink < 60.0 }, "{at}");
         assert_eq!((&seen["keyboard"], &seen["switches"]), (&Value::Bool(true), &Value::Bool(true)), "{at}");
+        assert!(seen["contrast"].as_f64().is_some_and(|ratio| ratio >= 4.5), "WCAG's AA: {at}");
         assert_eq!(seen["unnamed"], 0, "every picture says what it shows: {at}");
     }
 }

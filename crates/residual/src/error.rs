@@ -64,6 +64,11 @@ impl Error {
         self
     }
 
+    /// The same error; where it was an interruption, with this remedy.
+    pub fn with_hint_when_interrupted(self, hint: impl Into<String>) -> Self {
+        if self.kind == Kind::Interrupted { self.with_hint(hint) } else { self }
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -175,12 +175,24 @@ impl Common {
         let about = report::lab::About {
             kind,
             command: command(),
-            recipe: recipe.to_toml()?,
+            recipe: shared(&recipe.to_toml()?, kind),
             data: specimens.first().map_or_else(|| recipe.data.source.clone(), |one| one.row.data.clone()),
         };
         let page = report::lab::page(&about, specimens, self.lang).render();
         report::save(&page, &options.out.join("report.html"))
     }
+}
+
+/// What all networks have of a recipe in common: not a network's name, and of stacks of filters nothing of `[model]`.
+fn shared(recipe: &str, kind: Kind) -> String {
+    let mut section = "";
+    let lines = recipe.lines().filter(|line| {
+        if line.starts_with('[') {
+            section = line;
+        }
+        section != "[model]" || (kind != Kind::Nonlinearity && !line.starts_with("name = "))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What was typed, without the way to this binary and without folders.
@@ -220,4 +232,16 @@ fn table(specimens: &[Specimen]) -> String {
         ]);
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_of_a_lab_names_none_of_its_networks() {
+        let recipe = "[model]\nname = \"resnet-20\"\nstem = \"auto\"\n\n[data]\nname = 1\n";
+        assert_eq!(shared(recipe, Kind::Depth), "[model]\nstem = \"auto\"\n\n[data]\nname = 1");
+        assert_eq!(shared(recipe, Kind::Nonlinearity), "[data]\nname = 1");
+    }
 }

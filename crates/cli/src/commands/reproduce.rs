@@ -9,7 +9,7 @@ use residual::report::{self, Lang};
 use residual::reproduce::estimate::Pace;
 use residual::reproduce::run::{Claim, Options, Outcome, Row, default_folder, folder, run, verify, weights};
 use residual::reproduce::verdict::Verdict;
-use residual::reproduce::{Experiment, Scale, experiments, find};
+use residual::reproduce::{Experiment, Scale, experiments, find, stacks};
 use residual::train::Record;
 use residual::{Error, Result};
 use serde::Serialize;
@@ -22,6 +22,7 @@ Without ID, all experiments: what each needs, how long it would take on this mac
 
 Examples:
   residual reproduce vgg/params                                  counts are verified in seconds
+  residual reproduce vgg/small-filters --scale quick             counts, and the two stacks trained
   residual reproduce resnet/t6/n=3 --seeds 3                     trained as the paper did, three times
   residual reproduce resnet/t6/n=3 --scale quick                 a shortened comparison, minutes
   residual reproduce resnet/t3/50 --weights resnet50.safetensors --data imagenet
@@ -50,6 +51,10 @@ pub struct Reproduce {
     /// The folder of its runs, which go on where they were interrupted [default: runs/reproduce-ID]
     #[arg(long, value_name = "DIR", requires = "id")]
     out: Option<PathBuf>,
+
+    /// The page's language
+    #[arg(long, value_name = "en|ko", default_value = "en", value_parser = super::report::lang)]
+    lang: Lang,
 }
 
 /// `--scale`.
@@ -105,10 +110,10 @@ impl Reproduce {
         if let Some(path) = &self.weights {
             return weights(experiment, path, self.data.as_deref(), &mut ui.bars());
         }
-        if experiment.is_count() {
+        let scale = if self.scale == Length::Quick { Scale::Quick } else { Scale::Full };
+        if experiment.only_counts(scale) {
             return verify(experiment);
         }
-        let scale = if self.scale == Length::Quick { Scale::Quick } else { Scale::Full };
         let out = self.out.clone().unwrap_or_else(|| default_folder(experiment, scale));
         let options = Options {
             out: out.clone(),
@@ -117,6 +122,13 @@ impl Reproduce {
             data: self.data.as_deref().map(super::lasting),
             stop: interrupt::save_first(),
         };
+        let page = out.join("report.html");
+        if experiment.is_count() {
+            let (mut outcome, seen) = stacks::run(experiment, &options, &mut ui.bars(), &mut Rounds::new(ui.bars()))?;
+            outcome.report = Some(report::save(&report::stacks(&outcome, &seen, self.lang), &page)?);
+            outcome.save(&out)?;
+            return Ok(outcome);
+        }
         let mut outcome = run(experiment, &options, &mut ui.bars(), &mut Rounds::new(ui.bars()))?;
         let mut records: Vec<Record> = Vec::new();
         for part in &experiment.parts {
@@ -126,8 +138,7 @@ impl Reproduce {
                 records.push(Record::read(&path)?);
             }
         }
-        let page = report::reproduction(&outcome, records, Lang::En, &out.join("report.html"), &mut ui.bars())?;
-        outcome.report = Some(page);
+        outcome.report = Some(report::reproduction(&outcome, records, self.lang, &page, &mut ui.bars())?);
         outcome.save(&out)?;
         Ok(outcome)
     }
@@ -149,7 +160,7 @@ fn list(ui: &mut Ui) -> Result<()> {
     ]);
     for experiment in experiments() {
         let line = line(experiment, &pace)?;
-        let time = |seconds: f64| if experiment.is_count() { "-".into() } else { long(seconds) };
+        let time = |seconds: f64| if seconds > 0.0 { long(seconds) } else { "-".into() };
         let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit));
         table.row(vec![
             line.id.to_owned(),
@@ -258,13 +269,14 @@ fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
 
 /// `paper 8.75 | ours 8.90 ± 0.20 (3 seeds) | tolerance 0.5 | reproduced`.
 fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
-    let unit = outcome.unit.as_str();
+    let unit = row.unit.as_str();
     let Row { paper, reference, at_least, .. } = *row;
     let compared = Goal { paper, reference, source: row.source.as_deref(), at_least };
     let whose = compared.source.unwrap_or("paper");
     let mut text = if named { format!("{}: ", row.name) } else { String::new() };
     text += &match (paper, reference, at_least) {
         (None, None, Some(least)) => format!("paper > {}", value(least, unit)),
+        (None, None, None) => "not in the paper".to_owned(),
         _ => format!("{whose} {}", value(paper.or(reference).unwrap_or(f64::NAN), unit)),
     };
     if let Some(top5) = row.paper_top5 {
@@ -278,11 +290,14 @@ fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
         if let Some(top5) = row.ours_top5 {
             text += &format!(" (top-5 {top5:.2})");
         }
-        if outcome.scale.is_some() {
+        if outcome.scale.is_some() && row.protocol != "count" {
             text += &format!(" ({} {})", outcome.seeds, if outcome.seeds == 1 { "seed" } else { "seeds" });
         }
     }
-    text + &format!(" | tolerance {} | {}", outcome.tolerance, row.verdict.words())
+    if paper.or(reference).or(at_least).is_some() {
+        text += &format!(" | tolerance {}", outcome.tolerance);
+    }
+    text + &format!(" | {}", row.verdict.words())
 }
 
 fn said(claim: &Claim) -> String {

@@ -1,8 +1,9 @@
 //! `residual runs`: the run folders, how they stand, and what they reached.
 
 use crate::ui::Ui;
-use crate::ui::numbers::{duration, percent};
+use crate::ui::numbers::{duration, percent, thousands};
 use crate::ui::table::{Align, Table};
+use residual::recipe::Recipe;
 use residual::train::Record;
 use residual::train::record::{State, find};
 use residual::{Error, Result};
@@ -25,6 +26,7 @@ struct Row {
     state: State,
     model: String,
     data: String,
+    recipe: String,
     seed: u64,
     step: u64,
     steps: Option<u64>,
@@ -43,6 +45,7 @@ impl Row {
             state: record.state,
             model: record.recipe.model.name.clone(),
             data: Path::new(source).file_name().map_or_else(|| source.clone(), |name| name.to_string_lossy().into()),
+            recipe: recipe(&record.recipe),
             seed: record.recipe.train.seed,
             step: record.steps.last().map_or(0, |step| step.step),
             steps: record.steps_planned,
@@ -52,6 +55,18 @@ impl Row {
             failure: record.failure.clone(),
         }
     }
+}
+
+/// What sets recipes apart at a glance: length, batch, optimiser, rate. `residual compare` tells the rest.
+fn recipe(recipe: &Recipe) -> String {
+    let length = match (recipe.train.epochs, recipe.train.steps) {
+        (Some(1), _) => "1 epoch".to_owned(),
+        (Some(epochs), _) => format!("{epochs} epochs"),
+        (None, steps) => format!("{} steps", thousands(steps.unwrap_or(0))),
+    };
+    let batch = recipe.train.batch * recipe.train.accumulate;
+    let kind = serde_json::to_value(recipe.optimizer.kind).unwrap_or_default();
+    format!("{length} of {batch}, {} {}", kind.as_str().unwrap_or("optimiser"), recipe.optimizer.lr)
 }
 
 impl Runs {
@@ -88,6 +103,7 @@ fn table(rows: &[Row]) -> String {
         ("state", Align::Left),
         ("network", Align::Left),
         ("data", Align::Left),
+        ("recipe", Align::Left),
         ("seed", Align::Right),
         ("steps", Align::Right),
         ("best error", Align::Right),
@@ -101,6 +117,7 @@ fn table(rows: &[Row]) -> String {
             row.state.word().to_owned(),
             row.model.clone(),
             row.data.clone(),
+            row.recipe.clone(),
             row.seed.to_string(),
             format!("{}{planned}", row.step),
             percent(row.best_error),

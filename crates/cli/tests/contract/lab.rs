@@ -16,6 +16,10 @@ fn the_papers_rows_are_listed_and_counts_are_verified_at_once() {
         assert!(row(id)["estimated_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{id}");
     }
     assert_eq!((&row("resnet/t6/n=3")["paper"], &row("resnet/t6/n=3")["ours"]), (&Value::from(8.75), &Value::Null));
+    // Its filters are counted at once; networks of them are trained at the quick scale only.
+    let filters = row("vgg/small-filters");
+    assert_eq!(filters["estimated_seconds"], 0.0);
+    assert!(filters["estimated_quick_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{filters}");
     for id in ["vgg/params", "resnet/flops", "vgg/small-filters"] {
         assert_eq!(row(id)["verdict"], "reproduced");
         let outcome = lines(residual(&["reproduce", id, "--json"]));
@@ -71,4 +75,22 @@ fn a_lab_prints_a_line_for_each_network_and_does_not_train_it_again() {
     assert_eq!(families, ["relu", "relu", "linear", "linear"]);
     let (code, stderr) = failure(residual(&["lab", "depth", "--depths", "21", "--data", "shapes"]));
     assert!(code == 2 && stderr.contains("6n+2") && stderr.contains("20 and 26"), "{stderr}");
+}
+
+#[test]
+fn the_depth_lab_compares_kinds_of_shortcut_and_draws_every_layer_along_training() {
+    let folder = folder();
+    let mut lab = residual(&["lab", "depth", "--depths", "8", "--shortcuts", "A,B,C", "--data", "shapes", "--json"]);
+    lab.args(["--steps", "2", "--looks", "2", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
+    lab.arg(folder.path());
+    let rows = lines(lab);
+    let shortcuts: Vec<&Value> = rows.iter().map(|row| &row["shortcut"]).collect();
+    assert_eq!(shortcuts, [&Value::Null, &Value::from("A"), &Value::from("B"), &Value::from("C")]);
+    let params: Vec<u64> = rows.iter().filter_map(|row| row["params"].as_u64()).collect();
+    assert!(params[0] == params[1] && params[1] < params[2] && params[2] < params[3], "{params:?}");
+    let page = std::fs::read_to_string(folder.path().join("report.html")).expect("a page");
+    assert!(page.contains("<section id=\"shortcuts\"") && page.contains("Shortcuts A, B and C"));
+    // A map of gradients for each network: seven layers, three looks.
+    assert_eq!(page.matches("width=\"3\" height=\"7\"").count(), 4);
+    assert!(page.contains("8 layers, in the order of the layers") && page.contains("8 layers, at the start"));
 }

@@ -4,6 +4,7 @@
 mod lab;
 mod machine;
 mod networks;
+mod pages;
 mod runs;
 mod weights;
 

@@ -55,6 +55,16 @@ impl Design {
     pub fn depth(&self) -> usize {
         WIDTHS.len() * self.repeats + 1
     }
+
+    /// Multiply-adds of the convolutions for one picture of `side` pixels and `channels`.
+    pub fn macs(&self, side: usize, channels: usize) -> u64 {
+        let mut c = channels;
+        let stage = |(i, k): (usize, usize)| {
+            let (first, map) = (std::mem::replace(&mut c, k), (side >> i) * (side >> i));
+            map * self.kernel * self.kernel * k * (first + (self.repeats - 1) * k)
+        };
+        WIDTHS.into_iter().enumerate().map(stage).sum::<usize>() as u64
+    }
 }
 
 /// A convolution and its normalisation.
@@ -352,5 +362,9 @@ mod tests {
             Chain::new(design, 64, 10, &Device::flex()).params()
         };
         assert!(params(3, 3) < params(7, 1));
+        // 16 channels of 9 weights on each of 3 and then 16 channels; half as large a map for 32.
+        let design = Design { kernel: 3, repeats: 2, relu: true };
+        let expected = 32 * 32 * 9 * 16 * (3 + 16) + 16 * 16 * 9 * 32 * (16 + 32) + 8 * 8 * 9 * 64 * (32 + 64);
+        assert_eq!(design.macs(32, 3), expected);
     }
 }

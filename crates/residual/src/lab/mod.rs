@@ -126,7 +126,8 @@ fn one(
     let mut watch = Watch::new(&recipe, &out, options.looks, sink, progress)?;
     let run = RunOptions { out: out.clone(), resume: true, skip_bad: false, stop: Arc::clone(&options.stop) };
     let watched = watch.recipe().clone();
-    let result = train::run(&watched, &run, progress, &mut watch)?;
+    let result = train::run(&watched, &run, progress, &mut watch)
+        .map_err(|error| error.with_hint_when_interrupted("the same command goes on from there"))?;
     let (looks, params) = watch.finish()?;
     let row = match read(&kept) {
         Some(row) => row,
@@ -182,6 +183,31 @@ mod tests {
         let set = ["train.steps=4", "train.batch=8", "data.train_size=40", "data.validation=0"];
         let recipe = Recipe::load("shapes-resnet20", &set.map(str::to_owned)).expect("a recipe");
         Options { out: folder.to_owned(), recipe, seeds: vec![0, 1], looks: 2, stop: Arc::default() }
+    }
+
+    #[test]
+    fn an_interrupted_lab_goes_on_with_the_same_command_and_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (nets, options) = ([Net::plain(8).expect("6n+2")], options(folder.path()));
+        let mut stop = |event: &Event| {
+            if matches!(event, Event::Step { step: 2, .. }) {
+                options.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let error = run(&nets, &options, &mut (), &mut stop, |_| Ok(())).expect_err("stopped");
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (crate::Kind::Interrupted, Some("the same command goes on from there"))
+        );
+        options.stop.store(false, std::sync::atomic::Ordering::Relaxed);
+        let mut begun = Vec::new();
+        let mut count = |event: &Event| {
+            if let Event::Start { step, .. } = event {
+                begun.push(*step);
+            }
+        };
+        run(&nets, &options, &mut (), &mut count, |_| Ok(())).expect("it goes on");
+        assert_eq!(begun, [2, 0], "the second seed begins");
     }
 
     #[test]

@@ -8,17 +8,39 @@ use serde_json::json;
 use std::fmt::Write;
 
 const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 236.0;
+const HEIGHT: f64 = 228.0;
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 30.0;
+const BOTTOM: f64 = 22.0;
 
 /// Points of a curve that are drawn at most: more than that is more than pixels.
 pub const MOST_POINTS: usize = 320;
 
 /// Rows of the table of values.
 const MOST_ROWS: usize = 40;
+
+/// How a curve is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stroke {
+    /// A full line.
+    Solid,
+    /// Dashes, thinner.
+    Dashed,
+    /// Noise behind a curve of its own: pale, and named nowhere.
+    Faint,
+}
+
+impl Stroke {
+    /// Behind the classes of a path.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Solid => "",
+            Self::Dashed => " dashed",
+            Self::Faint => " faint",
+        }
+    }
+}
 
 /// One curve.
 #[derive(Debug, Clone)]
@@ -27,8 +49,8 @@ pub struct Series {
     pub name: String,
     /// Number of its colour.
     pub colour: usize,
-    /// Drawn as dashes and thinner.
-    pub dashed: bool,
+    /// How it is drawn.
+    pub stroke: Stroke,
     /// (step, value).
     pub points: Vec<(f64, f64)>,
 }
@@ -46,6 +68,8 @@ pub struct Chart {
     pub from_zero: bool,
     /// Whether there is a switch to a logarithmic scale.
     pub log_switch: bool,
+    /// Whether that scale is shown first: for what differs by orders of magnitude.
+    pub log_first: bool,
     /// The curves.
     pub series: Vec<Series>,
     /// The y axis's range, where it is to be that of a neighbour.
@@ -118,9 +142,10 @@ pub fn label(value: f64) -> String {
     if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
-/// A value to read: four digits or so.
-fn reading(value: f64) -> String {
+/// A value to read: four digits or so, of percentages two behind the point.
+fn reading(value: f64, unit: &str) -> String {
     match value.abs() {
+        _ if unit.ends_with('%') => format!("{value:.2}"),
         v if v >= 1000.0 => thousands(value.round() as u64),
         v if v >= 100.0 => format!("{value:.1}"),
         v if v >= 10.0 => format!("{value:.2}"),
@@ -151,6 +176,11 @@ impl Chart {
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.series.iter().flat_map(|series| series.points.iter().copied())
+    }
+
+    /// The curves that have a name, a value under the pointer and a column of the table.
+    fn named(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|series| series.stroke != Stroke::Faint)
     }
 
     fn x_scale(&self) -> Scale {
@@ -187,29 +217,30 @@ impl Chart {
                 figcaption {
                     span class="chart-title" { (self.title) }
                     @if log.is_some() {
-                        label class="switch" { input type="checkbox" class="log-switch"; (lang.of("log scale", "로그 눈금")) }
+                        label class="switch" { input type="checkbox" class="log-switch" checked[self.log_first]; (lang.of("log scale", "로그 눈금")) }
                     }
                 }
                 (self.legend())
                 (PreEscaped(self.svg(x, linear, log, lang)))
-                p class="readout" aria-live="polite" { (lang.of("point at the chart, or focus it and use the arrow keys", "차트에 포인터를 올리거나, 초점을 맞추고 화살표 키를 누르세요")) }
                 (self.table(lang))
             }
         }
     }
 
+    /// The names of the curves with their last values; the script puts those under the pointer there.
     fn legend(&self) -> Markup {
+        let last = self.named().filter_map(|series| series.points.last()).map(|point| point.0).fold(0.0, f64::max);
+        let alone = self.named().count() == 1;
         html! {
-            @if self.series.len() > 1 {
-                ul class="legend" {
-                    @for series in &self.series {
-                        li {
-                            (PreEscaped(format!(
-                                r#"<svg viewBox="0 0 24 8" class="swatch" aria-hidden="true"><path class="line c{}{}" d="M1 4H23"/></svg>"#,
-                                series.colour, if series.dashed { " dashed" } else { "" }
-                            )))
-                            (series.name)
-                        }
+            ul class="legend" aria-live="polite" {
+                li { (self.x) " " b { (label(last)) } }
+                @for series in self.named() {
+                    li {
+                        @if !alone { (PreEscaped(format!(
+                            r#"<svg viewBox="0 0 24 8" class="swatch" aria-hidden="true"><path class="line c{}{}" d="M1 4H23"/></svg>"#,
+                            series.colour, series.stroke.class()
+                        ))) (series.name) " " }
+                        b { @if let Some(point) = series.points.last() { (reading(point.1, self.unit)) (self.unit) } }
                     }
                 }
             }
@@ -219,13 +250,13 @@ impl Chart {
     fn svg(&self, x: Scale, linear: Scale, log: Option<Scale>, lang: Lang) -> String {
         let mut svg = String::new();
         let data = json!({
-            "unit": self.unit, "x": self.x,
+            "unit": self.unit,
             "frame": [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM],
             "range": [x.low, x.high],
             "lin": [linear.low, linear.high],
             "log": log.map(|log| [log.low, log.high]),
-            "series": self.series.iter().map(|series| json!({
-                "name": series.name, "colour": series.colour,
+            "series": self.named().map(|series| json!({
+                "colour": series.colour,
                 "points": series.points.iter().map(|p| json!([rounded(p.0), rounded(p.1)])).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         });
@@ -247,9 +278,9 @@ impl Chart {
 
     /// The chart in a sentence, for those who do not see it.
     fn about(&self, lang: Lang) -> String {
-        let ends = self.series.iter().filter_map(|series| {
+        let ends = self.named().filter_map(|series| {
             let (first, last) = (series.points.first()?, series.points.last()?);
-            let (a, b) = (reading(first.1), reading(last.1));
+            let (a, b) = (reading(first.1, self.unit), reading(last.1, self.unit));
             Some(lang.of(
                 format!("{}: {a}{} to {b}{}", series.name, self.unit, self.unit),
                 format!("{}: {a}{}에서 {b}{}로", series.name, self.unit, self.unit),
@@ -271,13 +302,7 @@ impl Chart {
                 label(tick)
             );
         }
-        let _ = write!(
-            svg,
-            r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            WIDTH - RIGHT,
-            HEIGHT - 2.0,
-            escaped(&self.x)
-        );
+        let _ = write!(svg, r#"<text class="axis" x="0" y="{:.1}">{}</text>"#, bottom + 14.0, escaped(&self.x));
     }
 
     fn draw(&self, svg: &mut String, x: Scale, y: Scale, class: &str) {
@@ -301,8 +326,7 @@ impl Chart {
                 let _ = write!(path, "{}{:.1} {:.1}", if count == 0 { "M" } else { "L" }, x.x(p.0), y.y(p.1));
                 count += 1;
             }
-            let dashed = if series.dashed { " dashed" } else { "" };
-            let _ = write!(svg, r#"<path class="line c{}{dashed}" d="{path}"/>"#, series.colour);
+            let _ = write!(svg, r#"<path class="line c{}{}" d="{path}"/>"#, series.colour, series.stroke.class());
             if count <= 12 {
                 for p in series.points.iter().filter(|p| !y.log || p.1 > 0.0) {
                     let _ = write!(
@@ -319,7 +343,7 @@ impl Chart {
     }
 
     fn table(&self, lang: Lang) -> Markup {
-        let mut steps: Vec<f64> = self.points().map(|p| p.0).collect();
+        let mut steps: Vec<f64> = self.named().flat_map(|series| &series.points).map(|p| p.0).collect();
         steps.sort_by(f64::total_cmp);
         steps.dedup();
         let every = steps.len().div_ceil(MOST_ROWS).max(1);
@@ -329,17 +353,17 @@ impl Chart {
         // The value of a curve at a step is that of its nearest point at or before it.
         let value = |series: &Series, step: f64| {
             let known = series.points.iter().rfind(|p| p.0 <= step);
-            known.map_or_else(|| "–".to_owned(), |p| reading(p.1))
+            known.map_or_else(|| "–".to_owned(), |p| reading(p.1, self.unit))
         };
         html! {
             details class="values" {
                 summary { (lang.of("values as a table", "값을 표로 보기")) }
                 div class="scroll" {
                     table {
-                        thead { tr { th scope="col" { (self.x) } @for series in &self.series { th scope="col" { (series.name) } } } }
+                        thead { tr { th scope="col" { (self.x) } @for series in self.named() { th scope="col" { (series.name) } } } }
                         tbody {
                             @for step in rows {
-                                tr { th scope="row" { (label(step)) } @for series in &self.series { td { (value(series, step)) } } }
+                                tr { th scope="row" { (label(step)) } @for series in self.named() { td { (value(series, step)) } } }
                             }
                         }
                     }
@@ -391,18 +415,20 @@ mod tests {
 
     #[test]
     fn a_chart_draws_both_scales_and_escapes_names() {
-        let series = Series { name: "a<b 'c'".into(), colour: 0, dashed: false, points: vec![(1.0, 2.0), (2.0, 0.5)] };
+        let series =
+            Series { name: "a<b 'c'".into(), colour: 0, stroke: Stroke::Solid, points: vec![(1.0, 2.0), (2.0, 0.5)] };
         let chart = Chart {
             title: "loss".into(),
             x: "step".into(),
             unit: "",
             from_zero: true,
             log_switch: true,
+            log_first: false,
             series: vec![series.clone(), Series { name: "b".into(), ..series }],
             range: None,
         };
         let page = chart.render(Lang::En).into_string();
         assert!(page.contains(r#"<g class="lin">"#) && page.contains(r#"<g class="log">"#));
-        assert!(!page.contains("a<b") && page.contains("a&lt;b &#39;c&#39;"));
+        assert!(!page.contains("a<b") && page.contains("a&lt;b 'c'"));
     }
 }

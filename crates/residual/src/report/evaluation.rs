@@ -12,6 +12,9 @@ use std::fmt::Write;
 /// A matrix of more classes has no legible cells; its largest confusions are listed instead.
 const MATRIX_UP_TO: usize = 20;
 
+/// Cells of a larger share than this are dark with light text (light with dark text in the dark scheme); see style.css.
+const STRONG: f64 = 0.6;
+
 /// Confusions that are listed then.
 const LISTED: usize = 25;
 
@@ -54,12 +57,36 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
                 h3 { (lang.of("Accuracy by class", "클래스별 정확도")) }
                 (by_class(subject, &confusion, lang))
             }
-            div {
-                h3 { (lang.of("Calibration", "보정(calibration)")) }
-                (calibration(subject, lang))
-            }
         }
+        h3 { (lang.of("Calibration", "보정(calibration)")) }
+        (calibration(subject, lang))
     }
+}
+
+/// The result in a sentence: how many pictures were taken for something else, and what for.
+pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
+    if subject.split != Split::Test || subject.predictions.rows.is_empty() || subject.classes.is_empty() {
+        return None;
+    }
+    let images = thousands(subject.predictions.rows.len() as u64);
+    let confusions = confusions(&subject.predictions.confusion(subject.classes.len()));
+    let Some(&(n, truth, told)) = confusions.first() else {
+        return Some(lang.of(
+            format!("All {images} test pictures are told right."),
+            format!("시험 이미지 {images}장을 모두 맞혔습니다."),
+        ));
+    };
+    let wrong = thousands(confusions.iter().map(|(n, ..)| n).sum());
+    let (truth, told) = (subject.class(truth), subject.class(told));
+    Some(lang.of(
+        format!(
+            "{wrong} of {images} test pictures are taken for something else, most often {truth} for {told} ({}).",
+            if n == 1 { "once".to_owned() } else { format!("{n} times") }
+        ),
+        format!(
+            "시험 이미지 {images}장 가운데 {wrong}장을 틀렸습니다. 가장 잦은 혼동은 {truth} → {told}({n}번)입니다."
+        ),
+    ))
 }
 
 fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
@@ -71,12 +98,12 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     let most_wrong = most_wrong.max().unwrap_or(0).max(1) as f64;
     let cell = |truth: usize, told: usize, n: u64| {
         let total = confusion[truth].iter().sum::<u64>().max(1) as f64;
-        let share = if truth == told { n as f64 / total } else { 0.85 * n as f64 / most_wrong };
+        let share = if truth == told { n as f64 / total } else { n as f64 / most_wrong };
         let mut class = if truth == told { "right" } else { "wrong" }.to_owned();
         class += if n == 0 { " none" } else { "" };
-        // Light text from where the shade is dark enough for a contrast of 4.5.
-        class += if share > 0.62 { " strong" } else { "" };
-        html! { td class=(class) style=(format!("--v:{:.0}%", 100.0 * share)) { (n) } }
+        // The style gives the two kinds shades that their text stands out from.
+        class += if share > STRONG { " strong" } else { "" };
+        html! { td class=(class) style=(format!("--share:{share:.2}")) { (n) } }
     };
     html! {
         table class="confusion" {
@@ -179,16 +206,30 @@ fn calibration(subject: &Subject, lang: Lang) -> Markup {
         _ => lang.of("on the whole it is as confident as right", "전반적으로 확신과 정확도가 일치합니다"),
     };
     html! {
-        figure {
+        figure class="beside" {
             (PreEscaped(diagram(&bins, lang)))
-            figcaption class="note" {
-                (lang.of(
-                    format!("Expected calibration error {:.3}. Mean confidence {mean:.1} %, accuracy {accuracy:.1} %: {verdict}. Bars: how often answers of that confidence were right; dashed: ideal; below: how many answers.", error),
-                    format!("기대 보정 오차(ECE)는 {error:.3}입니다. 평균 확신도 {mean:.1} %, 정확도 {accuracy:.1} %로, {verdict}. 막대는 해당 확신도로 내놓은 답이 맞은 비율, 점선은 이상적인 경우, 아래 막대는 답의 개수입니다."),
-                ))
+            figcaption {
+                p { (lang.of(
+                    format!("Mean confidence {mean:.1} %, accuracy {accuracy:.1} %: {verdict}."),
+                    format!("평균 확신도 {mean:.1} %, 정확도 {accuracy:.1} %: {verdict}."),
+                )) }
+                p { (lang.of(format!("Expected calibration error {error:.3}."), format!("기대 보정 오차(ECE) {error:.3}."))) }
+                ul class="key" {
+                    li { (key("bar")) (lang.of("answers of that confidence that were right", "해당 확신도로 내놓은 답이 맞은 비율")) }
+                    li { (key("over")) (lang.of("more confident than right", "정확도보다 확신이 지나친 부분")) }
+                    li { (key("under")) (lang.of("more right than confident", "확신보다 정확도가 높은 부분")) }
+                    li { (key("count")) (lang.of("how many answers", "답의 개수")) }
+                }
             }
         }
     }
+}
+
+/// A colour of the diagram for its key.
+fn key(class: &str) -> Markup {
+    PreEscaped(format!(
+        r#"<svg class="diagram" viewBox="0 0 14 10" width="14" height="10" aria-hidden="true"><rect class="{class}" width="14" height="10" rx="1"/></svg>"#
+    ))
 }
 
 fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
@@ -196,7 +237,7 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
     let most = bins.iter().map(|bin| bin.images).max().unwrap_or(1).max(1) as f64;
     let width = side / BINS as f64;
     let name = lang.of("Calibration diagram: accuracy by confidence", "보정 다이어그램: 확신도별 정확도");
-    let mut svg = format!(r#"<svg class="diagram" viewBox="0 0 330 356" role="img" aria-label="{name}">"#);
+    let mut svg = format!(r#"<svg class="diagram" viewBox="0 0 330 364" role="img" aria-label="{name}">"#);
     for (i, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.images > 0) {
         let (right, sure) = (bin.right as f64 / bin.images as f64, bin.confidence / bin.images as f64);
         let x = left + i as f64 * width + 1.0;
@@ -205,13 +246,14 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
             format!("confidence {:.0} %: {:.0} % of {} right", 100.0 * sure, 100.0 * right, bin.images),
             format!("확신도 {:.0} %: {}개 중 {:.0} % 정답", 100.0 * sure, bin.images, 100.0 * right),
         );
+        let gap = if sure > right { "over" } else { "under" };
         // Written to a String: cannot fail.
         let _ = write!(
             svg,
-            r#"<g><title>{words}</title><rect class="bar" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="gap" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="count" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/></g>"#,
-            y(right),
+            r#"<g><title>{words}</title><rect class="bar" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="{gap}" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="count" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/></g>"#,
+            y(right.min(sure)),
             width - 2.0,
-            side * right,
+            side * right.min(sure),
             y(right.max(sure)),
             width - 2.0,
             side * (right - sure).abs(),

@@ -1,8 +1,9 @@
 //! What a result is worth without: recipe, machine, versions, seeds, time.
 
-use super::lang::{Lang, duration};
+use super::lang::{self, Lang, duration};
 use super::subject::Subject;
 use crate::numbers::thousands;
+use crate::train::machine::Machine;
 use maud::{Markup, html};
 
 /// Recipe and circumstances of a run.
@@ -13,14 +14,23 @@ pub fn facts(subject: &Subject, lang: Lang) -> Markup {
             div {
                 h3 { (lang.of("Circumstances", "실행 환경")) }
                 div class="scroll" { table class="facts" { tbody { @for (name, value) in rows(subject, lang) { tr { th scope="row" class="text" { (name) } td { (value) } } } } } }
-                @for warning in &record.warnings { p class="warning" { (warning) } }
+                @for warning in &record.warnings { p class="warning" { (lang.of("", "경고: ")) (lang::told(warning)) } }
             }
             div {
                 h3 { (lang.of("Recipe", "레시피")) }
-                pre tabindex="0" { (record.recipe_text.trim_end()) }
+                pre tabindex="0" { (recipe(subject)) }
             }
         }
     }
+}
+
+/// The recipe as it was resolved. The page is passed on: it names the data, not where it lies here.
+fn recipe(subject: &Subject) -> String {
+    let (text, source) = (subject.record.recipe_text.trim_end(), &subject.record.recipe.data.source);
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let name =
+        std::path::Path::new(source).file_name().map_or_else(|| source.clone(), |name| name.to_string_lossy().into());
+    text.replacen(&quoted(source), &quoted(&name), 1)
 }
 
 fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {
@@ -38,10 +48,10 @@ fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {
     let waited = record.epochs.iter().map(|epoch| epoch.data_wait).sum::<f64>();
     add("of that waiting for data", "그중 데이터 대기", Some(duration(waited, lang)));
     add("peak memory", "최대 메모리", result.and_then(|r| r.peak_rss_mb).map(|mb| format!("{} MiB", thousands(mb))));
-    add("data", "데이터", result.map(|result| result.data.clone()));
+    add("data", "데이터", result.map(|result| lang::data(&result.data, lang)));
     add("tested weights", "시험한 가중치", result.map(|result| chosen(&result.rule, lang)));
     add("processor", "프로세서", machine.map(|machine| machine.cpu.clone()));
-    let threads = |machine: &crate::train::machine::Machine| {
+    let threads = |machine: &Machine| {
         lang.of(
             format!("{} of {} cores, {}", machine.threads, machine.cores, machine.isa),
             format!("코어 {}개 중 {}개, {}", machine.cores, machine.threads, machine.isa),
@@ -50,8 +60,14 @@ fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {
     add("threads", "스레드", machine.map(threads));
     add("memory", "메모리", machine.and_then(|m| m.memory_mb).map(|mb| format!("{} MiB", thousands(mb))));
     add("system", "시스템", machine.map(|machine| machine.system.clone()));
-    add("version", "버전", machine.map(|machine| format!("residual {}", machine.version)));
+    add("versions", "버전", machine.map(versions));
     rows
+}
+
+/// Of the program and of what it stands on.
+pub fn versions(machine: &Machine) -> String {
+    let burn = if machine.burn.is_empty() { String::new() } else { format!(", Burn {}", machine.burn) };
+    format!("residual {}{burn}", machine.version)
 }
 
 fn chosen(rule: &str, lang: Lang) -> String {

@@ -25,11 +25,13 @@ pub use subject::Subject;
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
+use crate::lab::Specimen;
 use crate::numbers::{percent, short, thousands};
 use crate::reproduce::Scale;
 use crate::reproduce::run::Outcome;
 use crate::train::Record;
 use crate::train::record::State;
+use compare::Difference;
 use lang::duration;
 use maud::{Markup, html};
 use page::{Page, Section};
@@ -69,6 +71,16 @@ pub fn reproduction(
 ) -> Result<PathBuf> {
     let mut subjects = gather(runs, None, progress)?;
     save(&render(&mut subjects, Some(outcome), lang)?, out)
+}
+
+/// The page about stacks of filters that were trained beside their counts.
+pub fn stacks(outcome: &Outcome, specimens: &[Specimen], lang: Lang) -> String {
+    let sections = vec![
+        Section::new("paper", lang.of("Beside the paper", "논문과 비교"), paper::outcome(outcome, lang)),
+        Section::new("curves", lang.of("Learning curves", "학습 곡선"), lab::stacks(specimens, lang)),
+    ];
+    let over = lang.of("Reproduction, shortened", "재현 실험 (단축)").to_owned();
+    Page { lang, over, title: lang::row(&outcome.title, lang), head: html! {}, sections }.render()
 }
 
 fn gather(runs: Vec<Record>, data: Option<&Dataset>, progress: &mut dyn data::Progress) -> Result<Vec<Subject>> {
@@ -126,15 +138,17 @@ fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<P
         sections.extend(parts(subject, several.then_some(i), lang)?);
     }
     let title = match (outcome, subjects) {
-        (Some(outcome), _) => outcome.title.clone(),
-        (None, [one]) => one.title(),
+        (Some(outcome), _) => lang::row(&outcome.title, lang),
+        (None, [one]) => one.title(lang),
+        (None, [a, b]) => format!("{} · {}", a.record.name(), b.record.name()),
         (None, several) => {
             lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len()))
         }
     };
     let head = match subjects {
+        [] => html! {},
         [one] => headline(one, lang),
-        _ => html! {},
+        several => headlines(several, lang),
     };
     let over = match outcome {
         Some(outcome) if outcome.scale == Some(Scale::Quick) => lang.of("Reproduction, shortened", "재현 실험 (단축)"),
@@ -152,19 +166,26 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
             None => (id.to_owned(), title.to_owned()),
             Some(i) => (format!("{id}-{}", i + 1), format!("{}: {title}", subject.record.name())),
         };
-        sections.push(Section::new(id, title, body));
+        let mut section = Section::new(id, title, body);
+        if number.is_some() {
+            // Of several runs the first part alone is in the navigation, under the run's name.
+            section.nav = sections.is_empty().then(|| subject.record.name());
+        }
+        sections.push(section);
     };
     if !subject.predictions.rows.is_empty() && !subject.classes.is_empty() {
         add("errors", lang.of("Where it errs", "오류 분석"), evaluation::evaluation(subject, lang));
     }
     let pictures = html! {
         @if let Some(why) = &subject.without {
-            p class="warning" { (lang.of("The pictures could not be opened: ", "이미지를 열지 못했습니다: ")) (why) }
+            p class="warning" { (lang.of("The pictures could not be opened: ", "이미지를 열지 못했습니다: ")) (lang::told(why)) }
         }
         @if !subject.uncertain.is_empty() { (gallery::answers(subject, lang)?) }
         (gallery::explained(subject, lang)?)
-        (gallery::variations(subject, lang)?)
-        (gallery::filters(subject, lang)?)
+        @let (variations, filters) = (gallery::variations(subject, lang)?, gallery::filters(subject, lang)?);
+        @if !variations.0.is_empty() || !filters.0.is_empty() {
+            div class="grid" { @for part in [variations, filters] { @if !part.0.is_empty() { div { (part) } } } }
+        }
     };
     if !pictures.0.is_empty() {
         add("pictures", lang.of("Pictures", "이미지"), pictures);
@@ -196,14 +217,18 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
         @if record.state != State::Finished {
             p class="lead" {
                 (lang.of("This run is not finished: ", "아직 끝나지 않은 학습입니다: ")) (state(record.state, lang))
-                @if let Some(failure) = &record.failure { " – " (failure) }
+                @if let Some(failure) = &record.failure { " – " (lang::told(failure)) }
             }
         }
+        @if let Some(sentence) = evaluation::sentence(subject, lang) { p class="lead" { (sentence) } }
         dl class="figures" {
             @if let Some(error) = result.and_then(|result| result.test_top1_error) {
                 div class="first" {
-                    dt { (lang.of("test error, top-1", "시험 오류율 (Top-1)")) }
-                    dd { (percent(error)) @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::error_with_interval(error, images)) } } }
+                    dt {
+                        (lang.of("test error, top-1", "시험 오류율 (Top-1)"))
+                        @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::error_with_interval(error, images)) } }
+                    }
+                    dd { (percent(error)) }
                 }
             }
             @if let Some(error) = result.and_then(|result| result.test_top5_error) {
@@ -221,6 +246,52 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
             }
         }
     }
+}
+
+/// The test error of each of several runs.
+fn headlines(subjects: &[Subject], lang: Lang) -> Markup {
+    let tested: Vec<(String, f64)> = subjects
+        .iter()
+        .filter_map(|one| Some((one.record.name(), one.record.result.as_ref()?.test_top1_error?)))
+        .collect();
+    let best = tested.iter().map(|(_, error)| *error).reduce(f64::min);
+    html! {
+        @if !tested.is_empty() {
+            p class="lead" { (versus(subjects, lang).unwrap_or_else(|| lang.of("Test error, top-1:", "시험 오류율 (Top-1):").to_owned())) }
+            dl class="figures" {
+                @for (name, error) in &tested {
+                    div class=[(Some(*error) == best).then_some("first")] { dt { (name) } dd { (percent(*error)) } }
+                }
+            }
+        }
+    }
+}
+
+/// Of two runs, which one errs less and whether that is more than chance.
+fn versus(subjects: &[Subject], lang: Lang) -> Option<String> {
+    let [a, b] = subjects else { return None };
+    if [a, b].iter().any(|one| one.split != data::Split::Test) {
+        return None;
+    }
+    let difference = Difference::paired(&a.predictions, &b.predictions)?;
+    let (better, worse) = if difference.difference > 0.0 { (a, b) } else { (b, a) };
+    let (better, worse) = (better.record.name(), worse.record.name());
+    let points = format!("{:.2}", difference.difference.abs());
+    Some(if difference.is_real() {
+        lang.of(
+            format!("{better} errs on {points} points fewer of the test pictures than {worse}, which is more than chance (McNemar's test)."),
+            format!("{better}의 시험 오류율이 {worse}보다 {points}퍼센트포인트 낮으며, 우연으로 보기 어려운 차이입니다(맥니마 검정)."),
+        )
+    } else {
+        lang.of(
+            format!(
+                "{better} and {worse} differ by {points} points of test error, which may be chance (McNemar's test)."
+            ),
+            format!(
+                "{better}와(과) {worse}의 시험 오류율 차이는 {points}퍼센트포인트이며, 우연일 수 있습니다(맥니마 검정)."
+            ),
+        )
+    })
 }
 
 /// Several runs as a table.

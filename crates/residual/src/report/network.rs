@@ -1,6 +1,6 @@
 //! The network as a table, and how far each of its layers sees.
 
-use super::lang::Lang;
+use super::lang::{self, Lang};
 use crate::models::Summary;
 use crate::numbers::{short, thousands};
 use maud::{Markup, PreEscaped, html};
@@ -47,7 +47,7 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
                 tbody { @for layer in summary.layers.iter().filter(|layer| is_shown(&layer.kind)) {
                     tr {
                         th scope="row" class="text" { code { (layer.name) } }
-                        td class="text" { (layer.kind) }
+                        td class="text" { (lang::layer(&layer.kind, lang)) }
                         td { (layer.output[0]) "×" (layer.output[1]) "×" (layer.output[2]) }
                         td { (thousands(layer.params)) }
                         td { (short(layer.macs)) }

@@ -16,6 +16,8 @@ pub struct Section {
     pub id: String,
     /// Its heading.
     pub title: String,
+    /// What the navigation calls it; nothing where it is reached from its neighbour.
+    pub nav: Option<String>,
     /// What is below.
     pub body: Markup,
 }
@@ -23,7 +25,8 @@ pub struct Section {
 impl Section {
     /// A section.
     pub fn new(id: impl Into<String>, title: impl Into<String>, body: Markup) -> Self {
-        Self { id: id.into(), title: title.into(), body }
+        let title = title.into();
+        Self { id: id.into(), nav: Some(title.clone()), title, body }
     }
 }
 
@@ -40,6 +43,14 @@ pub struct Page {
     pub head: Markup,
     /// The parts.
     pub sections: Vec<Section>,
+}
+
+/// A title; what it ends with in brackets is smaller.
+fn heading(title: &str) -> Markup {
+    match title.strip_suffix(')').and_then(|_| title.rsplit_once(" (")) {
+        Some((title, aside)) => html! { (title) " " span { "(" (aside) } },
+        None => html! { (title) },
+    }
 }
 
 impl Page {
@@ -62,11 +73,11 @@ impl Page {
                 body {
                     header class="top" {
                         p class="over" { (self.over) }
-                        h1 { (self.title) }
+                        h1 { (heading(&self.title)) }
                         (self.head)
                     }
                     nav aria-label=(lang.of("Sections", "차례")) {
-                        ul { @for section in &self.sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
+                        ul { @for section in &self.sections { @if let Some(name) = &section.nav { li { a href=(format!("#{}", section.id)) { (name) } } } } }
                     }
                     main {
                         @for section in &self.sections {
@@ -82,5 +93,17 @@ impl Page {
             }
         };
         page.into_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_title_ends_with_in_brackets_is_set_apart() {
+        assert_eq!(heading("a · b (c)").0, "a · b <span>(c)</span>");
+        assert_eq!(heading("a (b) c").0, "a (b) c");
+        assert_eq!(heading("<a>").0, "&lt;a&gt;");
     }
 }

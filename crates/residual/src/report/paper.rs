@@ -1,6 +1,6 @@
 //! The paper's values beside ours, where a run reproduces a row of its tables.
 
-use super::lang::Lang;
+use super::lang::{self, Lang};
 use super::subject::Subject;
 use crate::numbers::{percent, significant};
 use crate::reproduce::Scale;
@@ -55,10 +55,10 @@ fn compared(
         @if let Some(paper) = paper {
             (value(paper, unit))
         } @else if let Some((reference, source)) = reference {
-            (value(reference, unit)) " (" (source) ")"
+            (value(reference, unit)) " (" (lang::row(source, lang)) ")"
         } @else if let Some(least) = at_least {
             (lang.of(format!("above {}", value(least, unit)), format!("{} 초과", value(least, unit))))
-        }
+        } @else { "–" }
     }
 }
 
@@ -93,19 +93,19 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
     Some(html! {
         @if mark.scale == Scale::Quick { (shortened(lang)) }
         p class="note" {
-            (mark.title) " (" code { (mark.id) } "). "
+            (lang::row(&mark.title, lang)) " (" code { (mark.id) } "). "
             (lang.of("One seed; the 95 % interval is that of the test pictures alone.", "시드 하나의 결과이며, 95 % 구간은 시험 이미지 수만 고려한 것입니다."))
         }
         div class="scroll" tabindex="0" { table {
             (head(lang))
             tbody { tr {
-                th class="text" scope="row" { (mark.part) }
+                th class="text" scope="row" { (lang::row(&mark.part, lang)) }
                 td { (compared(mark.paper, reference, mark.at_least, "%", lang)) }
                 td { (percent(ours)) " ± " (format!("{:.2}", sample.noise())) }
                 td { (mark.tolerance) }
                 td class="text" { @match judged {
                     Some(judged) => (verdict(judged, lang)),
-                    None => (lang.of(format!("to be judged by {}", mark.protocol), format!("{} 방식으로 판단", mark.protocol))),
+                    None => (lang.of(format!("to be judged by {}", mark.protocol), format!("{} 방식으로 판단", lang::row(&mark.protocol, lang)))),
                 } }
             } }
         } }
@@ -114,8 +114,8 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
 
 /// Everything that an experiment gave.
 pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
-    let unit = outcome.unit.as_str();
     let ours = |row: &Row| {
+        let unit = row.unit.as_str();
         let std = row.std.map_or_else(String::new, |std| format!(" ± {std:.2}"));
         row.ours.map_or_else(|| "–".into(), |ours| format!("{}{std}", value(ours, unit)))
     };
@@ -128,16 +128,16 @@ pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
     html! {
         @if outcome.scale == Some(Scale::Quick) { (shortened(lang)) }
         p class="note" {
-            (outcome.title) " (" code { (outcome.id) } "). " (seeds)
-            @if let Some(data) = &outcome.data { " " (lang.of("Tested on ", "시험 데이터: ")) (data) "." }
+            (lang::row(&outcome.title, lang)) " (" code { (outcome.id) } "). " (seeds)
+            @if let Some(data) = &outcome.data { " " (lang.of("Tested on ", "시험 데이터: ")) (lang::data(data, lang)) "." }
         }
         div class="scroll" tabindex="0" { table {
             (head(lang))
             tbody { @for row in &outcome.rows { tr {
-                th class="text" scope="row" { (row.name) }
-                td { (compared(row.paper, row.reference.zip(row.source.as_deref()), row.at_least, unit, lang)) }
+                th class="text" scope="row" { (lang::row(&row.name, lang)) }
+                td { (compared(row.paper, row.reference.zip(row.source.as_deref()), row.at_least, &row.unit, lang)) }
                 td { (ours(row)) }
-                td { (outcome.tolerance) }
+                td { @if row.paper.or(row.reference).or(row.at_least).is_some() { (outcome.tolerance) } @else { "–" } }
                 td class="text" { (verdict(row.verdict, lang)) }
             } } }
         } }
@@ -151,8 +151,8 @@ pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
                     th class="text" scope="col" { (lang.of("found", "결과")) }
                 } }
                 tbody { @for claim in &outcome.claims { tr {
-                    th class="text" scope="row" { (claim.worse) }
-                    td class="text" { (claim.better) }
+                    th class="text" scope="row" { (lang::row(&claim.worse, lang)) }
+                    td class="text" { (lang::row(&claim.better, lang)) }
                     td { (format!("{:+.2} ± {:.2}", claim.difference, claim.noise)) }
                     td class="text" { (order(claim.verdict, lang)) }
                 } } }

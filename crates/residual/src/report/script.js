@@ -1,14 +1,15 @@
-// Shows the values of a chart under the pointer, or at the step that the arrow keys have chosen. The scales are in the
-// drawing's data-chart; without this script the page loses the values under the pointer and nothing else.
+// Shows the values of a chart under the pointer, or at the step that the arrow keys have chosen, in its legend, where the
+// last values stand otherwise. The scales are in the drawing's data-chart; without this script the page loses the values
+// under the pointer and nothing else.
 "use strict";
 for (const svg of document.querySelectorAll(".plot")) {
   const chart = JSON.parse(svg.dataset.chart);
   const [left, right, top, bottom] = chart.frame;
   const figure = svg.closest("figure");
   const toggle = figure.querySelector(".log-switch");
-  const readout = figure.querySelector(".readout");
   const cursor = svg.querySelector(".cursor");
-  const hint = readout.textContent;
+  const shown = [...figure.querySelectorAll(".legend b")];
+  const last = shown.map((value) => value.textContent);
   const steps = [...new Set(chart.series.flatMap((s) => s.points.map((p) => p[0])))].sort((a, b) => a - b);
   let chosen = steps.length - 1;
   const node = (name, attributes) => {
@@ -23,25 +24,31 @@ for (const svg of document.querySelectorAll(".plot")) {
     const [low, high] = log || chart.lin;
     return top + (bottom - top) * (1 - (f(value) - f(low)) / (f(high) - f(low)));
   };
-  const text = (v) => (Math.abs(v) >= 1000 ? Math.round(v).toLocaleString("en") : String(Number(v.toPrecision(4))));
+  const text = (v) => {
+    const size = Math.abs(v);
+    if (chart.unit.endsWith("%")) return v.toFixed(2);
+    if (size >= 1000) return Math.round(v).toLocaleString("en");
+    if (size >= 10) return v.toFixed(size >= 100 ? 1 : 2);
+    return size >= 0.01 || size === 0 ? v.toFixed(4) : v.toExponential(2);
+  };
   const nearest = (points, step) => points.reduce((a, b) => (Math.abs(b[0] - step) < Math.abs(a[0] - step) ? b : a));
   const show = (index) => {
     chosen = Math.max(0, Math.min(steps.length - 1, index));
     const step = steps[chosen];
     cursor.replaceChildren(node("path", { d: `M${x(step)} ${top}V${bottom}` }));
-    const parts = [document.createTextNode(`${chart.x} ${step.toLocaleString("en")}`)];
-    for (const series of chart.series) {
-      if (!series.points.length) continue;
+    shown[0].textContent = step.toLocaleString("en");
+    chart.series.forEach((series, i) => {
+      if (!series.points.length) return;
       const point = nearest(series.points, step);
       const at = y(point[1]);
       if (Number.isFinite(at)) cursor.append(node("circle", { class: `dot c${series.colour}`, cx: x(point[0]), cy: at, r: 3.5 }));
-      const value = document.createElement("b");
-      value.textContent = text(point[1]) + chart.unit;
-      parts.push(document.createTextNode(` · ${series.name} `), value);
-    }
-    readout.replaceChildren(...parts);
+      shown[i + 1].textContent = text(point[1]) + chart.unit;
+    });
   };
-  const hide = () => { cursor.replaceChildren(); readout.textContent = hint; };
+  const hide = () => {
+    cursor.replaceChildren();
+    shown.forEach((value, i) => { value.textContent = last[i]; });
+  };
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     const view = svg.viewBox.baseVal;

@@ -1,6 +1,7 @@
 //! A run as the page shows it: its record, what its weights said of the test pictures, and the pictures themselves as
 //! far as they can be had.
 
+use super::lang::{self, Lang};
 use super::pictures::{self, Bitmap};
 use crate::data::{self, Dataset, Normalizer, Picture, Pictures, Split};
 use crate::error::Result;
@@ -190,13 +191,13 @@ impl Subject {
     }
 
     /// The network and what it learnt from, in a few words.
-    pub fn title(&self) -> String {
+    pub fn title(&self, lang: Lang) -> String {
         let data = self.record.result.as_ref().map(|result| result.data.clone());
         let data = data.or_else(|| self.metadata.as_ref()?.trained_on.clone());
         let source = || {
             let source = &self.record.recipe.data.source;
             source.rsplit(['/', '\\']).next().unwrap_or(source).to_owned()
         };
-        format!("{} · {}", self.record.recipe.model.name, data.unwrap_or_else(source))
+        format!("{} · {}", self.record.recipe.model.name, lang::data(&data.unwrap_or_else(source), lang))
     }
 }

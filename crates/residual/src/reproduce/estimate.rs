@@ -65,12 +65,18 @@ impl Pace {
         Ok(pace)
     }
 
-    /// Seconds that `experiment` trains at `scale`, one seed; 0 for counts. Testing is not in it.
+    /// Seconds that `experiment` trains at `scale`, one seed; 0 where it only counts. Testing is not in it.
     ///
     /// # Errors
     /// A network that cannot be built, which the tests rule out.
     pub fn seconds(&self, experiment: &Experiment, scale: Scale) -> Result<f64> {
         let (mut seconds, mut seen) = (0.0, Vec::new());
+        if !experiment.only_counts(scale) && experiment.is_count() {
+            let recipe = experiment.stack_recipe(None)?;
+            let images = recipe.total_steps(1) * recipe.train.batch as u64;
+            let macs: u64 = experiment.stacks.iter().map(|stack| stack.design().macs(32, 3)).sum();
+            return Ok(images as f64 * macs as f64 / self.macs_per_second[0]);
+        }
         for part in experiment.parts.iter().filter(|_| !experiment.is_count()) {
             // Parts that differ in the protocol alone share their weights.
             let network = (part.network.clone(), part.shortcut);
@@ -127,7 +133,10 @@ mod tests {
         let seconds = |id: &str| pace.seconds(find(id).expect("an id")[0], Scale::Full).expect("a network");
         // 64,000 steps of 128 pictures of 40.55 million multiply-adds each.
         assert!((seconds("resnet/t6/n=3") / (64_000.0 * 128.0 * 0.04055) - 1.0).abs() < 1e-3);
-        assert_eq!(seconds("vgg/params"), 0.0);
+        assert_eq!((seconds("vgg/params"), seconds("vgg/small-filters")), (0.0, 0.0));
+        // 1,000 steps of 32 through two stacks.
+        let stacks = pace.seconds(find("vgg/small-filters").expect("an id")[0], Scale::Quick).expect("a recipe");
+        assert!((stacks / (32_000.0 * (16.957 + 15.254) / 1e3) - 1.0).abs() < 1e-3, "{stacks}");
         // The three protocols of each net share its weights: D and E, 370,000 steps of 256.
         assert!((seconds("vgg/t5") / (370_000.0 * 256.0 * 35.102 / 100.0) - 1.0).abs() < 1e-3);
     }

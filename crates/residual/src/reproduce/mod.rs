@@ -2,7 +2,8 @@
 //!
 //! The experiments are data: `resnet.toml` and `vgg.toml` stand beside the papers and can be read with them; `quick.toml`
 //! says how they are shortened. [`counts`] verifies what needs no training, [`run`] trains and tests by the paper's
-//! protocol, [`given`] tests weights that somebody already has, [`verdict`] compares, [`estimate`] says how long it takes.
+//! protocol, [`stacks`] trains filters beside their counts, [`given`] tests weights that somebody already has, [`verdict`]
+//! compares, [`estimate`] says how long it takes.
 //!
 //! Errors are in percent, `std` is the standard deviation over seeds (n−1), counts are in the experiment's unit.
 
@@ -11,10 +12,12 @@ pub mod estimate;
 pub mod given;
 pub mod mark;
 pub mod run;
+pub mod stacks;
 pub mod verdict;
 
 use crate::error::{Error, Result, nearest};
 use crate::eval::Views;
+use crate::lab::chain::Design;
 use crate::models::options::{ModelOptions, Shortcut};
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
@@ -59,6 +62,26 @@ pub struct Experiment {
     pub claims: Vec<[String; 2]>,
     /// What is trained or counted; the last is what the experiment is named after.
     pub parts: Vec<Part>,
+    /// Networks that no paper has, trained beside the counts at the quick scale: their order is claimed, no value is.
+    #[serde(default)]
+    pub stacks: Vec<Stack>,
+}
+
+/// A stack of equal filters at each of three sizes of map, with ReLUs ([`crate::lab::chain`]).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// What it is called.
+    pub name: String,
+    kernel: usize,
+    repeats: usize,
+}
+
+impl Stack {
+    /// The network.
+    pub fn design(&self) -> Design {
+        Design { kernel: self.kernel, repeats: self.repeats, relu: true }
+    }
 }
 
 /// A network with the paper's value for it.
@@ -204,10 +227,24 @@ pub fn find(id: &str) -> Result<Vec<&'static Experiment>> {
     })
 }
 
+/// Lets a shortened `recipe` of `source` train on `data` where that is named.
+fn on(recipe: &mut Recipe, source: &str, data: Option<&str>) {
+    recipe.data.source = data.unwrap_or(source).to_owned();
+    if data.is_some_and(|data| data != source) {
+        // The statistics of the recipe's own pictures are not those of others.
+        (recipe.data.mean, recipe.data.std) = (None, None);
+    }
+}
+
 impl Experiment {
-    /// Whether nothing is trained.
+    /// Whether the paper's row needs no training.
     pub fn is_count(&self) -> bool {
         self.recipe.is_none()
+    }
+
+    /// Whether there is nothing to train at `scale`.
+    pub fn only_counts(&self, scale: Scale) -> bool {
+        self.is_count() && (scale == Scale::Full || self.stacks.is_empty())
     }
 
     /// The part that it is named after.
@@ -231,17 +268,29 @@ impl Experiment {
             }
         };
         let mut recipe = Recipe::load(base, &set)?;
+        if scale == Scale::Quick {
+            on(&mut recipe, source, data);
+        }
         let (network, options) = (part.network.clone().unwrap_or_default(), recipe.model.clone());
         recipe.model = match scale {
             Scale::Full => ModelOptions { name: network, shortcut: part.shortcut, ..options },
             Scale::Quick => ModelOptions { name: network, shortcut: part.shortcut, ..ModelOptions::default() },
         };
         recipe.data.source = data.unwrap_or(source).to_owned();
-        if data.is_some_and(|data| data != source) && scale == Scale::Quick {
-            // The statistics of the recipe's own pictures are not those of others.
-            (recipe.data.mean, recipe.data.std) = (None, None);
-        }
         recipe.train.seed = seed;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// How its stacks are trained, on `data` where the user names any.
+    ///
+    /// # Errors
+    /// A recipe that is no good: the tables' tests rule it out.
+    pub fn stack_recipe(&self, data: Option<&str>) -> Result<Recipe> {
+        let quick = shortened("cifar10");
+        let set: Vec<String> = quick.set.iter().chain(&self.quick).cloned().collect();
+        let mut recipe = Recipe::load(&quick.recipe, &set)?;
+        on(&mut recipe, &quick.data, data);
         recipe.check()?;
         Ok(recipe)
     }
@@ -292,6 +341,9 @@ mod tests {
                 assert_eq!(values, 1, "{}: one value to compare {} with", experiment.id, part.name());
                 assert_eq!(part.reference.is_some(), part.source.is_some(), "{}: a source", experiment.id);
             }
+            if !experiment.stacks.is_empty() {
+                experiment.stack_recipe(Some("shapes")).expect("a recipe");
+            }
             if experiment.is_count() {
                 assert!(experiment.parts.iter().all(|part| part.count.or(experiment.count).is_some()));
                 continue;
@@ -317,7 +369,8 @@ mod tests {
             }
             for name in experiment.claims.iter().flatten() {
                 let parts = experiment.parts.iter().filter(|part| part.is_called(name)).count();
-                assert_eq!(parts, 1, "{}: {name}", experiment.id);
+                let stacks = experiment.stacks.iter().filter(|stack| stack.name == *name).count();
+                assert_eq!(parts + stacks, 1, "{}: {name}", experiment.id);
             }
         }
     }

@@ -57,6 +57,9 @@ pub struct Row {
     pub ours_top5: Option<f64>,
     /// How test pictures were looked at.
     pub protocol: String,
+    /// `%` of error, or the unit of a count.
+    #[serde(default = "super::percent")]
+    pub unit: String,
     /// Beside the paper's value.
     pub verdict: Verdict,
 }
@@ -161,8 +164,11 @@ pub fn run(
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
 ) -> Result<Outcome> {
-    if experiment.is_count() {
+    if experiment.only_counts(options.scale) {
         return verify(experiment);
+    }
+    if experiment.is_count() {
+        return super::stacks::run(experiment, options, progress, sink).map(|(outcome, _)| outcome);
     }
     if options.scale == Scale::Full && options.data.is_none() {
         given::available(experiment)?;
@@ -217,7 +223,8 @@ fn one(
     let recipe = experiment.recipe(part, options.scale, options.data.as_deref(), seed)?;
     Mark::new(experiment, part, options.scale).write(&out)?;
     let run = RunOptions { out, resume: true, skip_bad: false, stop: Arc::clone(&options.stop) };
-    let result = train::run(&recipe, &run, progress, sink)?;
+    let result = train::run(&recipe, &run, progress, sink)
+        .map_err(|error| error.with_hint_when_interrupted("the same command goes on from there"))?;
     let no_test = || Error::data(format!("{} has no test pictures", result.data));
     let tested = match (experiment.protocol(part), result.test_top1_error) {
         ("center", Some(top1_error)) => {
@@ -239,7 +246,13 @@ fn one(
     Ok(tested)
 }
 
-fn row(experiment: &Experiment, part: &Part, sample: Sample, top5: Option<f64>, scale: Option<Scale>) -> Row {
+pub(super) fn row(
+    experiment: &Experiment,
+    part: &Part,
+    sample: Sample,
+    top5: Option<f64>,
+    scale: Option<Scale>,
+) -> Row {
     let verdict = match scale {
         Some(Scale::Quick) => Verdict::Shortened,
         _ => judge(Goal::of(part), &sample, experiment.tolerance, !experiment.is_count()),
@@ -256,13 +269,20 @@ fn row(experiment: &Experiment, part: &Part, sample: Sample, top5: Option<f64>, 
         paper_top5: part.top5,
         ours_top5: top5,
         protocol: if experiment.is_count() { "count".into() } else { experiment.protocol(part).to_owned() },
+        unit: experiment.unit.clone(),
         verdict,
         sample,
     }
 }
 
-fn outcome(experiment: &Experiment, rows: Vec<Row>, scale: Option<Scale>, seeds: u64, data: Option<String>) -> Outcome {
-    let main = rows.last().expect("every experiment has a part");
+pub(super) fn outcome(
+    experiment: &Experiment,
+    rows: Vec<Row>,
+    scale: Option<Scale>,
+    seeds: u64,
+    data: Option<String>,
+) -> Outcome {
+    let main = rows.iter().rfind(|row| row.unit == experiment.unit).expect("every experiment has a part");
     Outcome {
         id: experiment.id.clone(),
         title: experiment.title.clone(),
@@ -284,8 +304,9 @@ fn outcome(experiment: &Experiment, rows: Vec<Row>, scale: Option<Scale>, seeds:
 /// The paper's conclusions, as far as both sides were tested.
 fn claims(experiment: &Experiment, rows: &[Row]) -> Vec<Claim> {
     let named = |name: &str| {
-        let at = experiment.parts.iter().find(|part| part.is_called(name))?;
-        rows.iter().find(|row| row.name == at.name())
+        let at = experiment.parts.iter().find(|part| part.is_called(name)).map(Part::name);
+        let at = at.as_deref().unwrap_or(name);
+        rows.iter().find(|row| row.name == at)
     };
     let claims = experiment.claims.iter().filter_map(|[worse, better]| claim(named(worse)?, named(better)?));
     claims.collect()

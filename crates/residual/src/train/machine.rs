@@ -20,7 +20,13 @@ pub struct Machine {
     pub system: String,
     /// This library's version.
     pub version: String,
+    /// Burn's version; empty in what was written before it was kept.
+    #[serde(default)]
+    pub burn: String,
 }
+
+/// The version of Burn that this library is built with.
+const BURN: &str = "0.22.1";
 
 impl Machine {
     /// This one.
@@ -33,6 +39,7 @@ impl Machine {
             memory_mb: memory_kb("MemTotal").map(|kb| kb / 1024),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            burn: BURN.to_owned(),
         }
     }
 }
@@ -64,4 +71,17 @@ fn field(path: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.split(':').next().is_some_and(|k| k.trim() == key))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_burn_is_the_one_that_is_pinned() {
+        assert!(include_str!("../../Cargo.toml").contains(&format!("burn = {{ version = \"={BURN}\"")));
+        let old =
+            r#"{"cpu":"x","cores":1,"threads":1,"isa":"avx2","memory_mb":null,"system":"linux","version":"0.1.0"}"#;
+        assert_eq!(serde_json::from_str::<Machine>(old).expect("still read").burn, "");
+    }
 }

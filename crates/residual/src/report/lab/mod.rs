@@ -1,14 +1,21 @@
 //! The page about a lab: Figures 6 and 7 of the ResNet paper and their like, for what was trained here.
 //!
-//! Networks stand in two groups beside each other, plain and residual for one, under axes of the same range. Several seeds
-//! of a network are averaged.
+//! Networks stand in groups beside each other, plain and residual for one, under axes of the same range. Several seeds
+//! of a network are averaged. `conclusions` says in sentences what came out, `inside` draws what was seen in the layers,
+//! `shortcuts` compares the kinds of shortcut.
 
-use super::chart::{Chart, MOST_POINTS, Series, thinned};
-use super::lang::{Lang, duration};
+mod conclusions;
+mod inside;
+mod shortcuts;
+
+use super::chart::{Chart, MOST_POINTS, Series, Stroke, thinned};
+use super::curves::hint;
+use super::facts::versions;
+use super::lang::{self, Lang, duration};
 use super::page::{Page, Section};
 use crate::lab::inside::Measured;
 use crate::lab::{Kind, Look, Row, Specimen};
-use crate::numbers::{percent, short, significant, thousands};
+use crate::numbers::{percent, short, thousands};
 use crate::train::machine::Machine;
 use maud::{Markup, html};
 
@@ -27,6 +34,8 @@ pub struct About {
 
 /// A network, its seeds averaged.
 struct Averaged<'a> {
+    /// What it is called on the page.
+    name: String,
     row: &'a Row,
     seeds: Vec<&'a Specimen>,
     colour: usize,
@@ -65,8 +74,13 @@ impl Averaged<'_> {
         self.curve(|one| numbered(of(one)))
     }
 
-    fn series(&self, name: String, dashed: bool, points: Vec<(f64, f64)>) -> Series {
-        Series { name, colour: self.colour, dashed, points: thinned(&points, MOST_POINTS) }
+    /// The last look at it.
+    fn last(&self, of: impl Fn(&Look) -> Option<f64>) -> Option<f64> {
+        Some(self.looks(of).last()?.1)
+    }
+
+    fn series(&self, name: String, stroke: Stroke, points: Vec<(f64, f64)>) -> Series {
+        Series { name, colour: self.colour, stroke, points: thinned(&points, MOST_POINTS) }
     }
 }
 
@@ -89,9 +103,16 @@ pub fn page(about: &About, specimens: &[Specimen], lang: Lang) -> Page {
     ];
     if specimens.iter().any(|one| one.looks.iter().any(|look| !look.responses.is_empty())) {
         let title = lang.of("How strongly layers respond", "층의 반응 크기");
-        sections.push(Section::new("responses", title, responses(about.kind, &groups, lang)));
+        let mut section = Section::new("responses", title, inside::responses(about.kind, &groups, lang));
+        section.nav = Some(lang.of("Responses", "반응 크기").to_owned());
+        sections.push(section);
         let title = lang.of("How much gradient reaches each layer", "각 층에 도달하는 기울기");
-        sections.push(Section::new("gradients", title, gradients(&groups, lang)));
+        let mut section = Section::new("gradients", title, inside::gradients(about.kind, &groups, lang));
+        section.nav = Some(lang.of("Gradients", "기울기").to_owned());
+        sections.push(section);
+    }
+    if let Some(body) = shortcuts::shortcuts(&groups, lang) {
+        sections.insert(2, Section::new("shortcuts", lang.of("Shortcuts A, B and C", "지름길 연결 A, B, C"), body));
     }
     sections.push(Section::new("facts", lang.of("How it was made", "실험 방법"), facts(about, specimens, lang)));
     let (title, lead) = title(about.kind, lang);
@@ -130,6 +151,17 @@ fn title(kind: Kind, lang: Lang) -> (&'static str, &'static str) {
     }
 }
 
+/// What a network is called on the page: the names of the papers' networks are the same in every language.
+fn name(row: &Row, lang: Lang) -> String {
+    match row.net.split_once(" per stage, ") {
+        None => row.net.clone(),
+        Some((stack, relu)) => lang.of(
+            row.net.clone(),
+            format!("단계마다 {stack}, ReLU {}", if relu.starts_with("no") { "없음" } else { "있음" }),
+        ),
+    }
+}
+
 /// The networks, seeds together, in two groups or more.
 fn groups<'a>(kind: Kind, specimens: &'a [Specimen], lang: Lang) -> Vec<Group<'a>> {
     let key = |row: &Row| match kind {
@@ -158,7 +190,10 @@ fn groups<'a>(kind: Kind, specimens: &'a [Specimen], lang: Lang) -> Vec<Group<'a
         let nets = &mut groups[at].nets;
         match nets.iter_mut().find(|net| net.row.net == one.row.net) {
             Some(net) => net.seeds.push(one),
-            None => nets.push(Averaged { row: &one.row, seeds: vec![one], colour: nets.len() % 8 }),
+            None => {
+                let (name, colour) = (name(&one.row, lang), nets.len() % 8);
+                nets.push(Averaged { name, row: &one.row, seeds: vec![one], colour });
+            }
         }
     }
     groups
@@ -176,13 +211,22 @@ fn side_by_side(charts: Vec<Chart>, lang: Lang) -> Markup {
 }
 
 fn chart(title: &str, x: &str, unit: &'static str, log_switch: bool, series: Vec<Series>) -> Chart {
-    Chart { title: title.to_owned(), x: x.to_owned(), unit, from_zero: true, log_switch, series, range: None }
+    Chart {
+        title: title.to_owned(),
+        x: x.to_owned(),
+        unit,
+        from_zero: true,
+        log_switch,
+        log_first: false,
+        series,
+        range: None,
+    }
 }
 
 /// The table, and what it says.
 fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     html! {
-        @for line in conclusions(kind, groups, lang) { p { (line) } }
+        @for line in conclusions::conclusions(kind, groups, lang) { p { (line) } }
         div class="scroll" tabindex="0" { table {
             thead { tr {
                 th class="text" scope="col" { (lang.of("network", "신경망")) }
@@ -194,7 +238,7 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
                 th scope="col" { (lang.of("time", "시간")) }
             } }
             tbody { @for net in groups.iter().flat_map(|group| &group.nets) { tr {
-                th class="text" scope="row" { (net.row.net) }
+                th class="text" scope="row" { (net.name) }
                 td { (net.row.depth) }
                 td { (short(net.row.params)) }
                 td { (percent(net.train_error())) }
@@ -203,6 +247,12 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
                 td { (duration(net.mean(|row| Some(row.seconds)).unwrap_or(0.0), lang)) }
             } } }
         } }
+        @if kind == Kind::Vgg {
+            p class="note" { (lang.of(
+                "Weight layers as the paper counts them; for small pictures one fully connected layer stands for its three.",
+                "가중치 층은 논문의 방식대로 셌습니다. 작은 이미지에서는 완전 연결 층 하나가 논문의 세 층을 대신합니다.",
+            )) }
+        }
         p class="note" { (lang.of(
             "Errors after the last step, on all training pictures as they are and on all test pictures. Time includes the looks inside.",
             "마지막 스텝 뒤에 변형하지 않은 학습 이미지 전체와 시험 이미지 전체에서 잰 오류율입니다. 시간에는 내부 관찰에 걸린 시간도 들어 있습니다.",
@@ -210,39 +260,9 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     }
 }
 
-/// A sentence for each group: the first of its networks beside the last, in training error.
-fn conclusions(kind: Kind, groups: &[Group], lang: Lang) -> Vec<String> {
-    let mut lines = Vec::new();
-    for group in groups.iter().filter(|group| kind != Kind::Nonlinearity && group.nets.len() > 1) {
-        let (first, last) = (&group.nets[0], &group.nets[group.nets.len() - 1]);
-        let (a, b) = (first.train_error(), last.train_error());
-        let (one, other) = (&first.row.net, &last.row.net);
-        let (en, ko) = match b - a {
-            d if d > 1.0 => ("the deeper network is worse in training", "깊은 쪽의 학습 오류율이 더 높습니다"),
-            d if d < -1.0 => ("the deeper network is better in training", "깊은 쪽의 학습 오류율이 더 낮습니다"),
-            _ => ("both train equally well, to within a point", "학습 오류율의 차이는 1퍼센트포인트 이내입니다"),
-        };
-        lines.push(lang.of(
-            format!(
-                "{}: {one} ends at a training error of {}, {other} at {}: {en}.",
-                group.title,
-                percent(a),
-                percent(b)
-            ),
-            format!("{}: 학습 오류율은 {one} {}, {other} {}입니다. {ko}.", group.title, percent(a), percent(b)),
-        ));
-    }
-    if kind == Kind::Nonlinearity && groups.len() == 2 {
-        for (with, without) in groups[0].nets.iter().zip(&groups[1].nets) {
-            let (a, b) = (with.train_error(), without.train_error());
-            let name = with.row.net.split(',').next().unwrap_or_default();
-            lines.push(lang.of(
-                format!("{name}: training error {} with ReLUs, {} without.", percent(a), percent(b)),
-                format!("{name}: 학습 오류율은 ReLU가 있을 때 {}, 없을 때 {}입니다.", percent(a), percent(b)),
-            ));
-        }
-    }
-    lines
+/// The errors of stacks of filters along training.
+pub(super) fn stacks(specimens: &[Specimen], lang: Lang) -> Markup {
+    errors(Kind::Nonlinearity, &groups(Kind::Nonlinearity, specimens, lang), lang)
 }
 
 /// Figure 6: training dashed, test solid.
@@ -251,25 +271,41 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let curves = |group: &Group| {
         let mut series = Vec::new();
         for net in &group.nets {
-            let name = |what: &str| format!("{}: {what}", net.row.net);
+            let name = |what: &str| format!("{}: {what}", net.name);
             let train = net.looks(|look| (look.step > 0).then_some(look.train_error));
             let test = net.looks(|look| look.test_error.filter(|_| look.step > 0));
-            series.push(net.series(name(lang.of("training", "학습")), true, train));
-            series.push(net.series(name(lang.of("test", "시험")), false, test));
+            series.push(net.series(name(lang.of("training", "학습")), Stroke::Dashed, train));
+            series.push(net.series(name(lang.of("test", "시험")), Stroke::Solid, test));
         }
         chart(&group.title, step, " %", true, series)
     };
-    // In each option's group the deepest stands last: what the options are compared by.
-    let options: Vec<Series> = groups
-        .iter()
-        .enumerate()
-        .filter_map(|(i, group)| Some((i, group.nets.last()?)))
-        .map(|(i, net)| Series {
-            colour: i % 8,
-            ..net.series(net.row.net.clone(), false, net.curve(|one| one.training.clone()))
-        })
-        .collect();
-    let compared = match kind {
+    let how = match kind {
+        Kind::Nonlinearity => lang.of(
+            "Training error is that of the batches as they were seen, varied, since the point before; test error that of all test pictures.",
+            "학습 오류율은 앞 시점 이후 증강된 배치에서, 시험 오류율은 시험 이미지 전체에서 잰 값입니다.",
+        ),
+        Kind::Depth | Kind::Vgg => lang.of(
+            "Measured on the way on the first 2,000 pictures of either split, unvaried; nothing was chosen by them.",
+            "학습 도중 두 세트의 처음 2,000장에서 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
+        ),
+    };
+    html! {
+        p class="note" {
+            (hint(lang)) " "
+            (lang.of(
+                "Dashed: training error; solid: test error; all charts share their axes.",
+                "점선은 학습 오류율, 실선은 시험 오류율이며 모든 그림의 축이 같습니다.",
+            ))
+            " " (how)
+        }
+        (side_by_side(groups.iter().map(curves).collect(), lang))
+        @if groups.len() > 1 { (deepest(kind, groups, lang)) }
+    }
+}
+
+/// The last network of each group: what the groups are compared by. Of stacks, the charts above say it all.
+fn deepest(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
+    let title = match kind {
         Kind::Depth => lang.of(
             "The deepest of each kind: training error of each epoch, on varied pictures",
             "종류별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
@@ -278,101 +314,14 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
             "The deepest with and without batch norm: training error of each epoch, on varied pictures",
             "배치 정규화 유무별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
         ),
-        Kind::Nonlinearity => lang.of(
-            "One 7x7 with and without ReLUs: training error, on varied pictures",
-            "7x7 필터 하나, ReLU 유무별: 학습 오류율(증강된 이미지)",
-        ),
+        Kind::Nonlinearity => return html! {},
     };
-    html! {
-        p class="note" { (lang.of(
-            "Dashed: training error; solid: test error; all charts share their axes. Measured on the way on the first 2,000 pictures of either split, unvaried; nothing was chosen by them.",
-            "점선은 학습 오류율, 실선은 시험 오류율이며 모든 그림의 축이 같습니다. 학습 도중 두 세트의 처음 2,000장에서 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
-        )) }
-        (side_by_side(groups.iter().map(curves).collect(), lang))
-        @if groups.len() > 1 { div class="grid" { (chart(compared, step, " %", true, options).render(lang)) } }
-    }
-}
-
-fn last(one: &Specimen, of: impl Fn(&Look) -> &Vec<Measured>) -> Vec<Measured> {
-    one.looks.last().map(|look| of(look).clone()).unwrap_or_default()
-}
-
-/// Figure 7: standard deviations of layer responses, in order and sorted.
-fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
-    let mut ordered = Vec::new();
-    let mut sorted = Vec::new();
-    for (i, group) in groups.iter().enumerate() {
-        for net in &group.nets {
-            let colour = (net.colour * groups.len() + i) % 8;
-            let points = net.layers(|one| last(one, |look| &look.responses));
-            let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
-            values.sort_by(|a, b| b.total_cmp(a));
-            let ranked = values.into_iter().enumerate().map(|(i, value)| ((i + 1) as f64, value)).collect();
-            let plain = net.row.family == "plain" || net.row.family == "vgg";
-            let series = |points| Series { colour, ..net.series(net.row.net.clone(), plain, points) };
-            ordered.push(series(points));
-            sorted.push(series(ranked));
-        }
-    }
-    let layer = lang.of("layer", "층");
-    let means = groups.iter().map(|group| {
-        let nets: Vec<String> = group
-            .nets
-            .iter()
-            .filter_map(|net| Some(format!("{} {}", net.row.net, significant(net.mean(|row| row.response)?, 3))))
-            .collect();
-        nets.join(", ")
+    let last = groups.iter().enumerate().filter_map(|(i, group)| Some((i, group.nets.last()?)));
+    let series = last.map(|(i, net)| Series {
+        colour: i % 8,
+        ..net.series(net.name.clone(), Stroke::Solid, net.curve(|one| one.training.clone()))
     });
-    html! {
-        p class="note" { (lang.of(
-            "Standard deviation of what each convolution gives for 128 training pictures, behind its batch norm where it has one, before the addition and the ReLU. Projections on shortcuts are left out.",
-            "학습 이미지 128장에 대해 각 합성곱 층이 내는 값의 표준 편차입니다. 배치 정규화 뒤, 덧셈과 ReLU 앞에서 쟀으며 지름길 연결의 사영 층은 뺐습니다.",
-        )) }
-        @if kind == Kind::Depth {
-            p { (lang.of(
-                "A residual block adds to what it is given; where its layers respond less than those of a plain network, it changes the signal only a little, which is what residual learning expects (He et al. 2016, §4.2).",
-                "잔차 블록은 받은 신호에 더하기만 합니다. 층의 반응이 일반 신경망보다 작다면 신호를 조금씩만 바꾼다는 뜻이며, 이는 잔차 학습의 가정과 맞습니다(He 외 2016, 4.2절).",
-            )) }
-        }
-        (side_by_side(
-            vec![
-                chart(lang.of("In the order of the layers", "층 순서대로"), layer, "", false, ordered),
-                chart(lang.of("Sorted", "큰 순서대로"), lang.of("rank", "순위"), "", false, sorted),
-            ],
-            lang,
-        ))
-        p class="note" { (lang.of("Means: ", "평균: ")) (means.collect::<Vec<_>>().join("; ")) "." }
-    }
-}
-
-/// Gradient norms at the start, at the end, and their ratio on the way.
-fn gradients(groups: &[Group], lang: Lang) -> Markup {
-    let mut charts = [Vec::new(), Vec::new(), Vec::new()];
-    for (i, group) in groups.iter().enumerate() {
-        for net in &group.nets {
-            let colour = (net.colour * groups.len() + i) % 8;
-            let plain = net.row.family == "plain" || net.row.family == "vgg";
-            let first = net.layers(|one| one.looks.first().map(|look| look.gradients.clone()).unwrap_or_default());
-            let end = net.layers(|one| last(one, |look| &look.gradients));
-            let ratio = net.looks(Look::gradient_ratio);
-            for (series, points) in charts.iter_mut().zip([first, end, ratio]) {
-                series.push(Series { colour, ..net.series(net.row.net.clone(), plain, points) });
-            }
-        }
-    }
-    let [start, end, ratio] = charts;
-    let layer = lang.of("layer", "층");
-    html! {
-        p class="note" { (lang.of(
-            "L2 norm of the gradient of the loss with respect to the weights of each convolution, for 128 training pictures. Where it changes by orders of magnitude from layer to layer, no single learning rate suits all of them.",
-            "학습 이미지 128장에 대한 손실을 각 합성곱 층의 가중치로 미분한 기울기의 L2 노름입니다. 층마다 몇 자릿수씩 다르면 모든 층에 맞는 학습률 하나를 찾을 수 없습니다.",
-        )) }
-        div class="pair-of-charts" {
-            (chart(lang.of("At the start", "학습 시작 시점"), layer, "", true, start).render(lang))
-            (chart(lang.of("After the last step", "마지막 스텝 뒤"), layer, "", true, end).render(lang))
-            (chart(lang.of("First layer over last layer", "첫 층 대 마지막 층의 비"), lang.of("step", "스텝"), "", true, ratio).render(lang))
-        }
-    }
+    html! { div class="grid" { (chart(title, lang.of("step", "스텝"), " %", true, series.collect()).render(lang)) } }
 }
 
 fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
@@ -383,14 +332,14 @@ fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
     let steps = specimens.iter().map(|one| one.row.steps).max().unwrap_or(0);
     let total = specimens.iter().map(|one| one.row.seconds).sum();
     let rows = [
-        (lang.of("data", "데이터"), about.data.clone()),
+        (lang.of("data", "데이터"), lang::data(&about.data, lang)),
         (lang.of("steps", "스텝"), thousands(steps)),
         (lang.of("seeds", "시드"), seeds.join(", ")),
         (lang.of("time, all networks", "전체 시간"), duration(total, lang)),
+        (lang.of("versions", "버전"), versions(&machine)),
         (lang.of("processor", "프로세서"), machine.cpu),
         (lang.of("threads", "스레드"), format!("{}, {}", machine.threads, machine.isa)),
         (lang.of("system", "시스템"), machine.system),
-        (lang.of("version", "버전"), format!("residual {}", machine.version)),
     ];
     html! {
         div class="grid" {
