@@ -279,7 +279,7 @@ fn versus(subjects: &[Subject], lang: Lang) -> Option<String> {
     let points = format!("{:.2}", difference.difference.abs());
     Some(if difference.is_real() {
         lang.of(
-            format!("{better} errs on {points} points fewer of the test pictures than {worse}, which is more than chance (McNemar's test)."),
+            format!("The test error of {better} is {points} points lower than that of {worse}, which is more than chance (McNemar's test)."),
             format!("{better}의 시험 오류율이 {worse}보다 {points}퍼센트포인트 낮으며, 우연으로 보기 어려운 차이입니다(맥니마 검정)."),
         )
     } else {
