@@ -105,11 +105,11 @@ fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
         );
     }
     let (what, hint) = match bytes {
-        [] => ("is empty", "get another copy"),
+        [] => ("is damaged: it is empty", "get another copy"),
         _ if bytes.starts_with(b"version https://git-lfs") => {
             ("is a pointer of Git LFS, not the file itself", "`git lfs pull` fetches what it points to")
         }
-        _ if bytes.get(8) != Some(&b'{') => (
+        _ if bytes.get(8).is_some_and(|&first| first != b'{') => (
             "is neither a PyTorch file nor safetensors",
             "files of torch.save (.pth, .pt, .th) and safetensors can be imported",
         ),
