@@ -42,7 +42,7 @@ const DEPTH: usize = 256;
 const CHUNK: usize = 64;
 
 /// Transformed filters larger than this are not kept whole when there are few tiles.
-const FILTER_BYTES: usize = 3 << 20;
+const FILTER_BYTES: usize = 4 << 20;
 
 /// How a correlation is cut. A function of its shape and the instruction set alone.
 #[derive(Clone, Copy)]
