@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::cut::Cut;
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
 use super::transform::{Data, Minimal, Output, Sink, Strided, square};
@@ -14,22 +15,9 @@ use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, S
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
-use crate::scratch::{Scratch, odd_lines};
-use crate::tile::{OUTER_VECTORS, Product, outer_rows};
+use crate::scratch::Scratch;
+use crate::tile::{OUTER_VECTORS, Product};
 use crate::vector::MAX_LANES;
-
-/// Bytes of transformed tiles in a block: with as much for the products, what fits in a 512 KiB L2.
-const BLOCK_BYTES: usize = 288 * 1024;
-
-/// Fewest and most tiles of a block. Below 24 the panels of filters, read once a block from L3, cost more than they save.
-const BLOCK_TILES: std::ops::RangeInclusive<usize> = 48..=96;
-
-/// Blocks, where there are at least [`FEW_TILES`] tiles for each: one picture is still shared evenly by a few threads.
-const FEW_BLOCKS: usize = 8;
-const FEW_TILES: usize = 18;
-
-/// Chunks of output channels, where pieces are chunks and the tiles are a single block: for 16 threads.
-const FEW_CHUNKS: usize = 16;
 
 /// Most tiles of a block, rounded up to the rows of a micro-kernel.
 const MAX_TILES: usize = 112;
@@ -37,58 +25,6 @@ const MAX_TILES: usize = 112;
 /// Input channels multiplied at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the tiles pass; one of 512 channels is
 /// all of L1 and comes from L2 for every six tiles.
 const DEPTH: usize = 256;
-
-/// Output channels multiplied before the transform back: their products share L2 with the block of tiles.
-const CHUNK: usize = 64;
-
-/// Transformed filters larger than this are not kept whole when there are few tiles.
-const FILTER_BYTES: usize = 4 << 20;
-
-/// How a correlation is cut. A function of its shape and the instruction set alone.
-#[derive(Clone, Copy)]
-struct Cut {
-    /// Tiles of a block, and blocks.
-    block: usize,
-    blocks: usize,
-    /// Panels of a chunk, and panels.
-    chunk: usize,
-    panels: usize,
-    /// Whether a piece is a chunk of channels and not a block of tiles.
-    by_channels: bool,
-}
-
-impl Cut {
-    fn new(tiles: &Tiles, filters: &Filters<'_>, points: usize, isa: Isa) -> Self {
-        let lanes = isa.lanes();
-        let rows = outer_rows(isa.registers());
-        let fitting = BLOCK_BYTES / (4 * points * filters.inputs.next_multiple_of(lanes));
-        let most = fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
-        let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
-        // Large filters are better read by few blocks, and shared by channels.
-        let few = if large { 1 } else { FEW_BLOCKS.min(tiles.count() / FEW_TILES) };
-        let blocks = tiles.count().div_ceil(most).max(few);
-        // Even blocks: the last one is not a leftover.
-        let block = tiles.count().div_ceil(blocks).next_multiple_of(rows);
-        let blocks = tiles.count().div_ceil(block);
-        let panels = filters.panels(lanes);
-        let chunk = (CHUNK / (OUTER_VECTORS * lanes)).max(1).min(panels);
-        let chunks = panels.div_ceil(chunk);
-        let by_channels = large && blocks < chunks;
-        // With a single block of tiles chunks are all there is to share; with more, each reads all tiles again, from L3.
-        let chunk = if by_channels && blocks == 1 { chunk.min(panels.div_ceil(FEW_CHUNKS)) } else { chunk };
-        Self { block, blocks, chunk, panels, by_channels }
-    }
-
-    /// Floats of the products of a block of tiles and a chunk of panels.
-    fn products(&self, points: usize, lanes: usize) -> usize {
-        self.chunk * points * self.product_step(lanes)
-    }
-
-    /// Floats between two points of the products of a panel.
-    fn product_step(&self, lanes: usize) -> usize {
-        odd_lines(self.block * OUTER_VECTORS * lanes)
-    }
-}
 
 /// Everything that does not change during a correlation.
 #[derive(Clone, Copy)]
@@ -124,16 +60,6 @@ impl Soon {
     }
 }
 
-/// Values in each block, for merging its statistics.
-fn counts(tiles: &Tiles, cut: &Cut) -> Vec<usize> {
-    let values = |tile: usize| {
-        let place = tiles.place(tile);
-        tiles.side.min(tiles.out_h - place.top) * tiles.side.min(tiles.out_w - place.left)
-    };
-    let last = tiles.count();
-    (0..cut.blocks).map(|b| (b * cut.block..last.min((b + 1) * cut.block)).map(values).sum()).collect()
-}
-
 /// `to = from * filters` with the tiles of `W`. `packed` holds what [`pack`] made of the filters, if that has been done before.
 pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     _: W,
@@ -163,7 +89,7 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
             let k = filters.outputs;
             let mut memory = Scratch::take(cut.blocks * SUMS * k);
             run(Finish::Statistics(&Sums::new(&mut memory, k)));
-            merge(&memory, &counts(&tiles, &cut), k, mean, var);
+            merge(&memory, &cut.counts(&tiles), k, mean, var);
         }
         Ending::Masked { x, rectifier, totals } => {
             let k = filters.outputs;

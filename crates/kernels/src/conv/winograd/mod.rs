@@ -6,6 +6,7 @@
 //! stay in L2. Rounding errors are larger than the direct sum's (see [`crate::plan::Algorithm`]), so `precise` does not come here.
 //! Not for other filters or strides.
 
+mod cut;
 mod dw;
 mod filter;
 mod forward;
