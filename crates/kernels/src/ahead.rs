@@ -2,7 +2,7 @@
 //!
 //! A block of a Winograd convolution reads pixels, multiplies for a while in L1 and L2, and writes pixels. Without this the memory rests while
 //! the products are computed, and the products wait while the pixels come: at 16 channels half as long again as with everything in
-//! the caches. Not for what is read in long streams anyway, which the processor notices itself.
+//! the caches. Inference asks for the next panel of weights in the same way. Not for what is read in long streams, which the processor notices itself.
 
 use std::ops::Range;
 

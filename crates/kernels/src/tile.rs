@@ -7,8 +7,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::memory;
-use crate::vector::{fma, load, prefetch_l2, store};
+use crate::ahead::Lines;
+use crate::vector::{fma, load, store};
 
 /// Rows of [`Product`]'s tile. Rows and vectors are chosen so that accumulators, one row of `b` and a broadcast fit in the registers.
 ///
@@ -35,28 +35,6 @@ const fn gram_rows(registers: usize, lanes: usize) -> usize {
     }
 }
 
-/// The panel that is read after this one, asked for a few lines at a time while this one is in use: it comes from memory where a network
-/// has more weights than the caches hold, and each is read once for a picture.
-#[derive(Clone, Copy)]
-struct Ahead {
-    next: *const f32,
-    /// Cache lines to ask for in each lane block of the depth.
-    lines: usize,
-}
-
-impl Ahead {
-    #[inline(always)]
-    fn fetch(&mut self) {
-        for _ in 0..self.lines {
-            prefetch_l2(self.next);
-            self.next = self.next.wrapping_add(LINE);
-        }
-    }
-}
-
-/// Floats of a cache line.
-const LINE: usize = memory::LINE / size_of::<f32>();
-
 /// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
 /// of rows of `b_step` floats.
 ///
@@ -70,7 +48,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     a_step: usize,
     mut b: *const f32,
     b_step: usize,
-    mut ahead: Ahead,
+    ahead: &mut Lines,
 ) -> [[S::f32s; NV]; MR] {
     let lanes = S::F32_LANES;
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
@@ -84,7 +62,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
         }
         a = a.wrapping_add(a_step);
         b = b.wrapping_add(lanes * b_step);
-        ahead.fetch();
+        ahead.read();
     }
     for lane in 0..depth % lanes {
         // SAFETY: in bounds by the contract.
@@ -272,33 +250,31 @@ impl WithSimd for Product {
             // SAFETY: whoever made the product promises that its operands have these sizes.
             with_rows!(S, count, MR => unsafe {
                 if self.full {
-                    self.tile::<S, MR, OUTER_VECTORS>(simd, row, ahead);
+                    self.tile::<S, MR, OUTER_VECTORS>(simd, row, &mut ahead);
                 } else {
-                    self.tile::<S, MR, 1>(simd, row, ahead);
+                    self.tile::<S, MR, 1>(simd, row, &mut ahead);
                 }
             });
             row += count;
-            ahead.next = ahead.next.wrapping_add(self.depth / S::F32_LANES * ahead.lines * LINE);
         }
     }
 }
 
 impl Product {
-    /// The next panel's lines shared between the tiles.
+    /// The next panel, which comes from memory where a network has more weights than the caches hold: a part of it for each lane block of
+    /// each tile.
     #[inline(always)]
-    fn ahead<S: Simd>(&self) -> Ahead {
+    fn ahead<S: Simd>(&self) -> Lines {
         let lanes = S::F32_LANES;
         let tiles = self.rows.div_ceil(outer_rows(S::REGISTER_COUNT));
-        match self.next {
-            Some(next) => Ahead { next, lines: (OUTER_VECTORS * lanes * lanes / LINE).div_ceil(tiles) },
-            None => Ahead { next: self.b, lines: 0 },
-        }
+        let panel = self.depth * OUTER_VECTORS * lanes;
+        self.next.map_or(Lines::NONE, |next| Lines::new(next, 0..panel, tiles * (self.depth / lanes)))
     }
 
     /// # Safety
     /// Rows `row .. row + MR` must be inside the operands.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, ahead: Ahead) {
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, ahead: &mut Lines) {
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
         // SAFETY: the contract.
