@@ -42,12 +42,7 @@ impl Weights {
     /// A way of looking that it cannot take.
     pub fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
         let preprocessing = &self.metadata.preprocessing;
-        let pad_crop = match &self.recipe {
-            Some(recipe) => recipe.augment.pad_crop,
-            // Other people's small networks were trained on shifted pictures too, four pixels in 32.
-            None if preprocessing.height <= SMALL => preprocessing.height / 8,
-            None => 0,
-        };
+        let pad_crop = pad_crop(self.recipe.as_ref(), preprocessing.height);
         Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
     }
 
@@ -95,5 +90,30 @@ impl Weights {
                 None => named,
             }
         })
+    }
+}
+
+/// Pixels of zeros around the pictures from which training cut its windows.
+fn pad_crop(recipe: Option<&Recipe>, height: usize) -> usize {
+    match recipe {
+        Some(recipe) => recipe.augment.pad_crop,
+        // Other people's small networks were trained on shifted pictures too, four pixels in 32.
+        None if height <= SMALL => height / 8,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imported_small_networks_are_tested_on_windows_shifted_by_an_eighth_and_others_as_their_recipe_says() {
+        assert_eq!([32, 64, 65, 224].map(|height| pad_crop(None, height)), [4, 8, 0, 0]);
+        let mut recipe = Recipe::default_for("cifar10", "resnet-20").expect("shipped");
+        for pad in [2, 0] {
+            recipe.augment.pad_crop = pad;
+            assert_eq!(pad_crop(Some(&recipe), 32), pad);
+        }
     }
 }
