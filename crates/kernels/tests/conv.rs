@@ -11,7 +11,7 @@ mod support;
 
 use proptest::prelude::*;
 use residual_kernels::plan::{self, Algorithm, Pass};
-use residual_kernels::{ConvShape, Epilogue, conv, naive};
+use residual_kernels::{ConvShape, Epilogue, PoolShape, conv, naive, pool};
 use support::{U, assert_within, magnitudes, noise, on_every_isa};
 
 /// Products that a direct algorithm adds one after the other, at most.
@@ -250,6 +250,16 @@ fn check(s: &ConvShape, precise: bool) {
             bounds[i] + U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k]).abs())
         });
 
+        if packed.pools() && s.out_h() > 1 && s.out_w() > 1 {
+            packed.forward(&x, s, Epilogue::Bias { bias: &bias, relu: true }, &mut out);
+            let windows = PoolShape { n: s.n, h: s.out_h(), w: s.out_w(), c: s.k, kernel: 2, stride: 2, pad: 0 };
+            let mut largest = vec![f32::NAN; windows.y_len()];
+            pool::max_forward(&out, &windows, &mut largest);
+            let mut pooled = vec![f32::NAN; windows.y_len()];
+            packed.forward_pooled(&x, s, &bias, &mut pooled);
+            assert_eq!(pooled, largest, "pooled outputs of {what}");
+        }
+
         let mut out = dy.clone();
         packed.forward(&x, s, Epilogue::Residual { bias: &bias }, &mut out);
         assert_within(&format!("y of {what} with the way around it"), &out, &joined, |i| {
@@ -358,6 +368,12 @@ fn nan_survives_the_relu_of_an_epilogue() {
             // The first output channel, whichever way the products are arranged.
             assert!(y.iter().step_by(s.k).all(|y| y.is_nan()), "{kernel}x{kernel}");
             assert!(y.iter().skip(1).step_by(s.k).all(|y| *y >= 0.0), "{kernel}x{kernel}");
+            let packed = conv::Packed::new(&w, &s, false);
+            if packed.pools() {
+                let mut y = vec![0f32; s.y_len() / 4];
+                packed.forward_pooled(&x, &s, &vec![0.0; s.k], &mut y);
+                assert!(y.iter().step_by(s.k).all(|y| y.is_nan()), "pooled");
+            }
         });
     }
 }

@@ -45,6 +45,15 @@ fn convolutions_give_the_same_bits_on_any_number_of_threads() {
             conv::forward(&x, &weights, &s, false, statistics, &mut y);
             [y, mean, var].concat()
         });
+        let packed = conv::Packed::new(&weights, &s, false);
+        if packed.pools() {
+            same_bits(&format!("pooled forward of {s:?}"), || {
+                let packed = conv::Packed::new(&weights, &s, false);
+                let mut y = vec![0f32; s.y_len() / 4];
+                packed.forward_pooled(&x, &s, &vec![0.5; k], &mut y);
+                y
+            });
+        }
         same_bits(&format!("dx of {s:?}"), || {
             let mut dx = x.clone();
             conv::dx(&dy, &weights, &s, false, true, &mut dx);

@@ -33,8 +33,11 @@ pub enum Epilogue<'a> {
 }
 
 impl<'a> Epilogue<'a> {
-    /// As the algorithms take it.
-    pub(crate) fn ending(self) -> Ending<'a> {
+    /// As the algorithms take it, for `k` output channels.
+    pub(crate) fn ending(self, k: usize) -> Ending<'a> {
+        if let Self::Bias { bias, .. } | Self::Residual { bias } = self {
+            assert!(bias.len() == k, "bias must have {k} values");
+        }
         match self {
             Self::None => Ending::Finish(Finish::Store),
             Self::Bias { bias, relu } => Ending::Finish(Finish::Bias { bias, relu }),
@@ -55,6 +58,8 @@ pub(crate) enum Finish<'a> {
     Bias { bias: &'a [f32], relu: bool },
     /// `y = max(0, y + value + bias)`.
     Residual { bias: &'a [f32] },
+    /// `y = max(0, value + bias)` of the largest value of each 2x2 window. Only where a tile holds whole windows: Winograd's.
+    Pooled { bias: &'a [f32] },
     /// `y = value`, and the sums of each block.
     Statistics(&'a Sums<'a>),
     /// `y = value` where the ReLU behind a normalisation let its input pass, else zero, and the sums of each block.
@@ -327,7 +332,7 @@ impl Finish<'_> {
                 Self::Store => work.run(simd, Plain),
                 Self::Add => work.run(simd, Accumulate),
                 Self::Bias { bias, relu: false } => work.run(simd, Bias(bias)),
-                Self::Bias { bias, relu: true } => work.run(simd, Relu(bias)),
+                Self::Bias { bias, relu: true } | Self::Pooled { bias } => work.run(simd, Relu(bias)),
                 Self::Residual { bias } => work.run(simd, Residual(bias)),
                 Self::Statistics(_) => work.run(simd, Counted),
                 Self::Masked(masked) => work.run(simd, masked),
@@ -354,7 +359,7 @@ struct Bias<'a>(&'a [f32]);
 
 /// Adds a bias and clamps at zero.
 #[derive(Clone, Copy)]
-struct Relu<'a>(&'a [f32]);
+pub(crate) struct Relu<'a>(pub(crate) &'a [f32]);
 
 /// Adds a bias and what is there, and clamps at zero.
 #[derive(Clone, Copy)]

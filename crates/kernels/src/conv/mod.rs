@@ -25,7 +25,7 @@ use crate::{ConvShape, Isa};
 pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     check(x, w, y, s);
     let algorithm = plan::algorithm(s, Pass::Forward, precise);
-    compute(Isa::active(), algorithm, x.into(), w, None, s, epilogue, y);
+    compute(Isa::active(), algorithm, x.into(), w, None, s, epilogue.ending(s.k), y);
 }
 
 /// Weights packed once for many forward passes: inference. Transformed where the algorithm is Winograd's: four times as large as the
@@ -58,14 +58,33 @@ impl Packed {
 
     /// `y = x * w`, then the epilogue, as [`forward`]. The shape may differ from that of [`Packed::new`] in `n`, `h` and `w`.
     pub fn forward(&self, x: &[f32], s: &ConvShape, epilogue: Epilogue<'_>, y: &mut [f32]) {
+        self.check(s);
+        check_ends(x, y.len(), s);
+        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, epilogue.ending(s.k), y);
+    }
+
+    /// Whether [`Packed::forward_pooled`] can be called.
+    pub fn pools(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Winograd4 | Algorithm::Winograd2)
+    }
+
+    /// Bias, ReLU and 2x2 maximum pooling with stride 2 behind the convolution: `y [n, out_h / 2, out_w / 2, k]`. What the pooling drops
+    /// is never written. The results are those of the three one after the other.
+    pub fn forward_pooled(&self, x: &[f32], s: &ConvShape, bias: &[f32], y: &mut [f32]) {
+        self.check(s);
+        assert!(self.pools(), "{:?} has no tiles to pool", self.algorithm);
+        assert!(bias.len() == s.k, "bias must have {} values", s.k);
+        let len = s.n * (s.out_h() / 2) * (s.out_w() / 2) * s.k;
+        assert!(y.len() == len, "the pooled output of {s:?} must have {len} elements, not {}", y.len());
+        check_ends(x, s.y_len(), s);
+        let ending = Ending::Finish(Finish::Pooled { bias });
+        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, ending, y);
+    }
+
+    fn check(&self, s: &ConvShape) {
         let ConvShape { n, h, w, .. } = *s;
-        assert!(
-            *s == ConvShape { n, h, w, ..self.shape },
-            "{s:?} is not a shape of weights packed for {:?}",
-            self.shape
-        );
-        check_ends(x, y, s);
-        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, epilogue, y);
+        let packed = self.shape;
+        assert!(*s == ConvShape { n, h, w, ..packed }, "{s:?} is not a shape of weights packed for {packed:?}");
     }
 
     /// The algorithm that was chosen.
@@ -87,13 +106,9 @@ fn compute(
     w: &[f32],
     packed: Option<&[f32]>,
     s: &ConvShape,
-    epilogue: Epilogue<'_>,
+    ending: Ending<'_>,
     y: &mut [f32],
 ) {
-    if let Epilogue::Bias { bias, .. } | Epilogue::Residual { bias } = epilogue {
-        assert!(bias.len() == s.k, "bias must have {} values", s.k);
-    }
-    let ending = epilogue.ending();
     let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
     let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
     match algorithm {
@@ -154,15 +169,15 @@ fn gather_dw(x: Input<'_>, dy: &[f32], s: &ConvShape, precise: bool, dw: &mut [f
 
 /// The kernels below read and write through pointers: the slices must be what the shape says.
 fn check(x: &[f32], w: &[f32], y: &[f32], s: &ConvShape) {
-    check_ends(x, y, s);
+    check_ends(x, y.len(), s);
     assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
 }
 
-fn check_ends(x: &[f32], y: &[f32], s: &ConvShape) {
+fn check_ends(x: &[f32], y_len: usize, s: &ConvShape) {
     assert!(
         s.kh <= s.h + 2 * s.pad && s.kw <= s.w + 2 * s.pad && s.stride > 0,
         "{s:?} is not the shape of a convolution"
     );
     assert!(x.len() == s.x_len(), "the input of {s:?} must have {} elements, not {}", s.x_len(), x.len());
-    assert!(y.len() == s.y_len(), "the output of {s:?} must have {} elements, not {}", s.y_len(), y.len());
+    assert!(y_len == s.y_len(), "the output of {s:?} must have {} elements, not {y_len}", s.y_len());
 }

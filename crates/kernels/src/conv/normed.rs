@@ -25,7 +25,7 @@ pub fn forward_normed(
     norm.check(s.c);
     let rectifier = Rectifier::new(norm);
     let input = Input { values: x, rectified: Some(&rectifier) };
-    compute(Isa::active(), plan::algorithm(s, Pass::Forward, precise), input, w, None, s, epilogue, y);
+    compute(Isa::active(), plan::algorithm(s, Pass::Forward, precise), input, w, None, s, epilogue.ending(s.k), y);
 }
 
 /// [`super::dw`] of the normalised and rectified `x`.

@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::for_blocks;
+use super::{for_blocks, for_rows};
 use crate::PoolShape;
 use crate::isa::Isa;
 use crate::pieces::Parts;
@@ -29,9 +29,7 @@ pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     assert!(y.len() == s.y_len(), "y must have the size of {s:?}");
     let isa = Isa::active();
     let y = Parts::new(y);
-    for_blocks(s.n, s.c, x.len(), |picture, first, channels| {
-        isa.run(Forward { x, s, y: &y, picture, first, channels });
-    });
+    for_rows(s.n, s.out_h(), x.len(), |picture, oh| isa.run(Forward { x, s, y: &y, picture, oh }));
 }
 
 /// The gradient of [`max_forward`]: `dy` goes to the first maximum of its window (the last NaN where there is one).
@@ -52,14 +50,13 @@ fn check(x: &[f32], s: &PoolShape) {
     assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
 }
 
-/// Some channels of one picture.
+/// One row of the output of one picture.
 struct Forward<'a> {
     x: &'a [f32],
     s: &'a PoolShape,
     y: &'a Parts<'a, f32>,
     picture: usize,
-    first: usize,
-    channels: usize,
+    oh: usize,
 }
 
 impl WithSimd for Forward<'_> {
@@ -67,28 +64,32 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, s, y, picture, first, channels } = self;
-        let x = x[picture * s.h * s.w * s.c + first..].as_ptr();
+        let Self { x, s, y, picture, oh } = self;
+        let x = x[picture * s.h * s.w * s.c..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
-        for oh in 0..out_h {
-            for ow in 0..out_w {
-                let to = ((picture * out_h + oh) * out_w + ow) * s.c + first;
-                // SAFETY: taps lie in the picture, and these channels of this picture are this piece's alone.
-                unsafe {
-                    let to = y.pointer(to, channels);
-                    for channel in (0..channels).step_by(S::F32_LANES) {
-                        let count = S::F32_LANES.min(channels - channel);
-                        let mut best = simd.splat_f32s(f32::NEG_INFINITY);
-                        each_tap!(s, oh, ow, offset => {
-                            let value = load_first(simd, x.add(offset + channel), count);
-                            best = simd.select_f32s(wins(simd, value, best), value, best);
-                        });
-                        store_first(simd, to.add(channel), best, count);
-                    }
+        for ow in 0..out_w {
+            let to = ((picture * out_h + oh) * out_w + ow) * s.c;
+            // SAFETY: taps lie in the picture, and this row of it is this piece's alone.
+            unsafe {
+                let to = y.pointer(to, s.c);
+                for channel in (0..s.c).step_by(S::F32_LANES) {
+                    let count = S::F32_LANES.min(s.c - channel);
+                    let mut best = simd.splat_f32s(f32::NEG_INFINITY);
+                    each_tap!(s, oh, ow, offset => {
+                        let value = load_first(simd, x.add(offset + channel), count);
+                        best = larger(simd, value, best);
+                    });
+                    store_first(simd, to.add(channel), best, count);
                 }
             }
         }
     }
+}
+
+/// A value, or the best so far.
+#[inline(always)]
+pub(crate) fn larger<S: Simd>(simd: S, value: S::f32s, best: S::f32s) -> S::f32s {
+    simd.select_f32s(wins(simd, value, best), value, best)
 }
 
 /// Whether a value takes the place of the best so far: it is larger, or NaN. Nothing is larger than a NaN.

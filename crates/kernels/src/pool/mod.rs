@@ -1,7 +1,7 @@
 //! Pooling over pictures `[n, h, w, c]`: maximum, average, global and adaptive average, forward and backward.
 //!
-//! Inner loops run over the contiguous channels. A piece is one picture, or a block of its channels where there are few
-//! pictures, so that overlapping windows add up their gradients in one thread and a fixed order.
+//! Inner loops run over the contiguous channels. Backward, a piece is a block of channels of one picture, so that overlapping windows add
+//! up their gradients in one thread and a fixed order. The maximum forward goes by rows: one picture of 64 channels is shared too.
 
 mod average;
 mod max;
@@ -9,9 +9,10 @@ mod max;
 pub use average::{
     adaptive_average, adaptive_average_backward, avg_backward, avg_forward, global_average, global_average_backward,
 };
+pub(crate) use max::larger;
 pub use max::{max_backward, max_forward};
 
-use crate::pieces::{self, SERIAL};
+use crate::pieces::{self, PIECE, SERIAL};
 
 /// Channels in a block: their running maxima and positions stay in L1 beside the pictures' rows.
 const BLOCK: usize = 64;
@@ -25,4 +26,13 @@ fn for_blocks(n: usize, c: usize, work: usize, f: impl Fn(usize, usize, usize) +
         f(picture, block * BLOCK, BLOCK.min(c - block * BLOCK));
     };
     if work <= SERIAL { pieces::serial(n * blocks, run) } else { pieces::for_each(n * blocks, run) }
+}
+
+/// Runs `f(picture, row)` for every row of the outputs; `work` is the number of elements that are read.
+fn for_rows(n: usize, out_h: usize, work: usize, f: impl Fn(usize, usize) + Sync) {
+    let rows = n * out_h;
+    let band = (rows * PIECE / work.max(1)).max(1);
+    let run = |piece: usize| (piece * band..rows.min((piece + 1) * band)).for_each(|row| f(row / out_h, row % out_h));
+    let count = rows.div_ceil(band);
+    if work <= SERIAL { pieces::serial(count, run) } else { pieces::for_each(count, run) }
 }

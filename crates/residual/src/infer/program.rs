@@ -93,7 +93,19 @@ impl Lower for Program {
         around
     }
 
+    /// Behind a convolution whose tiles hold whole windows it is a part of that step: `from` is then the pooled value. No network has
+    /// anything else that reads what it pools.
     fn max_pool(&mut self, from: Value, pool: &MaxPool) -> Value {
+        if let Some(Placed { to, step: Step::Conv(conv), .. }) = self.steps.last_mut()
+            && (*to, conv.end) == (from, End::Relu)
+            && (pool.kernel, pool.stride, pool.pad) == (2, 2, 0)
+            && conv.packed.pools()
+        {
+            conv.end = End::Pooled;
+            let [n, h, w, c] = self.dims[from.0];
+            self.dims[from.0] = [n, h / 2, w / 2, c];
+            return from;
+        }
         self.push(from, Step::MaxPool { kernel: pool.kernel, stride: pool.stride, pad: pool.pad })
     }
 

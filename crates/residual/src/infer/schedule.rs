@@ -72,20 +72,35 @@ fn free_slot(busy: &[usize], sizes: &[usize], i: usize, size: usize) -> Option<u
 
 #[cfg(test)]
 mod tests {
+    use super::super::step::Step;
     use super::*;
     use crate::models::{Model, ModelOptions, Spec};
     use burn::tensor::Device;
 
-    fn buffers(name: &str) -> usize {
+    fn program(name: &str, precise: bool) -> Program {
         let options = ModelOptions { name: name.into(), input: Some(32), ..ModelOptions::default() };
         let model = Model::new(Spec::resolve(&options).expect("a network"), &Device::flex());
-        let mut program = Program::new([1, 32, 32, 3], false);
+        let mut program = Program::new([1, 32, 32, 3], precise);
         model.plan(&mut program);
-        Schedule::new(&program, [1, 32, 32, 3]).sizes.len()
+        program
     }
 
     #[test]
     fn a_chain_takes_two_buffers_and_a_way_around_one_more() {
+        let buffers = |name| Schedule::new(&program(name, false), [1, 32, 32, 3]).sizes.len();
         assert_eq!(["vgg-a", "plain-20", "resnet-20", "resnet-50"].map(buffers), [2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn what_a_winograd_convolution_pools_is_no_step_of_its_own() {
+        let pools = |name, precise| {
+            let steps = program(name, precise).steps;
+            steps.iter().filter(|placed| matches!(placed.step, Step::MaxPool { .. })).count()
+        };
+        // VGG-16's first pooling comes behind 64 channels: all five are fused. A convolution of 3 channels has no tiles.
+        assert_eq!(
+            [("vgg-d", false), ("vgg-d", true), ("vgg-a", false)].map(|(name, precise)| pools(name, precise)),
+            [0, 5, 1]
+        );
     }
 }

@@ -12,6 +12,8 @@ pub(super) enum End {
     Linear,
     /// Plus bias, ReLU.
     Relu,
+    /// Plus bias, ReLU, the largest of each 2x2: the pooling behind it is no step of its own.
+    Pooled,
     /// Plus bias, plus what is in the output, ReLU.
     Residual,
 }
@@ -60,6 +62,7 @@ impl Conv {
             End::Linear => Epilogue::Bias { bias, relu: false },
             End::Relu => Epilogue::Bias { bias, relu: true },
             End::Residual => Epilogue::Residual { bias },
+            End::Pooled => return self.packed.forward_pooled(x, &self.at(dims), bias, y),
         };
         self.packed.forward(x, &self.at(dims), epilogue, y);
     }
@@ -70,8 +73,8 @@ impl Step {
     pub(super) fn output(&self, dims @ [n, h, w, c]: [usize; 4]) -> [usize; 4] {
         match *self {
             Self::Conv(ref conv) => {
-                let s = conv.at(dims);
-                [n, s.out_h(), s.out_w(), s.k]
+                let (s, pool) = (conv.at(dims), if conv.end == End::Pooled { 2 } else { 1 });
+                [n, s.out_h() / pool, s.out_w() / pool, s.k]
             }
             Self::MaxPool { kernel, stride, pad } => {
                 let s = PoolShape { n, h, w, c, kernel, stride, pad };

@@ -9,9 +9,10 @@ use pulp::{Simd, WithSimd};
 use super::cut::Cut;
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
-use super::transform::{Data, Minimal, Output, Sink, Strided, square};
+use super::transform::{Data, Minimal};
+use super::write::{OutputTile, Write};
 use crate::ahead::Lines;
-use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
+use crate::conv::epilogue::{Ended, Ending, Finish, Masked, Relu, SUMS, Sums, add_up, merge};
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
@@ -28,16 +29,16 @@ const DEPTH: usize = 256;
 
 /// Everything that does not change during a correlation.
 #[derive(Clone, Copy)]
-struct Job<'a> {
-    tiles: Tiles,
-    filters: Filters<'a>,
-    cut: Cut,
+pub(super) struct Job<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) filters: Filters<'a>,
+    pub(super) cut: Cut,
     /// Whether the filters were transformed before: a network of them is larger than the caches.
     cold: bool,
     from: Input<'a>,
     zeros: &'a [f32],
-    to: &'a Parts<'a, f32>,
-    finish: Finish<'a>,
+    pub(super) to: &'a Parts<'a, f32>,
+    pub(super) finish: Finish<'a>,
 }
 
 /// Memory that is needed when the products of a block are done.
@@ -154,7 +155,7 @@ fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: 
 }
 
 /// A type of minimal filtering that a piece works with.
-type Kind<W> = std::marker::PhantomData<W>;
+pub(super) type Kind<W> = std::marker::PhantomData<W>;
 
 /// Transforms some input channels of one panel of filters.
 struct TransformFilters<'a, W, const M: usize, const N: usize> {
@@ -266,7 +267,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for ChunkOfChann
 impl Job<'_> {
     /// The tiles of a block.
     #[inline(always)]
-    fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
+    pub(super) fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
         block * self.cut.block..self.tiles.count().min((block + 1) * self.cut.block)
     }
 
@@ -308,7 +309,8 @@ impl Job<'_> {
         let Self { tiles, filters, from, to, finish, .. } = self;
         let parts = points * filters.inputs.div_ceil(DEPTH);
         let next = if block + 1 < self.cut.blocks { self.tiles_of(block + 1) } else { 0..0 };
-        let outputs = tiles.written(self.tiles_of(block), filters.outputs);
+        let pooled = matches!(finish, Finish::Pooled { .. });
+        let outputs = if pooled { 0..0 } else { tiles.written(self.tiles_of(block), filters.outputs) };
         Soon {
             inputs: Lines::new(from.values.as_ptr(), tiles.read(next, filters.inputs), parts),
             masks: finish.reads().map_or(Lines::NONE, |x| Lines::new(x.as_ptr(), outputs.clone(), parts)),
@@ -381,86 +383,34 @@ impl Job<'_> {
         last: usize,
         products: &[f32],
     ) {
-        let (k, step) = (self.filters.outputs, self.cut.product_step(S::F32_LANES));
+        let step = self.cut.product_step(S::F32_LANES);
         assert!(products.len() >= (last - first) * N * N * step, "products are too small");
-        // Where each tile is written: the first element, and the rows and columns inside the output.
-        let mut places = [(0, 0, 0); MAX_TILES];
-        let Tiles { out_h, out_w, side, .. } = self.tiles;
-        let tiles = self.tiles_of(block);
-        for (place, tile) in places.iter_mut().zip(tiles.clone()) {
-            let Place { picture, top, left } = self.tiles.place(tile);
-            *place = (((picture * out_h + top) * out_w + left) * k, side.min(out_h - top), side.min(out_w - left));
-        }
-        let places = &places[..tiles.len()];
-        let minimal = std::marker::PhantomData;
+        let panels = first..last;
         // SAFETY: the products are in bounds by the check above; this piece alone has these channels of these tiles.
         unsafe {
-            self.finish
-                .with(simd, Write::<W, M, N> { job: self, block, panels: first..last, places, products, minimal });
-        }
-    }
-}
-
-/// The products of some panels on their way to the outputs.
-struct Write<'a, 'b, W, const M: usize, const N: usize> {
-    job: &'b Job<'a>,
-    block: usize,
-    panels: std::ops::Range<usize>,
-    /// Where each tile is written, and its rows and columns inside the output.
-    places: &'b [(usize, usize, usize)],
-    products: &'b [f32],
-    minimal: Kind<W>,
-}
-
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Ended for Write<'_, '_, W, M, N> {
-    #[inline(always)]
-    unsafe fn run<S: Simd, E: End>(self, simd: S, end: E) {
-        let lanes = S::F32_LANES;
-        let width = OUTER_VECTORS * lanes;
-        let Job { tiles, filters, cut, to, finish, .. } = *self.job;
-        let (k, out_w, step) = (filters.outputs, tiles.out_w, cut.product_step(lanes));
-        for (index, panel) in self.panels.clone().enumerate() {
-            let channels = panel * width..k.min((panel + 1) * width);
-            let mut moments = [Moments::new(simd); OUTER_VECTORS];
-            for (t, &(place, height, width_in)) in self.places.iter().enumerate() {
-                for (v, channel) in channels.clone().step_by(lanes).enumerate() {
-                    let from = index * N * N * step + t * width + v * lanes;
-                    let from = self.products.as_ptr().wrapping_add(from);
-                    let source = Strided { from, row: N * step, column: step };
-                    let (row, column, count) = (out_w * k, k, lanes.min(k - channel));
-                    let len = (height - 1) * row + (width_in - 1) * column + count;
-                    // SAFETY: the contract; the last row and column are inside the output.
-                    unsafe {
-                        let to = to.pointer(place + channel, len);
-                        let area = Area { to, at: place + channel, row, column, height, width: width_in, count };
-                        let mut sink = Outputs { area, end, channel, moments: moments[v].area(simd) };
-                        square::<S, Output<W, M, N>, N, M>(simd, &source, &mut sink);
-                        moments[v].merge(simd, sink.moments);
-                    }
+            match self.finish {
+                Finish::Pooled { bias } => {
+                    let places = self.places(block, 2);
+                    Write::<W, M, N, 2>::new(self, block, panels, &places, products).run(simd, Relu(bias));
                 }
-            }
-            if let Some(sums) = finish.sums() {
-                for (channel, moments) in channels.step_by(lanes).zip(&moments) {
-                    // SAFETY: these channels of this block are this piece's alone.
-                    unsafe { sums.put(simd, self.block, channel, lanes.min(k - channel), moments) };
+                finish => {
+                    let places = self.places(block, 1);
+                    finish.with(simd, Write::<W, M, N, 1>::new(self, block, panels, &places, products));
                 }
             }
         }
     }
-}
 
-/// The outputs of a tile, written row by row.
-struct Outputs<E, V> {
-    area: Area,
-    end: E,
-    channel: usize,
-    moments: Moments<V>,
-}
-
-impl<S: Simd, E: End, const M: usize> Sink<S, M> for Outputs<E, S::f32s> {
-    #[inline(always)]
-    unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; M]) {
-        // SAFETY: the contract.
-        unsafe { self.area.row(simd, i, row, self.end, self.channel, &mut self.moments) };
+    /// Where the tiles of a block are written, if windows of `pool x pool` outputs become one.
+    fn places(&self, block: usize, pool: usize) -> [OutputTile; MAX_TILES] {
+        let mut places = [OutputTile::default(); MAX_TILES];
+        let Tiles { out_h, out_w, side, .. } = self.tiles;
+        for (place, tile) in places.iter_mut().zip(self.tiles_of(block)) {
+            let Place { picture, top, left } = self.tiles.place(tile);
+            let at = (picture * (out_h / pool) + top / pool) * (out_w / pool) + left / pool;
+            let (height, width) = (side.min(out_h - top) / pool, side.min(out_w - left) / pool);
+            *place = OutputTile { at: at * self.filters.outputs, height, width };
+        }
+        places
     }
 }

@@ -12,6 +12,7 @@ mod filter;
 mod forward;
 mod tiles;
 mod transform;
+mod write;
 
 pub(crate) use dw::dw;
 pub(crate) use filter::Filters;
