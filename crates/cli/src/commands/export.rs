@@ -37,7 +37,7 @@ pub struct Export {
     #[arg(long, value_name = "PRESET", default_value = "torchvision", value_parser = preset)]
     preset: Preset,
 
-    /// Run the written file in an independent reader and compare with the network here
+    /// Run the written file in an independent reader (in tract too if built with it) and compare with the network here
     #[arg(long)]
     verify: bool,
 
@@ -97,7 +97,8 @@ impl Export {
             return ui.value(&Report { path, keys, max_difference });
         }
         let verified = max_difference.map_or(String::new(), |difference| {
-            format!(", verified: outputs differ by {difference:.1e} of the largest")
+            let by = if cfg!(feature = "tract") && self.format == Format::Onnx { " by tract too" } else { "" };
+            format!(", verified{by}: outputs differ by {difference:.1e} of the largest")
         });
         ui.line(&format!("{}: {keys} tensors{verified}\n{}", model.spec.name, path.display()))
     }

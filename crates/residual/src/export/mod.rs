@@ -2,6 +2,8 @@
 
 pub mod onnx;
 mod reader;
+#[cfg(feature = "tract")]
+mod tract;
 pub mod verify;
 
 use crate::error::{Error, Result};

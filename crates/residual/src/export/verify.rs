@@ -1,7 +1,7 @@
 //! Whether a file that was written gives what the network in memory gives: it is read back and run, and the results are
 //! compared.
 //!
-//! ONNX goes to a reader of its own (`export::reader`), which knows nothing of the writer; safetensors are read back as any file under those names would be.
+//! ONNX goes to a reader of its own (`export::reader`), which knows nothing of the writer, and with the feature `tract` to tract as well; safetensors are read back as any file under those names would be.
 
 use super::onnx::OnnxOptions;
 use super::reader::{self, Input};
@@ -40,9 +40,13 @@ pub fn onnx(path: &Path, model: &Model, metadata: &Metadata, options: OnnxOption
         (Input::Floats(ops::values(Nhwc(x).into_nchw()), [n, c, h, w]), logits)
     };
     let file = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
-    let theirs =
-        reader::run(&file, input).map_err(|why| Error::weights(format!("{} cannot be run: {why}", path.display())))?;
-    compared(path, &theirs, &ours)
+    let unread = |why: String| Error::weights(format!("{} cannot be run: {why}", path.display()));
+    #[cfg(feature = "tract")]
+    let by_tract = super::tract::run(&file, &input);
+    let difference = compared(path, &reader::run(&file, input).map_err(unread)?, &ours)?;
+    #[cfg(feature = "tract")]
+    let difference = difference.max(compared(path, &by_tract.map_err(unread)?, &ours)?);
+    Ok(difference)
 }
 
 /// Reads the safetensors in `path`, whose names are `preset`'s, back into a network like `model`, and compares the two. Returns the
