@@ -1,7 +1,8 @@
 //! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution work, share of the sgemm rate
 //! measured in the same run, and the algorithm, for the forward pass and both gradients.
 //!
-//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed] [--cold]`; the least of the times is shown.
+//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed] [--cold]
+//! [--pooled [--apart]]`; the least of the times is shown.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use residual_kernels::conv::{self, Packed};
 use residual_kernels::plan::{self, Pass};
-use residual_kernels::{ConvShape, Epilogue, Isa};
+use residual_kernels::{ConvShape, Epilogue, Isa, PoolShape, pool};
 
 /// Bytes that no cache holds, and the most copies of small weights.
 const COLD_BYTES: usize = 96 << 20;
@@ -24,12 +25,23 @@ struct Options {
     packed: bool,
     /// Packed weights from memory and not from the caches: as many copies in turns as no cache holds.
     cold: bool,
+    /// With 2x2 maximum pooling behind packed weights, in the same pass or in one of its own.
+    pooled: bool,
+    apart: bool,
 }
 
 impl Options {
     fn from_args() -> Self {
-        let mut options =
-            Self { files: Vec::new(), seconds: 0.3, pass: None, precise: false, packed: false, cold: false };
+        let mut options = Self {
+            files: Vec::new(),
+            seconds: 0.3,
+            pass: None,
+            precise: false,
+            packed: false,
+            cold: false,
+            pooled: false,
+            apart: false,
+        };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -38,6 +50,8 @@ impl Options {
                 "--precise" => options.precise = true,
                 "--packed" => options.packed = true,
                 "--cold" => options.cold = true,
+                "--pooled" => options.pooled = true,
+                "--apart" => options.apart = true,
                 "--seconds" => options.seconds = args.next().and_then(|s| s.parse().ok()).expect("--seconds S"),
                 "--pass" => options.pass = args.next(),
                 file => options.files.push(file.to_owned()),
@@ -101,7 +115,14 @@ fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     let copies = if options.cold { (COLD_BYTES / packed.bytes()).clamp(1, MOST_COPIES) } else { 0 };
     let copies: Vec<_> = (0..copies).map(|_| Packed::new(&w, s, options.precise)).collect();
     let mut turns = std::iter::once(&packed).chain(&copies).cycle();
+    let windows = PoolShape { n: s.n, h: s.out_h(), w: s.out_w(), c: s.k, kernel: 2, stride: 2, pad: 0 };
+    let mut largest = vec![0f32; if options.pooled { windows.y_len() } else { 0 }];
     least(options.seconds, || match pass {
+        Pass::Forward if options.pooled && (options.apart || !packed.pools()) => {
+            packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
+            pool::max_forward(&out[..s.y_len()], &windows, &mut largest);
+        }
+        Pass::Forward if options.pooled => packed.forward_pooled(&x, s, &mean, &mut largest),
         // What inference does: weights packed before, a bias and a ReLU.
         Pass::Forward if options.packed => {
             let packed = turns.next().expect("it never ends");

@@ -290,8 +290,8 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
     svg
 }
 
-/// The headline of a result: error in percent, and how far chance alone may move it (Wilson 1927, 95 %).
-pub fn error_with_interval(error: f64, images: usize) -> String {
+/// How far chance alone may move an error in percent (Wilson 1927, 95 %). Its unit once: on a phone it stands on one line.
+pub fn interval_of_error(error: f64, images: usize) -> String {
     let (low, high) = crate::report::compare::wilson(error / 100.0, images);
-    format!("{} – {}", percent(100.0 * low), percent(100.0 * high))
+    format!("{:.2} – {}", 100.0 * low, percent(100.0 * high))
 }

@@ -226,7 +226,7 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
                 div class="first" {
                     dt {
                         (lang.of("test error, top-1", "시험 오류율 (Top-1)"))
-                        @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::error_with_interval(error, images)) } }
+                        @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::interval_of_error(error, images)) } }
                     }
                     dd { (percent(error)) }
                 }
