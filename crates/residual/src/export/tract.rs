@@ -18,7 +18,7 @@ fn try_run(mut file: &[u8], input: &Input) -> TractResult<Vec<f32>> {
     };
     // The batch and the size are open in our files: they are the pictures'.
     let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
-    let plan = tract_onnx::onnx().model_for_read(&mut file)?.with_input_fact(0, fact)?.into_optimized()?;
+    let plan = onnx().model_for_read(&mut file)?.with_input_fact(0, fact)?.into_optimized()?;
     let output = plan.into_runnable()?.run(tvec!(input.into()))?;
     Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
 }

@@ -104,7 +104,7 @@ impl<S: Simd, E: End, const M: usize, const POOL: usize> Sink<S, M> for Outputs<
         if POOL == 1 {
             // SAFETY: the contract.
             unsafe { self.area.row(simd, i, row, self.end, self.channel, &mut self.moments) };
-        } else if i % 2 == 0 {
+        } else if i.is_multiple_of(2) {
             self.above = row;
         } else {
             // The largest of the sums: adding a bias and the ReLU keep the order.
