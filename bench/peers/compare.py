@@ -26,7 +26,8 @@ def ours(args, net, batch):
 
 def theirs(args, net, batch):
     script = HERE / ("train_step.py" if args.work == "train" else "inference.py")
-    env = dict(os.environ)
+    # Exporters deprecate one another; nobody reads it between rounds.
+    env = dict(os.environ, PYTHONWARNINGS="ignore")
     if args.avx2:
         env |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     command = [sys.executable, script, net, "--batch", batch, "--threads", args.threads, "--iters", args.iters]

@@ -174,8 +174,8 @@ fn list(ui: &mut Ui) -> Result<()> {
     }
     ui.line(&table.render())?;
     ui.line(
-        "\nerrors in %; `full` and `quick`: time on this machine, from 20 measured training steps of a small network of each \
-         kind;\n`residual reproduce ID` runs one",
+        "\nerrors in %, in brackets those of a replication where the paper prints no number; `full` and `quick`: time on this \
+         machine,\nfrom 20 measured training steps of a small network of each kind; `residual reproduce ID` runs one",
     )
 }
 
