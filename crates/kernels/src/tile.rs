@@ -205,17 +205,15 @@ macro_rules! with_rows {
         }
     };
 }
-/// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows.
+/// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows. A tile of one or two rows waits for its own sums, so
+/// what does not fill tiles is spread over them: 49 rows are four tiles of six and five of five, not eight of six and a single row.
 #[inline(always)]
 fn next_rows<S: Simd>(left: usize) -> usize {
-    if S::REGISTER_COUNT >= 32 {
-        match left {
-            14.. => 14,
-            8..14 => 8,
-            _ => left.min(6),
-        }
-    } else {
-        left.min(6)
+    let even = |left: usize| left.div_ceil(left.div_ceil(6));
+    match left {
+        14.. if S::REGISTER_COUNT >= 32 => 14,
+        8 | 13 if S::REGISTER_COUNT >= 32 => 8,
+        left => even(left),
     }
 }
 
