@@ -340,7 +340,7 @@ proptest! {
 fn every_order_of_work_is_within_the_bound() {
     // Few tiles and large filters; gradients in chunks; several blocks and groups; several chunks of outputs and depth.
     let shapes = [
-        (12, 4, 4, 192, 200, 3, 1, 1),
+        (30, 4, 4, 192, 200, 3, 1, 1),
         (1, 7, 7, 200, 192, 3, 1, 1),
         (1, 2, 2, 264, 256, 3, 1, 1),
         (3, 40, 40, 16, 16, 3, 1, 1),

@@ -20,7 +20,7 @@ use crate::scratch::Scratch;
 use crate::tile::{OUTER_VECTORS, Product};
 use crate::vector::MAX_LANES;
 
-/// Most tiles of a block, rounded up to the rows of a micro-kernel.
+/// Most tiles of a block ([`super::cut`]'s table), rounded up to the rows of a micro-kernel.
 const MAX_TILES: usize = 112;
 
 /// Input channels multiplied at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the tiles pass; one of 512 channels is
@@ -72,7 +72,7 @@ pub(crate) fn correlate<W: Minimal<M, N>, const M: usize, const N: usize>(
     ending: Ending<'_>,
     to: &mut [f32],
 ) {
-    let cut = Cut::new(&tiles, &filters, N * N, isa);
+    let cut = Cut::new(&tiles, &filters, N * N, packed.is_some(), isa);
     let mut zeros = Scratch::take(filters.inputs.next_multiple_of(MAX_LANES));
     zeros.fill(0.0);
     let to = Parts::new(to);
@@ -149,8 +149,10 @@ fn by_channels<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: 
         isa.run(TransformTiles::<W, M, N> { job, block: index, to, minimal: std::marker::PhantomData });
     });
     let data = &memory[..];
-    pieces::for_each(cut.panels.div_ceil(cut.chunk), |chunk| {
-        isa.run(ChunkOfChannels::<W, M, N> { job, data, packed, chunk, minimal: std::marker::PhantomData });
+    pieces::for_each(cut.panels.div_ceil(cut.chunk) * cut.shares, |piece| {
+        let (chunk, share) = (piece / cut.shares, piece % cut.shares);
+        let blocks = share * cut.blocks / cut.shares..(share + 1) * cut.blocks / cut.shares;
+        isa.run(ChunkOfChannels::<W, M, N> { job, data, packed, chunk, blocks, minimal: std::marker::PhantomData });
     });
 }
 
@@ -224,7 +226,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for BlockOfTiles
     }
 }
 
-/// Everything for one chunk of output channels.
+/// One chunk of output channels, for some blocks of tiles.
 struct ChunkOfChannels<'a, W, const M: usize, const N: usize> {
     job: &'a Job<'a>,
     /// All transformed tiles.
@@ -232,6 +234,8 @@ struct ChunkOfChannels<'a, W, const M: usize, const N: usize> {
     /// All transformed filters, where they are kept.
     packed: Option<&'a [f32]>,
     chunk: usize,
+    /// The blocks of tiles that it is multiplied with here.
+    blocks: std::ops::Range<usize>,
     minimal: Kind<W>,
 }
 
@@ -257,7 +261,7 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize> WithSimd for ChunkOfChann
         };
         let mut products = Scratch::take(cut.products(N * N, lanes));
         let block = tiles::block_len(N * N, filters.inputs, cut.block, lanes);
-        for (index, data) in self.data.chunks_exact(block).enumerate().take(cut.blocks) {
+        for (index, data) in self.data.chunks_exact(block).enumerate().take(self.blocks.end).skip(self.blocks.start) {
             self.job.multiply::<S, N>(simd, index, first, last, data, panels, &mut products, &mut Soon::nothing());
             self.job.finish::<S, W, M, N>(simd, index, first, last, &products);
         }
