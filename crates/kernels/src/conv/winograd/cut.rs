@@ -21,6 +21,7 @@ struct Sizes {
     bytes: usize,
     /// Fewest and most tiles of a block: the panels of filters are read once for each.
     tiles: RangeInclusive<usize>,
+    /// Blocks are rounded up to a multiple of so many tiles.
     round: usize,
     /// Output channels of a chunk, multiplied before the transform back.
     channels: usize,
