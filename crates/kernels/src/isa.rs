@@ -2,7 +2,8 @@
 //!
 //! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and `Isa::run` compiles them for each
 //! instruction set. Which one is active is decided when a kernel is called, on the calling thread, and handed to its
-//! pieces: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`].
+//! pieces: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`]. Nor does it govern the `gemm`
+//! crate, which computes the gradients of linear layers ([`crate::matrix`]) with what it finds itself.
 
 use std::cell::Cell;
 use std::fmt;
@@ -197,6 +198,10 @@ impl Drop for FlushDenormals {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod control {
     //! MXCSR. Only the flush bits change, and only between [`super::FlushDenormals::new`] and its drop.
+    //!
+    //! Rust's own documentation calls float code under another MXCSR undefined, since the compiler may compute at compile time what the
+    //! processor would flush. We rely on that being all that it does: a value that was computed either way is below 1.2e-38, and every
+    //! bound on a kernel's error allows for that (the tests' `assert_within`).
 
     /// Flush-to-zero is bit 15, denormals-are-zero bit 6.
     pub(super) const FLUSH: u64 = 0x8040;
@@ -210,7 +215,8 @@ mod control {
 
     pub(super) fn write(value: u64) {
         let csr = value as u32;
-        // SAFETY: `csr` is a value read before with at most the two flush bits added; exception masks are unchanged.
+        // SAFETY: `csr` is a value read before with at most the two flush bits added: no exception is unmasked, no rounding changes;
+        // what is flushed, and when, is the reliance that the module's head names.
         unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &csr, options(nostack, preserves_flags)) };
     }
 }

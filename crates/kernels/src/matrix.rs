@@ -1,4 +1,5 @@
-//! Plain matrix products through the `gemm` crate, cut into blocks by shape: the gradients of linear layers.
+//! Plain matrix products through the `gemm` crate, cut into blocks by shape: the gradients of linear layers. It chooses its instruction
+//! set itself, whatever [`crate::Isa`] says.
 
 use crate::pieces::{self, Parts};
 

@@ -172,6 +172,8 @@ pub fn backward(
 ) {
     norm.check(c);
     assert!(x.len() == dy.len() && y.is_none_or(|y| y.len() == x.len()), "x, y and dy must be equally large");
+    assert!(x.len().is_multiple_of(c), "x must hold c values for each position");
+    assert!(dgamma.len() == c && dbeta.len() == c, "dgamma and dbeta must have a value for each channel");
     let isa = Isa::active();
     let columns = Columns::new(c);
     let mean = columns.spread(|j| norm.mean[j]);
@@ -238,6 +240,7 @@ pub fn scale_shift_backward(
     dshift: &mut [f32],
 ) {
     assert!(scale.len() == c, "scale must have {c} values");
+    assert!(dscale.len() == c && dshift.len() == c, "dscale and dshift must have {c} values");
     let columns = Columns::new(c);
     let zero = columns.spread(|_| 0.0);
     let [sum, product] = gradient_sums(x, y, dy, columns, &zero);

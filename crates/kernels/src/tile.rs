@@ -206,7 +206,8 @@ macro_rules! with_rows {
     };
 }
 /// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows. A tile of one or two rows waits for its own sums, so
-/// what does not fill tiles is spread over them: 49 rows are four tiles of six and five of five, not eight of six and a single row.
+/// what does not fill tiles is spread over them: 49 rows are four tiles of six and five of five, not eight of six and a single row. With
+/// 32 registers tiles of 14 rows come first and the rest is spread; of 15 rows one is left alone.
 #[inline(always)]
 fn next_rows<S: Simd>(left: usize) -> usize {
     let even = |left: usize| left.div_ceil(left.div_ceil(6));
@@ -216,6 +217,9 @@ fn next_rows<S: Simd>(left: usize) -> usize {
         left => even(left),
     }
 }
+
+/// A product whose operands have the sizes that it names, as whoever ran it has promised.
+struct Promised<P>(P);
 
 /// `to [rows, P] (+)= a b` for an operand by lanes and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
 ///
@@ -236,21 +240,22 @@ pub(crate) struct Product {
     pub(crate) to: *mut f32,
 }
 
-impl WithSimd for Product {
+impl WithSimd for Promised<Product> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let Self(product) = self;
         let mut row = 0;
-        let mut ahead = self.ahead::<S>();
-        while row < self.rows {
-            let count = next_rows::<S>(self.rows - row);
-            // SAFETY: whoever made the product promises that its operands have these sizes.
+        let mut ahead = product.ahead::<S>();
+        while row < product.rows {
+            let count = next_rows::<S>(product.rows - row);
+            // SAFETY: the promise of `Product::run`, for these rows.
             with_rows!(S, count, MR => unsafe {
-                if self.full {
-                    self.tile::<S, MR, OUTER_VECTORS>(simd, row, &mut ahead);
+                if product.full {
+                    product.tile::<S, MR, OUTER_VECTORS>(simd, row, &mut ahead);
                 } else {
-                    self.tile::<S, MR, 1>(simd, row, &mut ahead);
+                    product.tile::<S, MR, 1>(simd, row, &mut ahead);
                 }
             });
             row += count;
@@ -259,6 +264,15 @@ impl WithSimd for Product {
 }
 
 impl Product {
+    /// Computes it.
+    ///
+    /// # Safety
+    /// `a` must be readable for `rows` rows of `depth`, `b` for a panel of that depth, and `to` writable for `rows` rows of a panel.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
+        simd.vectorize(Promised(self));
+    }
+
     /// The next panel, which comes from memory where a network has more weights than the caches hold: a part of it for each lane block of
     /// each tile.
     #[inline(always)]
@@ -305,19 +319,20 @@ pub(crate) struct Gram {
     pub(crate) to_step: usize,
 }
 
-impl WithSimd for Gram {
+impl WithSimd for Promised<Gram> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let vectors = self.columns / S::F32_LANES;
+        let Self(gram) = self;
+        let vectors = gram.columns / S::F32_LANES;
         for column in (0..vectors).step_by(GRAM_VECTORS) {
-            // SAFETY: whoever made the product promises that its operands have these sizes.
+            // SAFETY: the promise of `Gram::run`, for these columns.
             unsafe {
                 if vectors - column == 1 {
-                    self.rows::<S, 1>(simd, column);
+                    gram.rows::<S, 1>(simd, column);
                 } else {
-                    self.rows::<S, GRAM_VECTORS>(simd, column);
+                    gram.rows::<S, GRAM_VECTORS>(simd, column);
                 }
             }
         }
@@ -325,6 +340,15 @@ impl WithSimd for Gram {
 }
 
 impl Gram {
+    /// Computes it.
+    ///
+    /// # Safety
+    /// `a` must be readable for `c` rows and `b` for `columns` of `count` positions, and `to` writable for `c` rows of `columns`.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
+        simd.vectorize(Promised(self));
+    }
+
     /// All rows of one or two vectors of columns.
     ///
     /// # Safety

@@ -357,6 +357,21 @@ fn every_order_of_work_is_within_the_bound() {
 }
 
 #[test]
+fn a_filter_that_reaches_no_pixel_gives_zeros() {
+    on_every_isa(|| {
+        // One pixel in the middle of a border of three, filters of three at every fifth place: none touches it.
+        let s = ConvShape { n: 1, h: 1, w: 1, c: 5, k: 7, kh: 3, kw: 3, stride: 5, pad: 3 };
+        assert_eq!((s.out_h(), s.out_w()), (1, 1));
+        let (x, w, dy) = (noise(s.c, 1), noise(s.k * s.c * 9, 2), noise(s.k, 3));
+        let (mut y, mut dx, mut dw) = (vec![1.0; s.k], vec![1.0; s.c], vec![1.0; w.len()]);
+        conv::forward(&x, &w, &s, false, Epilogue::None, &mut y);
+        conv::dx(&dy, &w, &s, false, false, &mut dx);
+        conv::dw(&x, &dy, &s, false, &mut dw);
+        assert!(y.iter().chain(&dx).chain(&dw).all(|&value| value == 0.0));
+    });
+}
+
+#[test]
 fn nan_survives_the_relu_of_an_epilogue() {
     for kernel in [1, 3] {
         let s = ConvShape::new(1, 6, 6, 16, 20, kernel, kernel, 1, kernel / 2).expect("a valid shape");

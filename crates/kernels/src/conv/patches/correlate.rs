@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 use crate::tile::{OUTER_VECTORS, Product, outer_rows};
 use crate::vector::{MAX_LANES, load};
 
-/// Rows of a block: a multiple of 6 and, for AVX-512, four times 14 less a bit; 96 rows of [`DEPTH`] values are 96 KiB.
+/// Rows of a block: sixteen times 6 and, for AVX-512, seven times 14 less a bit; 96 rows of [`DEPTH`] values are 96 KiB.
 const ROWS: usize = 96;
 
 /// Values of the patches gathered at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the rows pass.
@@ -134,7 +134,7 @@ impl WithSimd for Block<'_> {
                     next if next < self.last || until == depth => (next, if next < self.last { at } else { 0 }),
                     _ => (self.first, until),
                 };
-                simd.vectorize(Product {
+                let product = Product {
                     rows: count,
                     depth: until - at,
                     a: patches.as_ptr(),
@@ -144,7 +144,10 @@ impl WithSimd for Block<'_> {
                     full: panel * width + lanes < self.job.outputs,
                     accumulate: at > 0,
                     to: sums[(panel - self.first) * rows * width..].as_mut_ptr(),
-                });
+                };
+                // SAFETY: `patches` holds these values of `rows` rows, the panels were just checked, and `sums` has `rows` rows for
+                // each panel.
+                unsafe { product.run(simd) };
             }
         }
         self.finish(simd, start, count, &sums);

@@ -39,6 +39,9 @@ pub(crate) fn dw(x: Input<'_>, dy: &[f32], s: &ConvShape, dw: &mut [f32]) {
         // Taps that reach no pixel have no gradient.
         dw.fill(0.0);
     }
+    if patches.taps.is_empty() {
+        return;
+    }
     let (chunks_d, chunks_k) = (patches.depth().div_ceil(CHUNK), s.k.div_ceil(CHUNK));
     let chunks = chunks_d * chunks_k;
     let blocks = patches.count().div_ceil(ROWS);
@@ -160,7 +163,7 @@ impl WithSimd for Chunk<'_> {
                 gather(simd, patches, x, first, count, self.depth.clone(), a.as_mut_ptr(), step);
                 gather(simd, outputs, dy.into(), first, count, self.channels.clone(), b.as_mut_ptr(), step);
             }
-            simd.vectorize(Gram {
+            let gram = Gram {
                 count,
                 a: a.as_ptr(),
                 b: b.as_ptr(),
@@ -171,7 +174,9 @@ impl WithSimd for Chunk<'_> {
                 c: self.depth.len(),
                 columns: self.channels.len().next_multiple_of(lanes),
                 to_step: CHUNK,
-            });
+            };
+            // SAFETY: the operands hold CHUNK values of ROWS rows, `sums` is CHUNK x CHUNK, and a chunk has no more of either.
+            unsafe { gram.run(simd) };
         }
     }
 }

@@ -27,15 +27,24 @@ struct Sizes {
     channels: usize,
 }
 
+const WITH_16: Sizes = Sizes { bytes: 440 << 10, tiles: 25..=64, round: 1, channels: 128 };
+const WITH_32: Sizes = Sizes { bytes: 288 << 10, tiles: 48..=96, round: outer_rows(32), channels: 64 };
+
 impl Sizes {
     fn of(isa: Isa) -> Self {
-        if isa.registers() >= 32 {
-            Self { bytes: 288 << 10, tiles: 48..=96, round: outer_rows(isa.registers()), channels: 64 }
-        } else {
-            Self { bytes: 440 << 10, tiles: 25..=64, round: 1, channels: 128 }
-        }
+        if isa.registers() >= 32 { WITH_32 } else { WITH_16 }
+    }
+
+    const fn most_tiles(&self) -> usize {
+        self.tiles.end().next_multiple_of(self.round)
     }
 }
+
+/// No block has more tiles.
+pub(super) const MOST_TILES: usize = {
+    let (a, b) = (WITH_16.most_tiles(), WITH_32.most_tiles());
+    if a > b { a } else { b }
+};
 
 /// Blocks, where there are at least [`FEW_TILES`] tiles for each: one picture is still shared evenly by a few threads.
 const FEW_BLOCKS: usize = 8;

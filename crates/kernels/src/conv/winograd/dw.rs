@@ -194,7 +194,7 @@ impl Job<'_> {
                 let a = data.as_ptr().add(part.c_first / lanes * stride + point * step);
                 let b = gradient.as_ptr().add(part.k_first / lanes * stride + point * step);
                 let to = sums.as_mut_ptr().add(point * part.point());
-                simd.vectorize(Gram {
+                Gram {
                     count,
                     a,
                     b,
@@ -205,7 +205,8 @@ impl Job<'_> {
                     c: part.c_count,
                     columns: part.columns,
                     to_step: part.columns,
-                });
+                }
+                .run(simd);
             }
         }
     }

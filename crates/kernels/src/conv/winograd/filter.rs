@@ -1,4 +1,4 @@
-//! Filters into the transformed domain, as panels for [`crate::tile::outer`].
+//! Filters into the transformed domain, as panels for [`crate::tile::Product`].
 //!
 //! `w [k, c, 3, 3]` becomes `U [⌈k / P⌉, N N, c, P]` with panels of `P = 2 L` output channels; the points are an odd number of cache lines
 //! apart. For the input gradient the roles of `k` and `c` are exchanged and the taps run backwards.

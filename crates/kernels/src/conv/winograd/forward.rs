@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::cut::Cut;
+use super::cut::{Cut, MOST_TILES};
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
 use super::transform::{Data, Minimal};
@@ -19,9 +19,6 @@ use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
 use crate::tile::{OUTER_VECTORS, Product};
 use crate::vector::MAX_LANES;
-
-/// Most tiles of a block ([`super::cut`]'s table), rounded up to the rows of a micro-kernel.
-const MAX_TILES: usize = 112;
 
 /// Input channels multiplied at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the tiles pass; one of 512 channels is
 /// all of L1 and comes from L2 for every six tiles.
@@ -361,7 +358,7 @@ impl Job<'_> {
                 let full = (first + panel) * width + lanes < self.filters.outputs;
                 // SAFETY: sizes were just checked; rows are below `count`, which is at most the block.
                 unsafe {
-                    simd.vectorize(Product {
+                    Product {
                         rows: count,
                         depth: DEPTH.min(c - at),
                         a: data.as_ptr().add(at / lanes * a_step + point * data_step),
@@ -371,7 +368,8 @@ impl Job<'_> {
                         full,
                         accumulate: at > 0,
                         to: products.as_mut_ptr().add(index * product_step),
-                    });
+                    }
+                    .run(simd);
                 }
             }
         }
@@ -406,8 +404,8 @@ impl Job<'_> {
     }
 
     /// Where the tiles of a block are written, if windows of `pool x pool` outputs become one.
-    fn places(&self, block: usize, pool: usize) -> [OutputTile; MAX_TILES] {
-        let mut places = [OutputTile::default(); MAX_TILES];
+    fn places(&self, block: usize, pool: usize) -> [OutputTile; MOST_TILES] {
+        let mut places = [OutputTile::default(); MOST_TILES];
         let Tiles { out_h, out_w, side, .. } = self.tiles;
         for (place, tile) in places.iter_mut().zip(self.tiles_of(block)) {
             let Place { picture, top, left } = self.tiles.place(tile);

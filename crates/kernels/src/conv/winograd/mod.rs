@@ -3,7 +3,7 @@
 //!
 //! A tile of `M x M` outputs needs `(M + 2)²` multiplications for each pair of channels instead of `9 M²`: a quarter for F(4x4), 4/9
 //! for F(2x2). Tiles are transformed, multiplied point by point as matrices `[tiles, c] [c, k]`, and transformed back, in blocks that
-//! stay in L2. Rounding errors are larger than the direct sum's (see [`crate::plan::Algorithm`]), so `precise` does not come here.
+//! stay in L2. Rounding errors are larger than the direct sum's (BENCHMARKS.md, "What Winograd costs in digits"), so `precise` does not come here.
 //! Not for other filters or strides.
 
 mod cut;
