@@ -39,15 +39,15 @@ fn start(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary was built")
 }
 
-/// Waits until the run in `out` has logged `lines` lines, or has ended.
+/// Waits until the run in `out` has logged `lines` lines; it must not end before.
 fn wait_for(out: &Path, lines: usize, child: &mut Child) {
     let began = Instant::now();
     loop {
         let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
-        let ended = child.try_wait().expect("a child of ours").is_some();
-        if ended || text.lines().count() >= lines {
+        if text.lines().count() >= lines {
             return;
         }
+        assert!(child.try_wait().expect("a child of ours").is_none(), "it ended before its line {lines}");
         assert!(began.elapsed() < Duration::from_secs(120), "no progress in {}", out.display());
         std::thread::sleep(Duration::from_millis(5));
     }

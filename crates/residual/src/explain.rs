@@ -49,7 +49,7 @@ pub fn grad_cam(model: &Model, pixels: Vec<f32>, dims: [usize; 4], classes: &[us
     heat(map.inner(), gradient)
 }
 
-/// `Σ_c relu(map_c · mean gradient_c)` of each picture, brought to 0 … 1.
+/// `relu(Σ_c map_c · mean gradient_c)` of each picture (Selvaraju et al. 2017, eq. 2), brought to 0 … 1.
 fn heat(map: Tensor<4>, gradient: Tensor<4>) -> Result<Vec<HeatMap>> {
     let [_, height, width, _] = map.dims();
     let sums = (map * gradient.mean_dims(&[1, 2])).sum_dim(3).into_data();

@@ -72,6 +72,7 @@ struct Report {
 impl Export {
     /// Reads, writes, and names the file.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        super::not_onto(&self.file, &self.out)?;
         if self.format == Format::Safetensors && (self.keep_bn || self.with_preprocessing) {
             return Err(Error::usage("--keep-bn and --with-preprocessing belong to --format onnx")
                 .with_hint("safetensors hold weights alone, normalisations among them"));

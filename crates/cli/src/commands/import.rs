@@ -1,6 +1,6 @@
 //! `residual import`: weights of PyTorch and others, as a file that every command takes.
 
-use super::parsed;
+use super::{not_onto, parsed};
 use crate::ui::Ui;
 use burn::tensor::Device;
 use residual::data::{Filter, Preprocessing, Resize};
@@ -99,6 +99,7 @@ impl Import {
 
     /// Reads, writes, and says what was found.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        not_onto(&self.file, &self.out)?;
         let options = import::ImportOptions {
             name: self.name.clone(),
             preset: self.preset.0,

@@ -121,8 +121,9 @@ impl Lab {
         let options = common.options(kind)?;
         let json = ui.json();
         let (mut bars, mut rounds) = (ui.bars(), Rounds::new(ui.bars()));
-        let specimens =
-            lab::run(&nets, &options, &mut bars, &mut rounds, |row| if json { ui.value(row) } else { Ok(()) })?;
+        let specimens = lab::run(&nets, &options, &mut bars, &mut interrupt::heeding(&mut rounds), |row| {
+            if json { ui.value(row) } else { Ok(()) }
+        })?;
         drop(rounds);
         let page = common.page(kind, &options, &specimens)?;
         if json {
@@ -197,16 +198,20 @@ fn shared(recipe: &str, kind: Kind) -> String {
 
 /// What was typed, without the way to this binary and without folders.
 fn command() -> String {
-    let plain = |argument: String| {
-        let path = Path::new(&argument);
-        match path.file_name() {
-            Some(name) if path.is_absolute() => name.to_string_lossy().into_owned(),
-            _ => argument,
-        }
+    let plain = |argument: String| match argument.split_once('=') {
+        Some((option, path)) => format!("{option}={}", last(path)),
+        None => last(&argument),
     };
     let mut words = vec!["residual".to_owned()];
     words.extend(std::env::args().skip(1).map(plain));
     words.join(" ")
+}
+
+/// The last part of `argument` if that is an absolute path.
+fn last(argument: &str) -> String {
+    let path = Path::new(argument);
+    let name = path.file_name().filter(|_| path.is_absolute());
+    name.map_or_else(|| argument.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn table(specimens: &[Specimen]) -> String {

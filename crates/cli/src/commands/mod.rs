@@ -51,6 +51,17 @@ fn lasting(path: &str) -> String {
     path.to_string()
 }
 
+/// Whether `out` may be written: weights that a command reads are not to be replaced by what it makes of them.
+fn not_onto(input: &std::path::Path, out: &std::path::Path) -> Result<()> {
+    match (input.canonicalize(), out.canonicalize()) {
+        (Ok(a), Ok(b)) if a == b => {
+            Err(Error::usage(format!("--out is {} itself, which would be lost", input.display()))
+                .with_hint("choose another --out"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One of the library's names as an argument, with its hint where it is none.
 fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
     text.parse::<T>().map_err(|error| match error.hint() {

@@ -47,6 +47,10 @@ impl Report {
             (None, [one]) => one.path.join("report.html"),
             (None, _) => PathBuf::from("report.html"),
         };
+        if out.exists() && out.extension().is_none_or(|kind| kind != "html") {
+            return Err(Error::usage(format!("{} is there and is no page", out.display()))
+                .with_hint("name a file that ends in .html by --out"));
+        }
         let path = report::write(records, None, self.lang, &out, &mut ui.bars())?;
         if ui.json() { ui.value(&Written { path }) } else { ui.line(&path.display().to_string()) }
     }

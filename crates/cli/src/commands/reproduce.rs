@@ -5,15 +5,16 @@ use crate::ui::Ui;
 use crate::ui::numbers::duration;
 use crate::ui::rounds::Rounds;
 use crate::ui::table::{Align, Table};
+use residual::eval::Weights;
 use residual::report::{self, Lang};
 use residual::reproduce::estimate::Pace;
 use residual::reproduce::run::{Claim, Options, Outcome, Row, default_folder, folder, run, verify, weights};
 use residual::reproduce::verdict::Verdict;
-use residual::reproduce::{Experiment, Scale, experiments, find, stacks};
+use residual::reproduce::{Experiment, Scale, experiments, find, given, stacks};
 use residual::train::Record;
 use residual::{Error, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Repeat a row of the papers' tables, or list them
 #[derive(Debug, clap::Args)]
@@ -95,6 +96,10 @@ impl Reproduce {
             let message = format!("{id} is {} experiments, and --out names one folder", found.len());
             return Err(Error::usage(message).with_hint("leave --out away, or name one of them"));
         }
+        let found = match &self.weights {
+            Some(path) if found.len() > 1 => about(found, path)?,
+            _ => found,
+        };
         for experiment in found {
             let outcome = self.one(experiment, ui)?;
             if ui.json() {
@@ -123,13 +128,15 @@ impl Reproduce {
             stop: interrupt::save_first(),
         };
         let page = out.join("report.html");
+        let mut rounds = Rounds::new(ui.bars());
+        let mut sink = interrupt::heeding(&mut rounds);
         if experiment.is_count() {
-            let (mut outcome, seen) = stacks::run(experiment, &options, &mut ui.bars(), &mut Rounds::new(ui.bars()))?;
+            let (mut outcome, seen) = stacks::run(experiment, &options, &mut ui.bars(), &mut sink)?;
             outcome.report = Some(report::save(&report::stacks(&outcome, &seen, self.lang), &page)?);
             outcome.save(&out)?;
             return Ok(outcome);
         }
-        let mut outcome = run(experiment, &options, &mut ui.bars(), &mut Rounds::new(ui.bars()))?;
+        let mut outcome = run(experiment, &options, &mut ui.bars(), &mut sink)?;
         let mut records: Vec<Record> = Vec::new();
         for part in &experiment.parts {
             let path = folder(part, &out, 0);
@@ -142,6 +149,13 @@ impl Reproduce {
         outcome.save(&out)?;
         Ok(outcome)
     }
+}
+
+/// Those of `experiments` that are about the network of the weights in `path`; all of them where none is, for the error.
+fn about(experiments: Vec<&'static Experiment>, path: &Path) -> Result<Vec<&'static Experiment>> {
+    let weights = Weights::load(path)?;
+    let about: Vec<_> = experiments.iter().copied().filter(|one| given::is_about(one, &weights)).collect();
+    Ok(if about.is_empty() { experiments } else { about })
 }
 
 fn list(ui: &mut Ui) -> Result<()> {

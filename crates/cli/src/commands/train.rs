@@ -7,7 +7,8 @@ use crate::ui::Ui;
 use crate::ui::dashboard::{self, Dashboard};
 use crate::ui::training::TrainingView;
 use residual::data::Progress;
-use residual::recipe::Recipe;
+use residual::error::nearest;
+use residual::recipe::{Recipe, shipped};
 use residual::train::tensorboard::TensorBoard;
 use residual::train::{self, Event, RunOptions, Sink};
 use residual::{Error, Result, models};
@@ -72,11 +73,14 @@ pub struct Train {
 impl Train {
     /// Trains, tests, and leaves everything in the run folder.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let recipe = self.recipe()?;
+        let mut recipe = self.recipe()?;
         let out = match &self.out {
             Some(out) => out.clone(),
             None => default_folder(&recipe, self.resume),
         };
+        if let Some(saved) = self.saved(&out) {
+            recipe = saved?.with(&self.overrides()?)?;
+        }
         let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
         let bars = ui.bars();
         let plain = ui.json();
@@ -109,7 +113,7 @@ impl Train {
                 board.event(event);
             }
         };
-        train::run(recipe, options, progress, &mut tell)?;
+        train::run(recipe, options, progress, &mut interrupt::heeding(&mut tell))?;
         board.map_or(Ok(()), TensorBoard::finish)
     }
 
@@ -120,24 +124,28 @@ impl Train {
 
     fn base(&self) -> Result<Recipe> {
         let Some(what) = &self.what else { return self.unnamed() };
-        let is_recipe = what.ends_with(".toml")
-            || Path::new(what).is_file()
-            || residual::recipe::shipped().iter().any(|recipe| recipe.name == what);
+        let is_recipe =
+            what.ends_with(".toml") || Path::new(what).is_file() || shipped().iter().any(|recipe| recipe.name == what);
         if is_recipe {
             return Recipe::load(what, &[]);
         }
-        let entry = models::find(what)?;
+        let entry = models::find(what).map_err(|error| match nearest_recipe(what) {
+            Some(near) => Error::usage(format!("there is no network and no recipe called {what}"))
+                .with_hint(format!("did you mean the recipe {near}?")),
+            None => error,
+        })?;
         Recipe::default_for(self.data.as_deref().unwrap_or("shapes"), &entry.name)
     }
 
-    /// Nothing is named: the run that is resumed knows its recipe, else it is the built-in one of the data.
+    /// The recipe of the run in `out`, if that is to be gone on with and nothing else is named.
+    fn saved(&self, out: &Path) -> Option<Result<Recipe>> {
+        let saved = out.join("recipe.toml");
+        let is_meant = self.resume && self.what.is_none() && saved.is_file();
+        is_meant.then(|| Recipe::load(&saved.to_string_lossy(), &[]))
+    }
+
+    /// Nothing is named: it is the built-in recipe of the data.
     fn unnamed(&self) -> Result<Recipe> {
-        if self.resume
-            && let Some(saved) = self.out.as_ref().map(|out| out.join("recipe.toml"))
-            && saved.is_file()
-        {
-            return Recipe::load(&saved.to_string_lossy(), &[]);
-        }
         match &self.data {
             Some(data) => Recipe::default_for(data, "resnet-20"),
             None => Recipe::load("shapes-resnet20", &[]),
@@ -162,6 +170,14 @@ impl Train {
         overrides.extend(self.sets.iter().cloned());
         Ok(overrides)
     }
+}
+
+/// The shipped recipe that was meant by `what`, where no network is as near.
+fn nearest_recipe(what: &str) -> Option<&'static str> {
+    let networks = models::registry();
+    let names = networks.iter().map(|entry| entry.name.as_str());
+    let near = nearest(what, names.chain(shipped().iter().map(|recipe| recipe.name)))?;
+    shipped().iter().map(|recipe| recipe.name).find(|name| *name == near)
 }
 
 /// `text` as a TOML string.

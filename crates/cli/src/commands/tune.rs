@@ -43,7 +43,7 @@ pub struct Lr {
     #[arg(long, value_name = "RATE", default_value = "10")]
     to: f64,
 
-    /// Steps between the two
+    /// Steps between the two, more than 10
     #[arg(long, value_name = "N", default_value = "100")]
     steps: usize,
 }

@@ -94,3 +94,20 @@ fn the_depth_lab_compares_kinds_of_shortcut_and_draws_every_layer_along_training
     assert_eq!(page.matches("width=\"3\" height=\"7\"").count(), 4);
     assert!(page.contains("8 layers, in the order of the layers") && page.contains("8 layers, at the start"));
 }
+
+#[test]
+fn stacks_of_filters_are_trained_again_only_as_they_were_and_refuse_what_they_do_not_do() {
+    let folder = folder();
+    let lab = |more: &[&str]| {
+        let mut lab = residual(&["lab", "nonlinearity", "--data", "shapes", "--json", "--looks", "1"]);
+        lab.args(["--set", "train.batch=8", "--set", "data.train_size=40", "--out"]).arg(folder.path().join("lab"));
+        lab.args(more);
+        lab
+    };
+    let first = lines(lab(&["--steps", "2"]));
+    assert_eq!(lines(lab(&["--steps", "2"])), first, "what is finished is not run again");
+    let (code, stderr) = failure(lab(&["--steps", "3"]));
+    assert!(code == 2 && stderr.contains("belongs to another recipe"), "{stderr}");
+    let (code, stderr) = failure(lab(&["--steps", "2", "--set", "loss.mixup=0.2"]));
+    assert!(code == 2 && stderr.contains("loss.mixup does not apply"), "{stderr}");
+}

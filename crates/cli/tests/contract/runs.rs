@@ -202,3 +202,66 @@ fn a_range_test_tells_a_rate_from_its_own_curve() {
     assert!(rate(&points[0]) < lr && lr < rate(&points[points.len() - 1]), "{lr}");
     assert_eq!(failure(residual(&["tune", "lr", "resnet-20", "--from", "1", "--to", "0.1"])).0, 2);
 }
+
+#[test]
+fn a_page_of_the_unfinished_run_is_replaced_by_that_of_the_finished_one() {
+    let folder = folder();
+    let page = folder.path().join("run").join("report.html");
+    std::fs::create_dir(folder.path().join("run")).expect("a folder");
+    std::fs::write(&page, "this run is not finished").expect("writable");
+    lines(small(&folder, 2, &[]));
+    let text = std::fs::read_to_string(&page).expect("a page");
+    assert!(text.contains("<html") && !text.contains("this run is not finished"));
+}
+
+#[test]
+fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
+    let folder = folder();
+    let train = |arguments: &[&str]| {
+        let mut command = residual(arguments);
+        command.current_dir(folder.path());
+        command
+    };
+    let mut first = SMALL.to_vec();
+    first[1] = "resnet-20";
+    first.extend(["--set", "train.steps=2"]);
+    let told = lines(train(&first));
+    let again = lines(train(&["train", "--resume", "--json"]));
+    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
+    assert!(events(&again, "step").is_empty());
+}
+
+#[test]
+fn more_threads_than_anybody_has_are_refused() {
+    let (code, text) = failure(residual(&["models", "--threads", "100000"]));
+    assert!(code == 2 && text.contains("cores") && text.contains("hint: "), "{text}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_recipe_is_told() {
+    let (code, text) = failure(residual(&["train", "cifar10-resnet20-quik"]));
+    assert!(code == 2 && text.contains("did you mean the recipe cifar10-resnet20-quick?"), "{text}");
+}
+
+#[test]
+#[cfg(unix)]
+fn sigterm_leaves_a_checkpoint_as_ctrl_c_does() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = folder();
+    let mut run = Command::new(assert_cmd::cargo::cargo_bin("residual"))
+        .args(SMALL)
+        .args(["--set", "train.steps=100000", "--out"])
+        .arg(folder.path().join("run"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut told = BufReader::new(run.stdout.take().expect("piped")).lines();
+    let first = told.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"event\":\"step\"")));
+    assert!(first.is_some(), "a step");
+    let sent = Command::new("kill").args(["-TERM", &run.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    assert!(told.any(|line| line.is_ok_and(|line| line.contains("\"event\":\"checkpoint\""))), "a checkpoint");
+    assert_eq!(run.wait().expect("it ends").code(), Some(143));
+}

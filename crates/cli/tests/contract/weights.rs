@@ -159,3 +159,35 @@ fn exported_weights_are_named_counted_and_imported_again() {
     onnx_only.arg(&weights);
     assert_eq!(failure(onnx_only).0, 2);
 }
+
+#[test]
+fn a_file_of_this_program_keeps_its_preprocessing_and_classes_through_an_import() {
+    let folder = folder();
+    let told = lines(small(&folder, 1, &["--set", "data.mean=[0.4, 0.5, 0.6]", "--set", "data.std=[0.3, 0.2, 0.1]"]));
+    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let out = folder.path().join("new folder").join("again.safetensors").to_string_lossy().into_owned();
+    lines(residual(&["import", &checkpoint, "--as", "resnet-cifar-8", "--out", &out, "--json"]));
+    let eval = |file: &str| lines(residual(&["eval", file, "--data", "shapes", "--json"])).remove(0);
+    let (before, after) = (eval(&checkpoint), eval(&out));
+    for key in ["loss", "top1_error", "per_class"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+}
+
+#[test]
+fn weights_are_not_replaced_by_what_is_made_of_them() {
+    let folder = folder();
+    lines(small(&folder, 1, &[]));
+    let run = folder.path().join("run").to_string_lossy().into_owned();
+    let weights = format!("{run}/last.safetensors");
+    let before = std::fs::read(&weights).expect("weights");
+    for command in [
+        ["export", &weights, "--format", "onnx", "--out", &weights].as_slice(),
+        &["import", &weights, "--as", "resnet-cifar-8", "--out", &weights],
+        &["report", &run, "--out", &weights],
+    ] {
+        let (code, stderr) = failure(residual(command));
+        assert!(code == 2 && stderr.contains("hint: "), "{stderr}");
+    }
+    assert!(std::fs::read(&weights).expect("weights") == before);
+}

@@ -3,6 +3,7 @@
 //! Archives are unpacked into memory, since those of CIFAR hold little but what we need. Archives of pictures go
 //! through the folder that they were unpacked into instead.
 
+use super::picture::is_picture_name;
 use crate::error::{Error, Result};
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use std::collections::BTreeMap;
@@ -19,11 +20,11 @@ pub(crate) enum Container {
     Archive { path: PathBuf, files: BTreeMap<String, Vec<u8>> },
 }
 
-/// Nothing that we read is larger: 1 GiB. An archive that claims more is not one of ours.
+/// Nothing that we read is larger: 1 GiB. An archive that claims more, in one file or in all, is not one of ours.
 const LARGEST_FILE: u64 = 1 << 30;
 
 impl Container {
-    /// Unpacks a `.tar.gz` (or `.tar`) into memory.
+    /// Unpacks a `.tar.gz` (or `.tar`) into memory; nothing of one that cannot be ours, which may be ImageNet's 138 GB.
     pub fn unpack(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let gzip = is_gzip(path)?;
@@ -35,13 +36,18 @@ impl Container {
             Error::data(format!("{} is truncated or not a tar archive: {e}", path.display()))
                 .with_hint("fetch it again, or check its MD5")
         };
-        let mut files = BTreeMap::new();
+        let (mut files, mut room) = (BTreeMap::new(), LARGEST_FILE);
         for entry in tar::Archive::new(reader).entries().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
-            if !entry.header().entry_type().is_file() || entry.size() > LARGEST_FILE {
+            if !entry.header().entry_type().is_file() {
                 continue;
             }
             let inner = entry.path().map_err(broken)?.into_owned();
+            if entry.size() > room || is_picture_name(&inner) || inner.extension().is_some_and(|kind| kind == "tar") {
+                files.clear();
+                break;
+            }
+            room -= entry.size();
             let Some(name) = inner.file_name().and_then(|n| n.to_str()) else { continue };
             // Room for what is there, not for what a forged header claims.
             let mut bytes = Vec::with_capacity(entry.size().min(1 << 26) as usize);

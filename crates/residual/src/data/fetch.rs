@@ -174,7 +174,7 @@ fn copy(published: &Published, from: &Path, to: &Path) -> Result<()> {
                 continue;
             }
             let bytes = fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
-            super::shapes::write_whole(&to.join(archive.file), &bytes)?;
+            crate::atomic::write(&to.join(archive.file), &bytes)?;
         }
         return Ok(());
     }

@@ -126,8 +126,10 @@ impl Loader {
         let Repeats { times, portions } = options.repeats;
         let steps_per_epoch = match (options.drop_last, times) {
             (false, _) => n.div_ceil(batch),
-            (true, 0 | 1) => n / batch,
-            // Whole optimiser steps: their batches are dealt out together.
+            // Whole optimiser steps, as schedules and events count epochs; of a set smaller than a step, all of it.
+            (true, 0 | 1) if n / batch < portions => n / batch,
+            (true, 0 | 1) => n / batch / portions * portions,
+            // Their batches are dealt out together.
             (true, _) => (n / (batch * portions)).max(1) * portions,
         } as u64;
         let (send, ready) = sync_channel(AHEAD);

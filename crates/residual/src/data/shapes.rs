@@ -14,6 +14,7 @@ use super::pictures::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::sample::{below, between};
 use super::source::Parts;
+use crate::atomic;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use md5::{Digest, Md5};
@@ -21,7 +22,6 @@ use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 /// The classes, in label order.
@@ -116,24 +116,12 @@ pub fn write_shapes(folder: &Path, progress: &mut dyn Progress) -> Result<Proven
         for (file, records) in runs {
             let mut bytes = Vec::with_capacity(records * (1 + PIXELS));
             (first..first + records).for_each(|i| write_record(block, i, &mut bytes));
-            write_whole(&folder.join(file), &bytes)?;
+            atomic::write(&folder.join(file), &bytes)?;
             first += records;
         }
     }
-    write_whole(&folder.join("batches.meta.txt"), (CLASSES.join("\n") + "\n").as_bytes())?;
+    atomic::write(&folder.join("batches.meta.txt"), (CLASSES.join("\n") + "\n").as_bytes())?;
     Ok(provenance)
-}
-
-/// Writes a file beside its place and renames it, so that nobody ever reads half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| Error::io("write", path, e))
 }
 
 /// Appends a picture as a record of CIFAR-10's binary layout.

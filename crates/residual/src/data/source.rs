@@ -208,10 +208,11 @@ pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pi
     };
     let (height, width) = options.input.map_or((block.height, block.width), |side| (side, side));
     let channels = options.channels.unwrap_or(block.channels);
-    if (height, width, channels) == (block.height, block.width, block.channels) {
-        return Pictures::from_block(block, options.filter);
-    }
     let DataOptions { scale, resize, filter, .. } = *options;
+    let is_scaled = scale.is_some_and(|side| side != height.min(width));
+    if !is_scaled && (height, width, channels) == (block.height, block.width, block.channels) {
+        return Pictures::from_block(block, filter);
+    }
     let fit = Fit { height, width, channels, scale, resize, filter };
     match block.labels.len().saturating_mul(height * width * channels) <= budget {
         true => Pictures::from_block(block.resized(&fit), options.filter),

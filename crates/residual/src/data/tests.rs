@@ -376,6 +376,53 @@ fn pictures_resized_when_asked_for_are_those_resized_at_once() {
 }
 
 #[test]
+fn a_scale_above_the_network_s_input_is_applied_to_pictures_of_that_size_too() {
+    let folder = cifar();
+    let plain = options(folder.path());
+    let scaled = DataOptions { input: Some(32), scale: Some(40), ..plain.clone() };
+    let read = |options: &DataOptions, budget| {
+        let found = source::read(folder.path(), options, Thoroughness::Ends, &mut ()).expect("whole").train;
+        pictures(found, options, budget)
+    };
+    assert!(read(&plain, 0).in_memory(), "nothing is to be done to them");
+    // Brought to 40 and cut back to 32 when asked for.
+    assert!(!read(&scaled, 0).in_memory());
+    assert_eq!(read(&scaled, 0).pixels(3).expect("in memory"), read(&scaled, BUDGET).pixels(3).expect("in memory"));
+}
+
+#[test]
+fn a_picture_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "a", 30, 10);
+    class(folder.path(), "b", 30, 20);
+    let bad = fs::read_dir(folder.path().join("b")).expect("readable").next().expect("one").expect("one").path();
+    let mut bytes = fs::read(&bad).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&bad, bytes).expect("writable");
+    // Pictures that stay on disk are looked at for their heads and ends alone.
+    let on_disk = DataOptions { originals: true, ..options(folder.path()) };
+    assert_eq!(open(&on_disk, &mut ()).expect("not seen").provenance.images, 60);
+    let data = open(&DataOptions { skip_bad: true, ..on_disk }, &mut ()).expect("the rest is whole");
+    assert_eq!(data.provenance.images, 59);
+    assert!(data.warnings[0].starts_with("left out 1 of 60 pictures"), "{:?}", data.warnings);
+}
+
+#[test]
+fn an_archive_of_pictures_is_not_unpacked() {
+    let folder = cifar();
+    let archive = folder.path().join("pictures.tar");
+    let mut tar = tar::Builder::new(Vec::new());
+    for (file, name) in [("test_batch.bin", "n01440764.tar"), ("data_batch_1.bin", "data_batch_1.bin")] {
+        tar.append_path_with_name(folder.path().join(file), name).expect("readable");
+    }
+    fs::write(&archive, tar.into_inner().expect("in memory")).expect("writable");
+    let error = refused(&archive);
+    assert!(error.to_string().contains("holds none of"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("unpack archives of pictures")));
+}
+
+#[test]
 fn train_val_and_test_folders_are_the_splits_and_classes_must_agree() {
     let folder = tempfile::tempdir().expect("a folder");
     for (split, n) in [("train", 5), ("val", 3), ("test", 2)] {

@@ -48,7 +48,8 @@ impl Prediction {
             }
         }
         let own = probabilities[truth];
-        let likelier = |(class, p): (usize, &f32)| *p > own || (*p == own && class < truth);
+        // What is not a number beats the truth: a network that answers NaN is wrong, not right.
+        let beaten = |(class, p): (usize, &f32)| *p < own || (*p == own && class >= truth);
         Self {
             truth,
             told,
@@ -56,7 +57,7 @@ impl Prediction {
             second,
             second_confidence: probabilities[second],
             truth_probability: own,
-            truth_rank: probabilities.iter().enumerate().filter(|&candidate| likelier(candidate)).count(),
+            truth_rank: probabilities.iter().enumerate().filter(|&candidate| !beaten(candidate)).count(),
             entropy: probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum(),
         }
     }
@@ -128,9 +129,10 @@ impl Predictions {
         100.0 * (self.rows.len() - right) as f64 / self.rows.len().max(1) as f64
     }
 
-    /// Mean cross-entropy. A probability that rounds to zero costs as much as the smallest float.
+    /// Mean cross-entropy. A probability that rounds to zero costs as much as the smallest float; NaN stays NaN.
     pub fn loss(&self) -> f64 {
-        let sum: f64 = self.rows.iter().map(|row| -f64::from(row.truth_probability.max(f32::MIN_POSITIVE)).ln()).sum();
+        let cost = |p: f32| if p.is_nan() { f64::NAN } else { -f64::from(p.max(f32::MIN_POSITIVE)).ln() };
+        let sum: f64 = self.rows.iter().map(|row| cost(row.truth_probability)).sum();
         sum / self.rows.len().max(1) as f64
     }
 
@@ -151,7 +153,7 @@ impl Predictions {
         for row in &self.rows {
             let bin = &mut bins[((f64::from(row.confidence) * BINS as f64) as usize).min(BINS - 1)];
             bin.images += 1;
-            bin.right += usize::from(row.told == row.truth);
+            bin.right += usize::from(row.is_right());
             bin.confidence += f64::from(row.confidence);
         }
         bins
@@ -238,6 +240,15 @@ mod tests {
         assert!((two.calibration_error() - 0.45).abs() < 1e-7);
         let entropy = -(0.6f32 * 0.6f32.ln() + 0.3 * 0.1f32.ln() + 0.1 * 0.05f32.ln());
         assert!((two.rows[0].entropy - entropy).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_network_that_answers_nan_has_every_picture_wrong_and_no_loss() {
+        let nan = Predictions { rows: vec![Prediction::new(&[f32::NAN; 10], 3)] };
+        assert_eq!((nan.top1_error(), nan.error_within(5)), (100.0, 100.0));
+        assert!(!nan.rows[0].is_right() && nan.loss().is_nan());
+        let other = Prediction::new(&[0.6, f32::NAN, 0.4], 0);
+        assert_eq!(other.truth_rank, 1, "a class whose probability is no number may be the likeliest");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::ops::profile;
 use program::Placed;
+use residual_kernels::Isa;
 use residual_kernels::memory::Memory;
 use schedule::Schedule;
 
@@ -66,10 +67,11 @@ impl Plan {
                 *buffer = Some(Memory::new(size, HUGE_FROM));
             }
         }
-        // One hand-over to the pool for all steps, not one for each.
+        // One hand-over to the pool for all steps, not one for each. The instruction set is the calling thread's choice.
         let Self { program, schedule, buffers, .. } = &mut *self;
+        let isa = Isa::active();
         profile::timed("inference", || {
-            rayon::scope(|_| program.steps.iter().for_each(|step| run(step, schedule, buffers, pixels)));
+            rayon::scope(|_| isa.with(|| program.steps.iter().for_each(|step| run(step, schedule, buffers, pixels))));
         });
         let slot = self.schedule.slot(self.logits);
         Ok(&held(&self.buffers[slot])[..n * self.classes])

@@ -13,7 +13,7 @@ use crate::eval::{Views, argmax};
 use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use crate::models::parameters;
 use crate::ops::{self, Nhwc, Window};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, ScheduleKind};
 use crate::train::optimizer::{Optimizer, gradients};
 use crate::train::schedule::ScheduleState;
 use crate::train::targets::smoothed;
@@ -141,7 +141,8 @@ type Curves = (Vec<Look>, Vec<(f64, f64)>);
 /// Trains and tests the chain of `design` by `recipe` in `out`, unless that was done before.
 ///
 /// # Errors
-/// Data that is no good, a loss that is not finite, Ctrl-C (nothing is kept then).
+/// A recipe that asks for what is not done here, a folder of another recipe, data that is no good, a loss that is not
+/// finite, Ctrl-C (nothing is kept then).
 pub(super) fn run(
     net: &Net,
     design: Design,
@@ -151,12 +152,19 @@ pub(super) fn run(
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
 ) -> Result<Specimen> {
-    let (kept, curves) = (out.join("specimen.json"), out.join("curves.json"));
+    check(recipe)?;
+    let (kept, curves, by) = (out.join("specimen.json"), out.join("curves.json"), out.join("recipe.toml"));
+    let asked = recipe.to_toml()?;
+    if kept.exists() && std::fs::read_to_string(&by).ok().as_deref() != Some(asked.as_str()) {
+        return Err(Error::usage(format!("{} belongs to another recipe", out.display()))
+            .with_hint("give the options that it was trained with, or choose another --out"));
+    }
     let read_curves = || serde_json::from_str::<Curves>(&std::fs::read_to_string(&curves).ok()?).ok();
     if let (Some(row), Some((looks, training))) = (read(&kept), read_curves()) {
         return Ok(Specimen { row, looks, training });
     }
     std::fs::create_dir_all(out).map_err(|error| Error::io("make", out, error))?;
+    crate::atomic::write(&by, asked.as_bytes())?;
     let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing, .. } = prepare(recipe, false, &device, progress)?;
     let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;
@@ -194,6 +202,25 @@ pub(super) fn run(
         report: None,
     });
     Ok(Specimen { row, looks: seen.0, training: seen.1 })
+}
+
+/// Whether `recipe` asks only for what [`Training`] does: what it left out would change the page and not the numbers.
+fn check(recipe: &Recipe) -> Result<()> {
+    let Recipe { train, loss, augment, schedule, .. } = recipe;
+    let asked = [
+        ("train.accumulate", train.accumulate > 1),
+        ("train.ema", train.ema > 0.0),
+        ("loss.mixup", loss.mixup > 0.0),
+        ("loss.cutmix", loss.cutmix > 0.0),
+        ("augment.size", augment.size.is_some()),
+        ("augment.repeats", augment.repeats.is_some_and(|times| times > 1)),
+        ("schedule.kind = \"plateau\"", schedule.kind == ScheduleKind::Plateau),
+        ("schedule.hold_lr", schedule.hold_lr.is_some()),
+    ];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::new(Kind::Recipe, format!("{key} does not apply to stacks of filters"))),
+    }
 }
 
 /// A chain under training.

@@ -18,6 +18,7 @@ pub use watch::Look;
 
 use crate::data;
 use crate::error::Result;
+use crate::ops::buffer;
 use crate::recipe::Recipe;
 use crate::train::{self, Record, RunOptions, Sink};
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,8 @@ pub fn run(
             let specimen = one(net, seed, options, progress, sink)?;
             done(&specimen.row)?;
             specimens.push(specimen);
+            // The next network's activations have other sizes.
+            buffer::trim();
         }
     }
     Ok(specimens)

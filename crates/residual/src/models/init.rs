@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand_distr::{Distribution, Normal};
+use std::collections::BTreeSet;
 
 /// Standard deviation of `vgg`'s start (Caffe's practice; VGG §3.1 says *variance* 10⁻²).
 const VGG_STD: f64 = 0.01;
@@ -27,13 +28,16 @@ struct Initialise<'a> {
     index: u64,
     /// Inputs of the linear layer whose weights came last: its bias, the next tensor, starts by them.
     fan_in: f64,
+    /// Scales that start at zero.
+    zero: BTreeSet<String>,
     device: &'a Device,
 }
 
 /// `module` with all its tensors at their start; running statistics too.
 pub(super) fn initialise<M: Module>(module: M, start: Start, seed: u64, device: &Device) -> M {
     let device = device.clone().inner();
-    parameters::replace(module, &mut Initialise { start, seed, index: 0, fan_in: 1.0, device: &device })
+    let zero = if start.zero_last_gamma { last_scales(&module) } else { BTreeSet::new() };
+    parameters::replace(module, &mut Initialise { start, seed, index: 0, fan_in: 1.0, zero, device: &device })
 }
 
 impl Replace for Initialise<'_> {
@@ -46,7 +50,7 @@ impl Replace for Initialise<'_> {
         match (last, D) {
             ("running_mean", _) => constant(0.0),
             ("running_var", _) => constant(1.0),
-            ("weight", 1) if self.start.zero_last_gamma && is_last_norm_of_block(name) => constant(0.0),
+            ("weight", 1) if self.zero.contains(name) => constant(0.0),
             ("weight", 1) => constant(1.0),
             ("weight", _) => {
                 self.fan_in = dims[1] as f64;
@@ -110,6 +114,39 @@ impl Initialise<'_> {
     }
 }
 
-fn is_last_norm_of_block(name: &str) -> bool {
-    name.starts_with("layer") && (name.ends_with(".bn2.weight") || name.ends_with(".bn3.weight"))
+/// The scale of the last normalisation of each residual block: `bn3` of a bottleneck, `bn2` of a basic block. Zero in any
+/// other would cut the branch off for ever: behind `relu(0)` no gradient comes back.
+fn last_scales<M: Module>(module: &M) -> BTreeSet<String> {
+    let scales = parameters::shapes(module).into_iter().map(|(name, _)| name);
+    let scales: BTreeSet<String> = scales.filter(|name| name.starts_with("layer")).collect();
+    let last = |name: &&String| match name.strip_suffix(".bn2.weight") {
+        Some(block) => !scales.contains(&format!("{block}.bn3.weight")),
+        None => name.ends_with(".bn3.weight"),
+    };
+    scales.iter().filter(last).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Model, ModelOptions, Spec};
+
+    fn last(network: &str) -> Vec<String> {
+        let spec = Spec::resolve(&ModelOptions {
+            name: network.into(),
+            input: Some(32),
+            classes: Some(10),
+            ..ModelOptions::default()
+        });
+        last_scales(&Model::new(spec.expect("a network"), &Device::flex()).net).into_iter().collect()
+    }
+
+    #[test]
+    fn the_last_scale_of_a_bottleneck_is_its_third_and_of_a_basic_block_its_second() {
+        let bottlenecks = last("resnet-50");
+        assert_eq!(bottlenecks.len(), 16, "3 + 4 + 6 + 3 blocks");
+        assert!(bottlenecks.iter().all(|name| name.ends_with(".bn3.weight")), "{bottlenecks:?}");
+        assert_eq!(last("resnet-cifar-8"), ["layer1.0.bn2.weight", "layer2.0.bn2.weight", "layer3.0.bn2.weight"]);
+        assert!(last("vgg-a-bn").is_empty());
+    }
 }

@@ -1,4 +1,5 @@
-//! A network's forward pass, written down once for everything that is not Burn: the inference plan and ONNX.
+//! A network's forward pass, written down once for what needs its steps: the inference plan, ONNX, and the lab, which looks
+//! between them.
 
 use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool};
 

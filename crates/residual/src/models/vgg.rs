@@ -323,11 +323,13 @@ fn places(steps: &[Step], norm: bool) -> Vec<(usize, usize, usize)> {
 }
 
 /// VGG §3.1: a deeper net takes the first four convolutions of net A, each at its own place in its group, and the three
-/// fully connected layers. Returns pairs of prefixes, from → to.
+/// fully connected layers. A net of the same steps, with or without normalisations, takes all. Returns pairs of prefixes,
+/// from → to.
 pub fn staged_start((from, from_norm): (&[Step], bool), (to, to_norm): (&[Step], bool)) -> Vec<(String, String)> {
+    let taken = if from == to { from.len() } else { 4 };
     let targets = places(to, to_norm);
     let mut pairs = vec![("classifier.".to_owned(), "classifier.".to_owned())];
-    for (group, number, index) in places(from, from_norm).into_iter().take(4) {
+    for (group, number, index) in places(from, from_norm).into_iter().take(taken) {
         let Some(&(.., target)) = targets.iter().find(|&&(g, n, _)| (g, n) == (group, number)) else { continue };
         pairs.push((format!("features.{index}."), format!("features.{target}.")));
         if from_norm && to_norm {
@@ -367,5 +369,14 @@ mod tests {
         assert_eq!(renamed(&pairs, "features.8.weight").as_deref(), Some("features.12.weight"));
         assert_eq!(renamed(&pairs, "classifier.6.bias").as_deref(), Some("classifier.6.bias"));
         assert_eq!(renamed(&pairs, "features.11.weight"), None);
+    }
+
+    #[test]
+    fn the_same_net_with_normalisations_takes_every_convolution_at_its_own_place() {
+        let pairs = staged_start((A, false), (A, true));
+        let names = |from: usize| renamed(&pairs, &format!("features.{from}.bias"));
+        // A: 0 3 6 8 11 13 16 18 without and 0 4 8 11 15 18 22 25 with normalisations.
+        let convs = [0, 3, 6, 8, 11, 13, 16, 18].map(|from| names(from).expect("a convolution"));
+        assert_eq!(convs, [0, 4, 8, 11, 15, 18, 22, 25].map(|to| format!("features.{to}.bias")));
     }
 }

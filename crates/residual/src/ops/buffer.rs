@@ -32,11 +32,6 @@ pub fn trim() {
     drop(free);
 }
 
-/// Bytes that the pool holds free at the moment.
-pub fn free_bytes() -> usize {
-    pool().free.iter().map(|(len, buffers)| len * size_of::<f32>() * buffers.len()).sum()
-}
-
 /// A buffer of `len` floats on its way to becoming a tensor.
 pub(super) struct Buffer {
     memory: Recycled,

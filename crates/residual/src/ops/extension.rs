@@ -1,7 +1,6 @@
 //! The backend extension: our operations as Burn sees them, on Flex and on Flex under autodiff.
 //!
-//! Inputs are contiguous or are made so. `conv_fork` is `conv` for an input that another operation, later in the pass,
-//! reads too: its gradient is added to the other one in the kernel.
+//! Inputs are contiguous or are made so.
 
 use super::flex;
 use burn::backend::tensor::FloatTensor;

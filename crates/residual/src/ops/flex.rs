@@ -78,7 +78,7 @@ fn like(x: &FlexTensor, write: impl FnOnce(&mut [f32])) -> FlexTensor {
 /// Why an output is there.
 const WRITTEN: &str = "written by the closure above";
 
-/// Three or more outputs of one kernel call need their buffers at the same time.
+/// The outputs of one kernel call need their buffers at the same time.
 pub(super) fn fill2(shapes: [Shape; 2], write: impl FnOnce(&mut [f32], &mut [f32])) -> (FlexTensor, FlexTensor) {
     let [a_shape, b_shape] = shapes;
     let mut b = None;

@@ -47,7 +47,7 @@ impl Difference {
     }
 
     /// Two runs tested on the same pictures, by McNemar's test: only the pictures on which they disagree count. `None`
-    /// where the pictures are not the same.
+    /// where the labels tell that the pictures are not the same; whether the data is, the caller knows.
     pub fn paired(a: &Predictions, b: &Predictions) -> Option<Self> {
         let same = a.rows.len() == b.rows.len() && a.rows.iter().zip(&b.rows).all(|(a, b)| a.truth == b.truth);
         if !same || a.rows.is_empty() {

@@ -30,7 +30,7 @@ fn recipe(subject: &Subject) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let name =
         std::path::Path::new(source).file_name().map_or_else(|| source.clone(), |name| name.to_string_lossy().into());
-    text.replacen(&quoted(source), &quoted(&name), 1)
+    lang::nameless(&text.replacen(&quoted(source), &quoted(&name), 1))
 }
 
 fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {

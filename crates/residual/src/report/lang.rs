@@ -116,9 +116,28 @@ pub fn data(label: &str, lang: Lang) -> String {
     translated(label, PIXELS, lang)
 }
 
-/// What the program said, which it says in English on every page.
+/// What the program said, which it says in English on every page, without telling where things lie.
 pub fn told(message: &str) -> Markup {
-    html! { span lang="en" { (message) } }
+    html! { span lang="en" { (nameless(message)) } }
+}
+
+/// `text` with each absolute path in it shortened to its last part: a page is passed on, and folders are nobody else's
+/// business.
+pub fn nameless(text: &str) -> String {
+    let (mut shown, mut rest, mut before) = (String::with_capacity(text.len()), text, ' ');
+    while let Some(first) = rest.chars().next() {
+        let begins = first == '/' && (before.is_whitespace() || "\"'`(=".contains(before));
+        // Within quotes a path may have blanks in it.
+        let quoted = matches!(before, '"' | '\'' | '`');
+        let ends = |c: char| if quoted { c == before } else { c.is_whitespace() || "\"'`),;".contains(c) };
+        let length = if begins { rest.find(ends).unwrap_or(rest.len()) } else { first.len_utf8() };
+        let (part, after) = rest.split_at(length);
+        let path = part.trim_end_matches([':', '/']);
+        shown.push_str(if begins { path.rsplit('/').next().unwrap_or(path) } else { part });
+        shown.push_str(if begins { &part[path.len()..] } else { "" });
+        (before, rest) = (part.chars().next_back().unwrap_or(' '), after);
+    }
+    shown
 }
 
 /// Seconds → `42 s`, `3 min 07 s`, `2 h 05 min`; in Korean `3분 07초`.
@@ -143,6 +162,16 @@ mod tests {
     fn durations_read_as_people_of_either_language_write_them() {
         assert_eq!([42.0, 187.2, 7500.0].map(|s| duration(s, Lang::En)), ["42 s", "3 min 07 s", "2 h 05 min"]);
         assert_eq!([42.0, 187.2, 7500.0].map(|s| duration(s, Lang::Ko)), ["42초", "3분 07초", "2시간 05분"]);
+    }
+
+    #[test]
+    fn a_page_names_files_and_not_where_they_lie() {
+        let said = "cannot read /home/me/my pets/a.png: denied; see /tmp/x.toml, or (/a/b) and https://a.b/c";
+        assert_eq!(nameless(said), "cannot read my pets/a.png: denied; see x.toml, or (b) and https://a.b/c");
+        let recipe = "from = \"/home/me/my pets/best.safetensors\"\nratio = 1/2";
+        assert_eq!(nameless(recipe), "from = \"best.safetensors\"\nratio = 1/2");
+        assert_eq!(nameless("--data=/home/me/pets"), "--data=pets");
+        assert_eq!(nameless("a / b"), "a / b");
     }
 
     #[test]

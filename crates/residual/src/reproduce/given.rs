@@ -15,11 +15,7 @@ pub fn parts<'a>(experiment: &'a Experiment, weights: &Weights) -> Result<Vec<&'
             .with_hint(format!("`residual reproduce {}` verifies it without", experiment.id)));
     }
     let spec = &weights.model.spec;
-    let fits = |part: &&Part| {
-        let shortcut = part.shortcut.is_none() || part.shortcut == spec.shortcut;
-        part.network.as_deref() == Some(spec.name.as_str()) && shortcut
-    };
-    let parts: Vec<&Part> = experiment.parts.iter().filter(fits).collect();
+    let parts: Vec<&Part> = fitting(experiment, weights).collect();
     if parts.is_empty() {
         let wanted: Vec<String> = experiment.parts.iter().map(Part::name).collect();
         let shortcuts = spec.shortcut.map_or_else(String::new, |shortcut| format!(" with shortcuts {shortcut:?}"));
@@ -27,6 +23,18 @@ pub fn parts<'a>(experiment: &'a Experiment, weights: &Weights) -> Result<Vec<&'
         return Err(Error::weights(message).with_hint(format!("{} is about {}", experiment.id, wanted.join(", "))));
     }
     Ok(parts)
+}
+
+/// Whether any part of `experiment` is about the network of `weights`.
+pub fn is_about(experiment: &Experiment, weights: &Weights) -> bool {
+    fitting(experiment, weights).next().is_some()
+}
+
+fn fitting<'a>(experiment: &'a Experiment, weights: &Weights) -> impl Iterator<Item = &'a Part> {
+    let (name, shortcut) = (weights.model.spec.name.clone(), weights.model.spec.shortcut);
+    experiment.parts.iter().filter(move |part| {
+        part.network.as_deref() == Some(name.as_str()) && (part.shortcut.is_none() || part.shortcut == shortcut)
+    })
 }
 
 /// The pictures on which `weights` are tested: `data`, or those of the experiment.

@@ -9,6 +9,7 @@ use super::{Experiment, Part, Scale, counts, find, given};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::eval::Weights;
+use crate::ops::buffer;
 use crate::train::{self, RunOptions, Sink};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -119,6 +120,9 @@ struct Tested {
     top5_error: Option<f64>,
     images: usize,
     data: String,
+    /// What it was asked to train by, as TOML: of anything else this is no result.
+    #[serde(default)]
+    recipe: String,
 }
 
 /// Verifies an experiment that trains nothing.
@@ -184,6 +188,8 @@ pub fn run(
             top5.values.extend(tested.top5_error);
             label = Some(tested.data);
         }
+        // The next network's activations have other sizes.
+        buffer::trim();
         rows.push(row(experiment, part, sample, top5.mean(), Some(options.scale)));
     }
     let mut outcome = outcome(experiment, rows, Some(options.scale), options.seeds, label);
@@ -216,11 +222,13 @@ fn one(
 ) -> Result<Tested> {
     let out = folder(part, &options.out, seed);
     let kept = out.join(format!("tested-{}.json", experiment.protocol(part)));
+    let recipe = experiment.recipe(part, options.scale, options.data.as_deref(), seed)?;
+    let asked = recipe.to_toml()?;
     let read = || serde_json::from_str::<Tested>(&std::fs::read_to_string(&kept).ok()?).ok();
-    if let Some(tested) = read() {
+    // A folder that holds another run is refused below, by the state in it.
+    if let Some(tested) = read().filter(|tested| tested.recipe == asked) {
         return Ok(tested);
     }
-    let recipe = experiment.recipe(part, options.scale, options.data.as_deref(), seed)?;
     Mark::new(experiment, part, options.scale).write(&out)?;
     let run = RunOptions { out, resume: true, skip_bad: false, stop: Arc::clone(&options.stop) };
     let result = train::run(&recipe, &run, progress, sink)
@@ -230,7 +238,8 @@ fn one(
         ("center", Some(top1_error)) => {
             let record = train::Record::read(&run.out)?;
             let images = record.predictions()?.map_or(0, |predictions| predictions.rows.len());
-            Tested { top1_error, top5_error: result.test_top5_error, images, data: result.data.clone() }
+            let top5_error = result.test_top5_error;
+            Tested { top1_error, top5_error, images, data: result.data.clone(), recipe: asked }
         }
         ("center", None) => return Err(no_test()),
         _ => {
@@ -239,7 +248,7 @@ fn one(
             let scaled = options.scale == Scale::Full;
             let result = given::test(experiment, part, &weights, &data, scaled, progress)?;
             let (top1_error, top5_error) = (result.top1_error, result.top5_error);
-            Tested { top1_error, top5_error, images: result.images, data: data.label() }
+            Tested { top1_error, top5_error, images: result.images, data: data.label(), recipe: asked }
         }
     };
     crate::atomic::write(&kept, &serde_json::to_vec_pretty(&tested).expect("plain data"))?;
@@ -393,6 +402,10 @@ mod tests {
         let again = run(&tiny(), &shapes(folder.path(), 2), &mut (), &mut silence).expect("it is there");
         assert_eq!(again, first);
         assert_eq!(Outcome::load(folder.path()), Some(first));
+        let mut longer = tiny();
+        longer.quick[0] = "train.steps=4".into();
+        let error = run(&longer, &shapes(folder.path(), 2), &mut (), &mut silence).expect_err("another recipe");
+        assert!(error.to_string().contains("belongs to another recipe"), "{error}");
     }
 
     #[test]

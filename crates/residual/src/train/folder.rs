@@ -7,6 +7,9 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+const STATE: &str = "state.safetensors";
+const PREVIOUS_STATE: &str = "state.previous.safetensors";
+
 /// A run folder that this process has for itself.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -43,6 +46,11 @@ impl RunFolder {
         Ok(Self { metrics, _lock: lock, path })
     }
 
+    /// Whether a run has left a state in `path`; a kill between two renames leaves the earlier one alone.
+    pub fn holds_a_run(path: &Path) -> bool {
+        [STATE, PREVIOUS_STATE].iter().any(|name| path.join(name).exists())
+    }
+
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path
@@ -65,12 +73,12 @@ impl RunFolder {
 
     /// What resuming needs.
     pub fn state(&self) -> PathBuf {
-        self.file("state.safetensors")
+        self.file(STATE)
     }
 
     /// The state before that.
     pub fn previous_state(&self) -> PathBuf {
-        self.file("state.previous.safetensors")
+        self.file(PREVIOUS_STATE)
     }
 
     /// The result of a finished run.

@@ -32,14 +32,35 @@ pub fn prepare(
     device: &Device,
     progress: &mut dyn data::Progress,
 ) -> Result<Prepared> {
-    let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
-    let spec = Spec::resolve(&recipe.model)?;
-    let model = Model::new(spec, device).initialised(recipe.train.seed, device);
+    let Prepared { recipe, data, preprocessing, model } = to_restore(recipe, skip_bad, device, progress)?;
     let model = match model.spec.architecture {
         Architecture::Speedrun => speedrun::whitened(model, &data.train, &preprocessing.normalizer()?, device)?,
         _ => model,
     };
-    let model = start(&recipe, model, device, progress)?;
+    let model = match &recipe.model.from {
+        Some(path) => from_file(model, path, device, progress)?,
+        None => model,
+    };
+    let model = model.frozen(&recipe.model.freeze);
+    Ok(Prepared { recipe, data, preprocessing, model })
+}
+
+/// As [`prepare`], for a run that goes on: its weights are in its state, and the file that they once started from may be
+/// gone.
+///
+/// # Errors
+/// As [`prepare`].
+pub(super) fn to_restore(
+    recipe: &Recipe,
+    skip_bad: bool,
+    device: &Device,
+    progress: &mut dyn data::Progress,
+) -> Result<Prepared> {
+    let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
+    let spec = Spec::resolve(&recipe.model)?;
+    let model = Model::new(spec, device).initialised(recipe.train.seed, device);
+    check_frozen(&model, &recipe.model.freeze)?;
+    let model = model.frozen(&recipe.model.freeze);
     Ok(Prepared { recipe, data, preprocessing, model })
 }
 
@@ -146,16 +167,6 @@ fn preprocessing(recipe: &Recipe, data: &Dataset) -> Result<Preprocessing> {
     })
 }
 
-/// `model` with weights from a file as far as they fit, if the recipe names one; part of it frozen.
-fn start(recipe: &Recipe, model: Model, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
-    check_frozen(&model, &recipe.model.freeze)?;
-    let model = match &recipe.model.from {
-        Some(path) => from_file(model, path, device, progress)?,
-        None => model,
-    };
-    Ok(model.frozen(&recipe.model.freeze))
-}
-
 /// Whether each prefix names something, and something is left to train.
 fn check_frozen(model: &Model, prefixes: &[String]) -> Result<()> {
     let names: Vec<String> = parameters::shapes(&model.net).into_iter().map(|(name, _)| name).collect();
@@ -187,7 +198,7 @@ fn from_file(model: Model, path: &Path, device: &Device, progress: &mut dyn data
     let mut tensors = weights::values(&source);
     if let (Architecture::Vgg { steps: to, norm: to_norm }, Architecture::Vgg { steps: from, norm: from_norm }) =
         (model.spec.architecture, find(&metadata.model.name)?.architecture)
-        && to != from
+        && (to, to_norm) != (from, from_norm)
     {
         let places = vgg::staged_start((from, from_norm), (to, to_norm));
         let rename = |(key, data): (String, _)| vgg::renamed(&places, &key).map(|key| (key, data));

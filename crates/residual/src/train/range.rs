@@ -61,9 +61,13 @@ pub fn test(
     progress: &mut dyn data::Progress,
     mut seen: impl FnMut(&Point),
 ) -> Result<Vec<Point>> {
-    if !(range.from > 0.0 && range.to > range.from && range.to.is_finite() && range.steps > 2 * MARGIN) {
-        let message = format!("rates from {} to {} in {} steps are no range", range.from, range.to, range.steps);
-        return Err(Error::usage(message).with_hint(format!("two rates above 0, and more than {} steps", 2 * MARGIN)));
+    if !(range.from > 0.0 && range.to > range.from && range.to.is_finite()) {
+        let message = format!("rates from {} to {} are no range", range.from, range.to);
+        return Err(Error::usage(message).with_hint("two rates above 0, the larger one last"));
+    }
+    if range.steps <= 2 * MARGIN {
+        let message = format!("{} steps are too few to see a slope", range.steps);
+        return Err(Error::usage(message).with_hint(format!("it takes more than {}", 2 * MARGIN)));
     }
     let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing, model } = prepare(recipe, false, &device, progress)?;
@@ -73,10 +77,9 @@ pub fn test(
     let (mut points, mut mean, mut least) = (Vec::new(), 0.0, f64::INFINITY);
     for step in 0..range.steps {
         let lr = range.from * factor.powi(step as i32);
-        let mut batches = [loader.next()?];
+        let mut batches = (0..recipe.train.accumulate).map(|_| loader.next()).collect::<Result<Vec<_>>>()?;
         let loss = trainer.step(&mut batches, step as u64, lr).loss;
-        let [batch] = batches;
-        loader.recycle(batch);
+        batches.into_iter().for_each(|batch| loader.recycle(batch));
         mean = PAST * mean + (1.0 - PAST) * loss;
         // The mean begins at nothing: divided by the weight of what it has seen.
         let smoothed = mean / (1.0 - PAST.powi(step as i32 + 1));

@@ -3,7 +3,7 @@
 use super::event::{Event, Sink};
 use super::folder::RunFolder;
 use super::machine::Machine;
-use super::prepare::{Prepared, loader, prepare};
+use super::prepare::{Prepared, loader, prepare, to_restore};
 use super::record::Record;
 use super::schedule::Schedule;
 use super::state::{self, Best, Progress};
@@ -80,9 +80,18 @@ pub fn run(
 ) -> Result<RunResult> {
     let device = Device::flex().autodiff();
     // The folder comes second: a slip in the recipe or the data leaves nothing behind.
-    let prepared = prepare(recipe, options.skip_bad, &device, progress)?;
+    let begun = RunFolder::holds_a_run(&options.out);
+    if begun && !options.resume {
+        let message = format!("{} already holds a run", options.out.display());
+        return Err(Error::usage(message).with_hint("go on with it by --resume, or choose another --out"));
+    }
+    let goes_on = options.resume && begun;
+    let prepared = match goes_on {
+        true => to_restore(recipe, options.skip_bad, &device, progress)?,
+        false => prepare(recipe, options.skip_bad, &device, progress)?,
+    };
     let folder = RunFolder::open(&options.out)?;
-    let mut run = Run::begin(prepared, options, folder, &device)?;
+    let mut run = Run::begin(prepared, goes_on, folder, &device)?;
     if let Some(result) = run.finished()? {
         run.report(&result, progress, sink)?;
         return Ok(result);
@@ -137,6 +146,9 @@ impl Run {
             let mut batches = self.next_batches()?;
             let (outcome, lr) = self.step(&mut batches);
             self.observe(outcome, lr, sink)?;
+            if (self.is_checkpoint_due() || options.stop.load(Ordering::Relaxed)) && !self.trainer.is_finite() {
+                return Err(self.diverged("the weights are no longer finite after", lr));
+            }
             if self.is_epoch_end() {
                 self.validate(lr, progress, sink)?;
             }
@@ -153,12 +165,7 @@ impl Run {
     }
 
     /// Sets out from the beginning, or from a checkpoint where that is asked for and there is one.
-    fn begin(prepared: Prepared, options: &RunOptions, mut folder: RunFolder, device: &Device) -> Result<Self> {
-        let resuming = options.resume && (folder.state().exists() || folder.previous_state().exists());
-        if !options.resume && folder.state().exists() {
-            let message = format!("{} already holds a run", folder.path().display());
-            return Err(Error::usage(message).with_hint("go on with it by --resume, or choose another --out"));
-        }
+    fn begin(prepared: Prepared, goes_on: bool, mut folder: RunFolder, device: &Device) -> Result<Self> {
         let Prepared { recipe, data, preprocessing, model } = prepared;
         let recipe_text = recipe.to_toml()?;
         let mut warnings: Vec<Notice> =
@@ -166,7 +173,7 @@ impl Run {
         let tight = memory::warning(&model.summary(), recipe.train.batch);
         warnings.extend(tight.map(|(message, hint)| Notice { message, hint: Some(hint) }));
         let mut trainer = Trainer::new(model, &recipe, device);
-        let now = if resuming {
+        let now = if goes_on {
             let (now, warning) = restore(&folder, &mut trainer, &recipe_text, device)?;
             warnings.extend(warning);
             now
@@ -271,9 +278,7 @@ impl Run {
         self.tick();
         self.tell(Event::Step { step, loss: outcome.loss, lr }, sink)?;
         if !outcome.loss.is_finite() {
-            let message = format!("the loss is {} at step {step}, at a learning rate of {lr}", outcome.loss);
-            let hint = "try a tenth of optimizer.lr, schedule.warmup_steps = 500, or optimizer.clip_norm = 1";
-            return Err(Error::new(Kind::Training, message).with_hint(hint));
+            return Err(self.diverged(&format!("the loss is {} at", outcome.loss), lr));
         }
         self.now.loss_sum += outcome.loss;
         self.now.wrong += outcome.wrong;
@@ -281,6 +286,12 @@ impl Run {
         let error = 100.0 * outcome.wrong as f64 / outcome.images as f64;
         self.schedule.trained(&mut self.now.schedule, error);
         self.watch(outcome.loss, sink)
+    }
+
+    fn diverged(&self, what: &str, lr: f64) -> Error {
+        let message = format!("{what} step {}, at a learning rate of {lr}", self.now.step);
+        let hint = "try a tenth of optimizer.lr, schedule.warmup_steps = 500, or optimizer.clip_norm = 1";
+        Error::new(Kind::Training, message).with_hint(hint)
     }
 
     /// Warns once where the loss has not left that of guessing.
@@ -353,7 +364,8 @@ impl Run {
 
     fn keep_best(&mut self, model: &Model, result: &Evaluation) -> Result<()> {
         let (error, loss) = (result.top1_error, result.loss);
-        if self.now.best.is_some_and(|best| !best.is_beaten_by(error, loss)) {
+        // Finite weights may still overflow on a picture.
+        if !loss.is_finite() || self.now.best.is_some_and(|best| !best.is_beaten_by(error, loss)) {
             return Ok(());
         }
         self.now.best = Some(Best { error, loss, step: self.now.step });
@@ -420,7 +432,11 @@ impl Run {
     /// Writes what a finished run leaves behind and says that it is done.
     fn report(&mut self, result: &RunResult, progress: &mut dyn data::Progress, sink: &mut dyn Sink) -> Result<()> {
         self.folder.write("summary.json", &serde_json::to_string_pretty(result).expect("plain data"))?;
-        let report = self.page(progress, sink)?;
+        self.folder.rewind(self.now.step)?;
+        let metrics = self.folder.file("metrics.jsonl");
+        let read = || std::fs::read_to_string(&metrics).map_err(|error| Error::io("read", &metrics, error));
+        let was_told = read()?.contains("\"event\":\"done\"");
+        let report = self.page(was_told, progress, sink)?;
         let done = Event::Done {
             step: result.step,
             test_top1_error: result.test_top1_error,
@@ -431,11 +447,8 @@ impl Run {
             seconds: result.seconds,
             report,
         };
-        self.folder.rewind(self.now.step)?;
-        let metrics = self.folder.file("metrics.jsonl");
-        let text = std::fs::read_to_string(&metrics).map_err(|error| Error::io("read", &metrics, error))?;
-        self.folder.write("curves.svg", &curves::svg(&text, &self.metadata.model.name))?;
-        if text.contains("\"event\":\"done\"") {
+        self.folder.write("curves.svg", &curves::svg(&read()?, &self.metadata.model.name))?;
+        if was_told {
             sink.event(&done);
             return Ok(());
         }
@@ -444,11 +457,17 @@ impl Run {
 }
 
 impl Run {
-    /// Writes the page about the run. A page that cannot be written is worth a warning, not a failure: the weights are
+    /// Writes the page about the run, unless it `was_told` before that the run is done: an older page is of an unfinished
+    /// one. A page that cannot be written is worth a warning, not a failure: the weights are
     /// what the run was for.
-    fn page(&mut self, progress: &mut dyn data::Progress, sink: &mut dyn Sink) -> Result<Option<PathBuf>> {
+    fn page(
+        &mut self,
+        was_told: bool,
+        progress: &mut dyn data::Progress,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<PathBuf>> {
         let path = self.folder.report();
-        if path.exists() {
+        if was_told && path.exists() {
             return Ok(Some(path));
         }
         let write = |record| report::write(vec![record], Some(&self.data), Lang::En, &path, progress);

@@ -79,7 +79,8 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
     if path.exists() {
         rename(path, previous)?;
     }
-    rename(&fresh, path)
+    rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), crate::atomic::sync_folder)
 }
 
 /// Puts the state in `path` into `trainer`; returns the numbers.

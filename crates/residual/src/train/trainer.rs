@@ -11,6 +11,7 @@ use crate::ops;
 use crate::recipe::Recipe;
 use crate::weights::container::Tensors;
 use burn::tensor::{Device, Tensor, TensorData};
+use residual_kernels::Isa;
 
 /// A network under training and what its optimiser remembers.
 #[derive(Debug)]
@@ -62,8 +63,10 @@ impl Trainer {
 
     /// Optimiser step number `step` (0-based) at rate `lr`. The gradients of `batches` are averaged.
     pub fn step(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
-        // One hand-over to the pool for the whole step, not one for each of its some hundred kernels.
-        rayon::scope(|_| self.optimise(batches, step, lr))
+        // One hand-over to the pool for the whole step, not one for each of its some hundred kernels. The instruction set
+        // is the calling thread's choice.
+        let isa = Isa::active();
+        rayon::scope(|_| isa.with(|| self.optimise(batches, step, lr)))
     }
 
     fn optimise(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
@@ -107,6 +110,12 @@ impl Trainer {
         let value = loss.clone().into_scalar::<f32>();
         let gradients = optimizer::gradients(&self.model().net, loss.backward());
         (Outcome { loss: f64::from(value), wrong, images: batch.len() as u64 }, gradients)
+    }
+
+    /// Whether all weights and statistics are finite. A loss is told before the update that its gradients may ruin.
+    pub fn is_finite(&self) -> bool {
+        let values = parameters::values(&self.model().net);
+        values.values().all(|data| data.as_slice::<f32>().expect("weights are f32").iter().all(|v| v.is_finite()))
     }
 
     /// The network as it is tested: the moving average where there is one.

@@ -1,13 +1,13 @@
 //! Other people's weights: files of PyTorch and safetensors, under the names of torchvision, timm, kuangliu, akamaster.
 //!
 //! The file decides what the network's name leaves open: stem, head, shortcut, channels, classes. The preset decides the
-//! preprocessing that travels with the weights from here on.
+//! preprocessing that travels with the weights from here on. A file of this program says all of that itself, and keeps it.
 
-use super::container::{self, Tensors};
+use super::container::{self, Contents, Tensors};
 pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
-use super::{Given, Metadata, check, foreign, parameters};
+use super::{Given, Metadata, check, finite, foreign, parameters, parse};
 use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem};
@@ -49,7 +49,8 @@ pub struct Imported {
 /// A file's tensors, not read yet as far as that is possible.
 enum Source {
     PyTorch(Checkpoint),
-    Safetensors(Tensors),
+    /// With what travels with them, in a file that this program wrote.
+    Safetensors(Tensors, Option<Box<Metadata>>),
 }
 
 impl Source {
@@ -62,13 +63,16 @@ impl Source {
             // Of the oldest pickles, which begin with anything, at least the name of what they would run can be told.
             return Err(pytorch::hostile(path, &bytes).unwrap_or(error));
         }
-        Ok(Self::Safetensors(container::read(path)?.tensors))
+        let Contents { tensors, metadata } = container::read(path)?;
+        // A run's state is no weights file, and its tensors can be had all the same.
+        let own = metadata.and_then(|entry| parse(path, Some(entry)).ok());
+        Ok(Self::Safetensors(tensors, own.map(Box::new)))
     }
 
     fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         match self {
             Self::PyTorch(file) => file.tensors.iter().map(|(key, view)| (key.clone(), view.shape.clone())).collect(),
-            Self::Safetensors(tensors) => {
+            Self::Safetensors(tensors, _) => {
                 tensors.iter().map(|(key, data)| (key.clone(), data.shape().to_vec())).collect()
             }
         }
@@ -77,7 +81,14 @@ impl Source {
     fn values(&self, key: &str) -> std::result::Result<TensorData, String> {
         match self {
             Self::PyTorch(file) => file.values(&file.tensors[key]),
-            Self::Safetensors(tensors) => Ok(tensors[key].clone()),
+            Self::Safetensors(tensors, _) => Ok(tensors[key].clone()),
+        }
+    }
+
+    fn own(&self) -> Option<&Metadata> {
+        match self {
+            Self::Safetensors(_, own) => own.as_deref(),
+            Self::PyTorch(_) => None,
         }
     }
 }
@@ -102,7 +113,10 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
         names.insert(preset.ours(key.strip_prefix(&prefix).unwrap_or(key)), key);
     }
     let shape = |name: &str| names.get(name).map(|key| &shapes[*key]);
-    let spec = spec(&named, options, &shape, &|name| names.contains_key(name))?;
+    // What a file of ours knows of itself, unless another's practice is asked for.
+    let own = source.own().filter(|_| options.preset.is_none());
+    let input = options.input.or(own.map(|own| own.preprocessing.height));
+    let spec = spec(&named, options, input, &shape, &|name| names.contains_key(name))?;
     let model = Model::new(spec, device);
     let listed = parameters::shapes(&model.net);
     let wanted: BTreeMap<&str, &Vec<usize>> = listed.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
@@ -119,28 +133,30 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     for (name, key) in &names {
         let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
         let values = values.try_into_vec::<f32>().expect("values are f32");
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::weights(format!("{file}: {key} holds {value}, with which nothing can be computed"))
-                .with_hint(
-                    "the training that wrote it had diverged, or the file was altered; take an earlier checkpoint",
-                ));
-        }
+        finite(&values, &file, key)?;
         tensors.insert(name.clone(), TensorData::new(values, wanted[name.as_str()].clone()));
     }
     let Model { spec, net } = model;
     let net = parameters::with_values(net, &tensors, device);
     let mut found_in = match &source {
         Source::PyTorch(file) => file.found_in.clone(),
-        Source::Safetensors(_) => Vec::new(),
+        Source::Safetensors(..) => Vec::new(),
     };
     found_in.extend((!prefix.is_empty()).then(|| prefix.clone()));
-    let metadata = Metadata {
-        model: spec.options(),
-        preprocessing: preprocessing(&spec, preset),
-        classes: classes(&spec, preset),
-        recipe: None,
-        step: 0,
-        trained_on: None,
+    let fits = |own: &&Metadata| {
+        let Preprocessing { height, width, channels, .. } = own.preprocessing;
+        [height, width, channels] == spec.input && own.classes.len() == spec.classes
+    };
+    let metadata = match own.filter(fits) {
+        Some(own) => Metadata { model: spec.options(), ..own.clone() },
+        None => Metadata {
+            model: spec.options(),
+            preprocessing: preprocessing(&spec, preset),
+            classes: classes(&spec, preset),
+            recipe: None,
+            step: 0,
+            trained_on: None,
+        },
     };
     let metadata = metadata.with(&options.given)?;
     Ok(Imported { keys: tensors.len(), model: Model { spec, net }, metadata, preset, found_in: found_in.join(", ") })
@@ -156,6 +172,7 @@ fn same_values(wanted: &[usize], found: &[usize]) -> bool {
 fn spec<'a>(
     named: &Spec,
     options: &ImportOptions,
+    input: Option<usize>,
     shape: &dyn Fn(&str) -> Option<&'a Vec<usize>>,
     has: &dyn Fn(&str) -> bool,
 ) -> Result<Spec> {
@@ -178,7 +195,7 @@ fn spec<'a>(
     let auto = ModelOptions::default();
     Spec::resolve(&ModelOptions {
         name: named.name.clone(),
-        input: options.input.or(Some(if small { 32 } else { 224 })),
+        input: input.or(Some(if small { 32 } else { 224 })),
         channels: first.and_then(|dims| dims.get(1).copied()),
         classes: options.classes.or(head.and_then(|dims| dims.first().copied())),
         stem: match small {

@@ -76,14 +76,22 @@ fn entry(metadata: &Metadata) -> Map<String, Value> {
 /// Reads a weights file that this program wrote (a run folder's `best.safetensors`, an import).
 ///
 /// # Errors
-/// A file that is missing, damaged, foreign, or does not fit the network that it names.
+/// A file that is missing, damaged, foreign, does not fit the network that it names, or holds values that are not finite.
 pub fn load(path: &Path, device: &Device) -> Result<(Model, Metadata)> {
     let Contents { tensors, metadata } = container::read(path)?;
     let metadata = parse(path, metadata)?;
     let spec = Spec::resolve(&metadata.model)
         .map_err(|error| Error::weights(format!("{} names a network that cannot be built: {error}", path.display())))?;
+    let file = path.display().to_string();
+    if metadata.classes.len() != spec.classes {
+        let (names, classes) = (metadata.classes.len(), spec.classes);
+        return Err(Error::weights(format!("{file} has names for {names} classes and a network of {classes}")));
+    }
+    for (name, data) in &tensors {
+        finite(data.as_slice::<f32>().unwrap_or_default(), &file, name)?;
+    }
     let model = Model::new(spec, device);
-    let model = fill(model, &tensors, &path.display().to_string(), device)?;
+    let model = fill(model, &tensors, &file, device)?;
     Ok((model, metadata))
 }
 
@@ -126,6 +134,19 @@ fn parse(path: &Path, metadata: Option<Map<String, Value>>) -> Result<Metadata> 
     serde_json::from_value(Value::Object(metadata)).map_err(|error| {
         Error::weights(format!("{}: its metadata is not that of a weights file: {error}", path.display()))
     })
+}
+
+/// Whether all `values` of a file's tensor are finite.
+fn finite(values: &[f32], file: &str, tensor: &str) -> Result<()> {
+    match values.iter().find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(value) => {
+            Err(Error::weights(format!("{file}: {tensor} holds {value}, with which nothing can be computed"))
+                .with_hint(
+                    "the training that wrote it had diverged, or the file was altered; take an earlier checkpoint",
+                ))
+        }
+    }
 }
 
 /// The network with `tensors` as its values: every one must be there, none may be left over, shapes must agree.

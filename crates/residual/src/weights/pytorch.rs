@@ -224,11 +224,11 @@ impl Checkpoint {
             // An odometer: the last dimension turns fastest.
             for d in (0..index.len()).rev() {
                 index[d] += 1;
-                at += view.strides[d];
+                at = at.wrapping_add(view.strides[d]);
                 if index[d] < view.shape[d] {
                     break;
                 }
-                at -= view.strides[d] * view.shape[d];
+                at = at.wrapping_sub(view.strides[d].wrapping_mul(view.shape[d]));
                 index[d] = 0;
             }
         }

@@ -10,7 +10,7 @@ use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
 use residual::Result;
 use residual::models::{Model, Work};
-use residual::train::machine::Machine;
+use residual::train::machine::{Machine, peak_rss_mb};
 use residual::train::pace::median;
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, linear};
@@ -39,6 +39,10 @@ struct Line {
     /// `forward`, `dx` or `dw`.
     pass: &'static str,
     ms: f64,
+    /// As in the other benches; a step is one call.
+    ms_per_step: f64,
+    images_per_second: f64,
+    peak_rss_mb: Option<u64>,
     gflops_of_direct_convolution: f64,
     /// Over the rate of a large matrix product.
     share_of_sgemm: f64,
@@ -192,6 +196,9 @@ impl Layer {
                 Pass::Dw => "dw",
             },
             ms,
+            ms_per_step: ms,
+            images_per_second: 1e3 * self.batch as f64 / ms,
+            peak_rss_mb: peak_rss_mb(),
             gflops_of_direct_convolution: gflops,
             share_of_sgemm: gflops / sgemm,
             sgemm_gflops: sgemm,

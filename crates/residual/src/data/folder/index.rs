@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Fewer pictures than these are listed and read in no time.
 const LARGE: usize = 10_000;
 /// An index of another form is as good as none.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// A folder as it was when it was last looked at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(super) struct Index {
 /// The outcome of reading every picture of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checked {
+    /// Whether every picture was decoded, not only looked at for its head and its end.
+    pub decoded: bool,
     /// MD5 of those that are whole, one after the other.
     pub md5: String,
     /// How many have a colour profile that is ignored.

@@ -1,9 +1,10 @@
 //! One's own pictures: a folder per class, JPEG, PNG, WebP or BMP, any sizes.
 //!
 //! `tree` walks the folder, `index` remembers a large one, `splits` says which picture is for what and of which class,
-//! `labels` reads files of labels and names, `matlab` the development kit's. Pictures are decoded once and kept at the net's size where all of them fit
-//! in the budget; otherwise they stay on disk, and a file is then checked for its head and its end, not decoded, before
-//! the first run.
+//! `labels` reads files of labels and names, `matlab` the development kit's. Pictures are decoded once and kept at the
+//! net's size where all of them fit in the budget; otherwise they stay on disk, and a file is then checked for its head
+//! and its end, not decoded, before the first run. Only where bad pictures are to be left out is each decoded then: one
+//! that is damaged in its middle would end the run.
 
 mod index;
 mod labels;
@@ -85,7 +86,7 @@ pub(crate) fn read(
         splits.train.paths.len() + splits.validation.as_ref().map_or(0, |v| v.paths.len()) + splits.test.paths.len();
     let fit = fit(&splits, options);
     let keep = total.saturating_mul(fit.height * fit.width * fit.channels) <= budget;
-    let decode = keep || thoroughness == Thoroughness::Everything;
+    let decode = keep || thoroughness == Thoroughness::Everything || options.skip_bad;
     let mut reader = Reader {
         fit,
         keep,
@@ -97,7 +98,8 @@ pub(crate) fn read(
         profiled: 0,
     };
     // Pictures that stay on disk and were whole when they were last read are not read again.
-    let known = index.checked.take().filter(|_| !decode).and_then(|checked| reader.recall(checked));
+    let known = index.checked.take().filter(|checked| !keep && (checked.decoded || !decode));
+    let known = known.and_then(|checked| reader.recall(checked));
     progress.start(
         if keep { "reading pictures" } else { "checking pictures" },
         if known.is_some() { 0 } else { total } as u64,
@@ -110,7 +112,7 @@ pub(crate) fn read(
     let validation = splits.validation.map(&mut read).transpose()?;
     let test = read(splits.test)?;
     let md5 = known.as_ref().map_or_else(|| hex(&reader.md5.finalize_reset()), |known| known.md5.clone());
-    if !decode && known.is_none() {
+    if !keep && known.is_none() {
         index.remember(reader.checked(md5.clone()));
     }
     reader.report(total, progress, &mut splits.warnings)?;
@@ -196,12 +198,13 @@ impl Reader {
 
     /// What reading came to, to be remembered.
     fn checked(&self, md5: String) -> Checked {
-        Checked { md5, profiled: self.profiled, bad: self.bad.iter().map(|(path, _)| path.clone()).collect() }
+        let bad = self.bad.iter().map(|(path, _)| path.clone()).collect();
+        Checked { decoded: self.decode, md5, profiled: self.profiled, bad }
     }
 
     /// Whether what is remembered still holds: pictures that were bad are looked at once more.
     fn recall(&mut self, checked: Checked) -> Option<Checked> {
-        let look = |path: &PathBuf| Some((path.clone(), read_one(path, self.fit, false).err()?));
+        let look = |path: &PathBuf| Some((path.clone(), read_one(path, self.fit, checked.decoded).err()?));
         let bad: Vec<(PathBuf, Error)> = checked.bad.iter().map_while(look).collect();
         if bad.len() < checked.bad.len() {
             return None;

@@ -220,7 +220,7 @@ fn an_index_is_taken_from_the_cache_until_a_folder_changes() {
     let look = || Index::open_in(folder.path(), Some(cache.path()), 0).expect("readable");
     let mut first = look();
     assert_eq!((first.tree.len(), first.checked.is_none()), (40, true));
-    first.remember(Checked { md5: "known".into(), profiled: 0, bad: Vec::new() });
+    first.remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
     let remembered = |index: &Index| index.checked.as_ref().is_some_and(|checked| checked.md5 == "known");
     assert!(remembered(&look()), "nothing has changed");
     let changes: [&dyn Fn(); 3] = [
@@ -234,12 +234,12 @@ fn an_index_is_taken_from_the_cache_until_a_folder_changes() {
         assert!(!remembered(&again), "a changed folder");
         settle(folder.path());
         again = look();
-        again.remember(Checked { md5: "known".into(), profiled: 0, bad: Vec::new() });
+        again.remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
         assert!(remembered(&look()));
     }
     // What was walked within a tick of a change is not trusted, whatever the times say.
     fs::write(folder.path().join("a/fresh.png"), []).expect("writable");
-    look().remember(Checked { md5: "known".into(), profiled: 0, bad: Vec::new() });
+    look().remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
     assert!(!remembered(&look()));
     // The folder itself is only read.
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 2);

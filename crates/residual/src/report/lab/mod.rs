@@ -349,7 +349,7 @@ fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
             }
             div {
                 h3 { (lang.of("Recipe of all networks", "공통 레시피")) }
-                pre tabindex="0" { (about.recipe.trim_end()) }
+                pre tabindex="0" { (lang::nameless(about.recipe.trim_end())) }
             }
         }
     }
