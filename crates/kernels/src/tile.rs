@@ -14,8 +14,8 @@ use crate::vector::{fma, load, store};
 ///
 /// | registers | [`Product`] | [`Gram`] | reason |
 /// | --- | --- | --- | --- |
-/// | 16 (AVX2, SSE2) | 6 x 2 | 6 x 2 | 12 accumulators hide the 4 cycles of two FMA units; 8 loads for 12 FMA. 4 x 3 needs all 16 registers: the compiler spills an accumulator in every step, half the speed |
-/// | 32 (AVX-512, NEON) | 14 x 2 | 12 x 2 | 28 and 24 accumulators; the broadcast is part of the FMA |
+/// | 16 (AVX2, SSE2) | 6 x 2 | 6 x 2 with 8 lanes, 4 x 2 with 4 | 12 accumulators hide the 4 cycles of two FMA units; 8 loads for 12 FMA. 4 x 3 needs all 16 registers: the compiler spills an accumulator in every step, half the speed |
+/// | 32 (AVX-512, NEON) | 14 x 2 | 12 x 2 with 16 lanes, 4 x 2 with 4 | 28 and 24 accumulators; the broadcast is part of the FMA. On NEON, where it is a load, one of the 28 is spilled in every step (12 x 2 is not; neither has been timed there) |
 pub(crate) const fn outer_rows(registers: usize) -> usize {
     if registers >= 32 { 14 } else { 6 }
 }
