@@ -73,14 +73,15 @@ pub struct Train {
 impl Train {
     /// Trains, tests, and leaves everything in the run folder.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let mut recipe = self.recipe()?;
         let out = match &self.out {
             Some(out) => out.clone(),
-            None => default_folder(&recipe, self.resume),
+            None => default_folder(&self.recipe()?, self.resume),
         };
-        if let Some(saved) = self.saved(&out) {
-            recipe = saved?.with(&self.overrides()?)?;
-        }
+        // Overrides apply to the run's own recipe: another may not take them.
+        let recipe = match self.saved(&out) {
+            Some(saved) => saved?.with(&self.overrides()?)?,
+            None => self.recipe()?,
+        };
         let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
         let bars = ui.bars();
         let plain = ui.json();

@@ -1,0 +1,114 @@
+//! How a run ends: one test of the chosen weights, and what stays in the folder for people. Not for checkpoints, from which
+//! a run goes on.
+
+use super::{Run, RunResult};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::eval::Views;
+use crate::eval::predictions::Predictions;
+use crate::ops::profile;
+use crate::report::{self, Lang};
+use crate::train::curves;
+use crate::train::event::{Event, Sink};
+use crate::train::machine::peak_rss_mb;
+use crate::train::record::Record;
+use crate::weights;
+use burn::tensor::Device;
+use std::path::PathBuf;
+
+impl Run {
+    /// Tests the chosen weights, once.
+    pub(super) fn test(&mut self, progress: &mut dyn data::Progress) -> Result<RunResult> {
+        let (rule, path) = match self.now.best {
+            Some(_) => ("best", self.folder.best()),
+            None => ("last", self.folder.last()),
+        };
+        if rule == "last" {
+            // A kill between the last checkpoint's two files may have left older weights here.
+            self.save_weights(&self.trainer.tested(), path.clone())?;
+        }
+        let result = if self.data.test.is_empty() {
+            None
+        } else {
+            let (model, _) = weights::load(&path, &Device::flex())?;
+            let flip = self.recipe.data.test == Views::Flip;
+            let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, flip, progress)?;
+            predictions.write(&self.folder.predictions())?;
+            Some(predictions)
+        };
+        self.tick();
+        Ok(RunResult {
+            step: self.now.step,
+            test_top1_error: result.as_ref().map(Predictions::top1_error),
+            test_top5_error: result
+                .as_ref()
+                .filter(|_| self.data.classes.len() > 5)
+                .map(|result| result.error_within(5)),
+            test_loss: result.as_ref().map(Predictions::loss),
+            checkpoint: path,
+            rule: rule.to_owned(),
+            best_val_top1_error: self.now.best.map(|best| best.error),
+            seconds: self.now.seconds,
+            peak_rss_mb: peak_rss_mb(),
+            data: self.data.label(),
+            model: self.metadata.model.name.clone(),
+        })
+    }
+
+    /// Writes what a finished run leaves behind and says that it is done.
+    pub(super) fn report(
+        &mut self,
+        result: &RunResult,
+        progress: &mut dyn data::Progress,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        self.folder.write("summary.json", &serde_json::to_string_pretty(result).expect("plain data"))?;
+        self.folder.rewind(self.now.step)?;
+        let metrics = self.folder.file("metrics.jsonl");
+        let read = || std::fs::read_to_string(&metrics).map_err(|error| Error::io("read", &metrics, error));
+        let was_told = read()?.contains("\"event\":\"done\"");
+        let report = self.page(was_told, progress, sink)?;
+        let done = Event::Done {
+            step: result.step,
+            test_top1_error: result.test_top1_error,
+            test_top5_error: result.test_top5_error,
+            checkpoint: result.checkpoint.clone(),
+            rule: result.rule.clone(),
+            protocol: self.recipe.data.test,
+            seconds: result.seconds,
+            report,
+        };
+        self.folder.write("curves.svg", &curves::svg(&read()?, &self.metadata.model.name))?;
+        if was_told {
+            sink.event(&done);
+            return Ok(());
+        }
+        self.tell(done, sink)
+    }
+
+    /// Writes the page about the run, unless it `was_told` before that the run is done: an older page is of an unfinished
+    /// one. A page that cannot be written is worth a warning, not a failure: the weights are
+    /// what the run was for.
+    fn page(
+        &mut self,
+        was_told: bool,
+        progress: &mut dyn data::Progress,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<PathBuf>> {
+        let path = self.folder.report();
+        if was_told && path.exists() {
+            return Ok(Some(path));
+        }
+        let write = |record| report::write(vec![record], Some(&self.data), Lang::En, &path, progress);
+        let written = profile::aside(|| Record::read(self.folder.path()).and_then(write));
+        match written {
+            Ok(path) => Ok(Some(path)),
+            Err(error) => {
+                let message = format!("the report could not be written: {error}");
+                let hint = error.hint().map(str::to_owned);
+                self.tell(Event::Warning { step: self.now.step, message, hint }, sink)?;
+                Ok(None)
+            }
+        }
+    }
+}
