@@ -9,6 +9,7 @@ use crate::ui::table::{Align, Table};
 use residual::lab::{self, Kind, Net, Options, Row, Specimen};
 use residual::models::options::Shortcut;
 use residual::recipe::Recipe;
+use residual::report::lang::nameless;
 use residual::report::{self, Lang};
 use residual::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -198,20 +199,8 @@ fn shared(recipe: &str, kind: Kind) -> String {
 
 /// What was typed, without the way to this binary and without folders.
 fn command() -> String {
-    let plain = |argument: String| match argument.split_once('=') {
-        Some((option, path)) => format!("{option}={}", last(path)),
-        None => last(&argument),
-    };
-    let mut words = vec!["residual".to_owned()];
-    words.extend(std::env::args().skip(1).map(plain));
-    words.join(" ")
-}
-
-/// The last part of `argument` if that is an absolute path.
-fn last(argument: &str) -> String {
-    let path = Path::new(argument);
-    let name = path.file_name().filter(|_| path.is_absolute());
-    name.map_or_else(|| argument.to_owned(), |name| name.to_string_lossy().into_owned())
+    let words = std::env::args().skip(1).map(|word| nameless(&word));
+    std::iter::once("residual".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn table(specimens: &[Specimen]) -> String {

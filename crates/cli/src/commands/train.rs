@@ -75,7 +75,7 @@ impl Train {
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let out = match &self.out {
             Some(out) => out.clone(),
-            None => default_folder(&self.recipe()?, self.resume),
+            None => default_folder(&self.named()?, self.resume),
         };
         // Overrides apply to the run's own recipe: another may not take them.
         let recipe = match self.saved(&out) {
@@ -121,6 +121,12 @@ impl Train {
     /// The recipe that is meant, with everything from the command line in it.
     fn recipe(&self) -> Result<Recipe> {
         self.base()?.with(&self.overrides()?)
+    }
+
+    /// As [`recipe`](Self::recipe), with no more of the command line in it than names the run's folder.
+    fn named(&self) -> Result<Recipe> {
+        let naming = |set: &String| set.starts_with("data.source=") || set.starts_with("model.name=");
+        self.base()?.with(&self.overrides()?.into_iter().filter(naming).collect::<Vec<_>>())
     }
 
     fn base(&self) -> Result<Recipe> {

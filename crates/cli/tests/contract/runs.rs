@@ -224,8 +224,11 @@ fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
     };
     let mut first = SMALL.to_vec();
     first[1] = "resnet-20";
-    first.extend(["--set", "train.steps=2"]);
+    // A schedule that the default recipe does not have: its key is taken by the run's own recipe alone.
+    first.extend(["--set", "train.steps=2", "--set", "schedule.kind=plateau", "--set", "schedule.patience=4"]);
     let told = lines(train(&first));
+    let set = ["train", "--resume", "--json", "--set", "schedule.patience=4"];
+    assert!(events(&lines(train(&set)), "step").is_empty(), "the same recipe");
     let again = lines(train(&["train", "--resume", "--json"]));
     assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
     assert!(events(&again, "step").is_empty());
