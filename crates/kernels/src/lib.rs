@@ -9,12 +9,14 @@
 //! bits with any number of threads, on one machine and one [`Isa`]. Denormals are flushed while a kernel computes.
 //!
 //! # Panics
-//! Every kernel panics with a sentence when a slice does not have the size that the shape demands. Nothing else panics.
+//! Every kernel panics with a sentence when a slice does not have the size that the shape demands, or when the shape is one that
+//! [`ConvShape::new`] or [`PoolShape::new`] refuses.
 
 #![allow(clippy::needless_range_loop, reason = "rows, vectors and points are indices of the formula")]
 
 pub mod activation;
 mod ahead;
+mod blocks;
 mod columns;
 pub mod conv;
 mod dropout;

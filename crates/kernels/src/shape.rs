@@ -90,7 +90,9 @@ impl ConvShape {
         if let Some((_, name)) = named.iter().find(|(size, _)| *size == 0) {
             return Err(ShapeError::Zero(name));
         }
-        if kh > h.saturating_add(pad.saturating_mul(2)) || kw > w.saturating_add(pad.saturating_mul(2)) {
+        let padded = |side: usize| pad.checked_mul(2)?.checked_add(side);
+        let (Some(padded_h), Some(padded_w)) = (padded(h), padded(w)) else { return Err(ShapeError::TooLarge) };
+        if kh > padded_h || kw > padded_w {
             return Err(ShapeError::Window { kernel_h: kh, kernel_w: kw, h, w, pad });
         }
         let shape = Self { n, h, w, c, k, kh, kw, stride, pad };
@@ -98,6 +100,12 @@ impl ConvShape {
         addressable(&[n, shape.out_h(), shape.out_w(), k])?;
         addressable(&[k, c, kh, kw])?;
         Ok(shape)
+    }
+
+    /// Whether [`ConvShape::new`] makes this: its fields can be written by anyone, and kernels compute addresses from them.
+    pub(crate) fn is_valid(&self) -> bool {
+        let Self { n, h, w, c, k, kh, kw, stride, pad } = *self;
+        Self::new(n, h, w, c, k, kh, kw, stride, pad).is_ok()
     }
 
     /// Output height.
@@ -188,6 +196,12 @@ impl PoolShape {
         }
         addressable(&[n, h, w, c])?;
         Ok(Self { n, h, w, c, kernel, stride, pad })
+    }
+
+    /// Whether [`PoolShape::new`] makes this: its fields can be written by anyone, and kernels compute addresses from them.
+    pub(crate) fn is_valid(&self) -> bool {
+        let Self { n, h, w, c, kernel, stride, pad } = *self;
+        Self::new(n, h, w, c, kernel, stride, pad).is_ok()
     }
 
     /// Output height, rounded down.

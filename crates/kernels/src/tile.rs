@@ -1,4 +1,4 @@
-//! The micro-kernels: products that stay in registers, and the table of their sizes.
+//! The micro-kernels: products that stay in registers. Their sizes are in [`crate::blocks`].
 //!
 //! Operands are packed by lanes. `[rows, depth]` is stored `[depth / L, rows, L]` (L lanes): the vectors in which channels-last data
 //! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`Product`] multiplies such an
@@ -8,32 +8,8 @@
 use pulp::{Simd, WithSimd};
 
 use crate::ahead::Lines;
+use crate::blocks::{GRAM_VECTORS, OUTER_VECTORS, gram_rows, outer_rows};
 use crate::vector::{fma, load, store};
-
-/// Rows of [`Product`]'s tile. Rows and vectors are chosen so that accumulators, one row of `b` and a broadcast fit in the registers.
-///
-/// | registers | [`Product`] | [`Gram`] | reason |
-/// | --- | --- | --- | --- |
-/// | 16 (AVX2, SSE2) | 6 x 2 | 6 x 2 with 8 lanes, 4 x 2 with 4 | 12 accumulators hide the 4 cycles of two FMA units; 8 loads for 12 FMA. 4 x 3 needs all 16 registers: the compiler spills an accumulator in every step, half the speed |
-/// | 32 (AVX-512, NEON) | 14 x 2 | 12 x 2 with 16 lanes, 4 x 2 with 4 | 28 and 24 accumulators; the broadcast is part of the FMA. On NEON, where it is a load, one of the 28 is spilled in every step (12 x 2 is not; neither has been timed there) |
-pub(crate) const fn outer_rows(registers: usize) -> usize {
-    if registers >= 32 { 14 } else { 6 }
-}
-
-/// Vectors of [`Product`]'s tile: the width of a packed panel of columns.
-pub(crate) const OUTER_VECTORS: usize = 2;
-
-/// Vectors of [`Gram`]'s tile.
-const GRAM_VECTORS: usize = 2;
-
-/// Rows of [`Gram`]'s tile. With eight lanes six rows lie in one lane block or in two; 12 rows with sixteen.
-const fn gram_rows(registers: usize, lanes: usize) -> usize {
-    match (registers, lanes) {
-        (32.., 16) => 12,
-        (_, 8) => 6,
-        _ => 4,
-    }
-}
 
 /// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
 /// of rows of `b_step` floats.
@@ -155,9 +131,16 @@ impl GramTile {
     #[inline(always)]
     unsafe fn some<S: Simd, const NV: usize>(mut self, simd: S, mut rows: usize) {
         while rows > 0 {
-            let step = if rows >= 4 { 4 } else { 1 };
+            let step = rows.min(4);
             // SAFETY: the contract, for these rows.
-            unsafe { if step == 4 { self.run::<S, 4, 4, NV>(simd) } else { self.run::<S, 1, 1, NV>(simd) } }
+            unsafe {
+                match step {
+                    1 => self.run::<S, 1, 1, NV>(simd),
+                    2 => self.run::<S, 2, 2, NV>(simd),
+                    3 => self.run::<S, 3, 3, NV>(simd),
+                    _ => self.run::<S, 4, 4, NV>(simd),
+                }
+            }
             self.a = self.a.wrapping_add(step);
             self.to = self.to.wrapping_add(step * self.to_step);
             rows -= step;
@@ -207,13 +190,13 @@ macro_rules! with_rows {
 }
 /// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows. A tile of one or two rows waits for its own sums, so
 /// what does not fill tiles is spread over them: 49 rows are four tiles of six and five of five, not eight of six and a single row. With
-/// 32 registers tiles of 14 rows come first and the rest is spread; of 15 rows one is left alone.
+/// 32 registers tiles of 14 rows come first, and what would leave three rows or less is spread as well.
 #[inline(always)]
 fn next_rows<S: Simd>(left: usize) -> usize {
     let even = |left: usize| left.div_ceil(left.div_ceil(6));
     match left {
-        14.. if S::REGISTER_COUNT >= 32 => 14,
-        8 | 13 if S::REGISTER_COUNT >= 32 => 8,
+        8 | 13 | 16 if S::REGISTER_COUNT >= 32 => 8,
+        14 | 18.. if S::REGISTER_COUNT >= 32 => 14,
         left => even(left),
     }
 }

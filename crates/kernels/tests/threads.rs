@@ -1,4 +1,8 @@
-//! The number of threads does not change a bit: every kernel, large enough to be cut into several pieces, on 1, 2 and 3 threads.
+//! The number of threads does not change a bit: every kernel that works in pieces on 1, 2 and 3 threads, at sizes that are cut into several.
+//!
+//! One piece would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared from 32 Ki elements on, sums of columns
+//! have pieces of 32 Ki, products of matrices blocks of 256 x 1024, and those of convolutions are said at each shape. Lanes and registers
+//! move the numbers; there are at least two pieces on every instruction set.
 
 mod support;
 
@@ -25,55 +29,92 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     });
 }
 
-#[test]
-fn convolutions_give_the_same_bits_on_any_number_of_threads() {
-    // Winograd by tiles, by channels and on 2x2 maps; strides; 1x1; the stem.
-    let shapes = [
-        (6, 16, 16, 32, 32, 3, 1, 1),
-        (30, 4, 4, 192, 200, 3, 1, 1),
-        (4, 2, 2, 96, 80, 3, 1, 1),
-        (4, 16, 16, 24, 40, 3, 2, 1),
-        (8, 14, 14, 64, 48, 1, 1, 0),
-        (4, 32, 32, 3, 16, 7, 2, 3),
-    ];
-    for (n, h, w, c, k, kernel, stride, pad) in shapes {
+/// `n h w c k`, kernel, stride, padding.
+type Sizes = (usize, usize, usize, usize, usize, usize, usize, usize);
+
+/// Every order of work, in several pieces and with as few products as that takes.
+const SHAPES: [Sizes; 9] = [
+    // F(4x4) by tiles: 96 in six blocks; the weight gradient in two groups.
+    (6, 16, 16, 32, 32, 3, 1, 1),
+    // F(4x4) by channels, 66 tiles and 4.2 MB of filters: two blocks or more, six chunks or more; the weight gradient in nine.
+    (66, 4, 4, 172, 170, 3, 1, 1),
+    // F(2x2) by tiles: 70 in four blocks; the weight gradient in two groups.
+    (70, 2, 2, 96, 80, 3, 1, 1),
+    // F(2x2) by channels: 16 tiles and 4.3 MB of filters, eight chunks.
+    (1, 7, 7, 264, 256, 3, 1, 1),
+    // A weight gradient in two rounds, 14 MB of transformed tiles in each, and 36 chunks.
+    (5, 16, 16, 8, 2280, 3, 1, 1),
+    // Patches in blocks of 96, four phases backward; 1280 positions of the weight gradient in two groups.
+    (20, 16, 16, 24, 40, 3, 2, 1),
+    // The input gradient is zero first, and three of four pixels stay so; 1176 positions in two groups.
+    (24, 14, 14, 64, 48, 1, 2, 0),
+    // More than 16 Ki weights, packed in pieces; 2500 positions in two groups and, with 10 MB to read, two rounds.
+    (4, 25, 25, 17, 1000, 1, 1, 0),
+    // The stem: 1280 positions in two groups.
+    (5, 32, 32, 3, 16, 7, 2, 3),
+];
+
+/// Calls `check` with every shape, its input, weights and output gradient, and a normalisation of the input.
+fn on_every_shape(check: impl Fn(&ConvShape, &[f32], &[f32], &[f32], &Norm<'_>)) {
+    for (n, h, w, c, k, kernel, stride, pad) in SHAPES {
         let s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape");
         let (x, weights, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));
-        same_bits(&format!("forward of {s:?}"), || {
-            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; k], vec![0f32; k]);
-            let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
-            conv::forward(&x, &weights, &s, false, statistics, &mut y);
-            [y, mean, var].concat()
-        });
-        if kernel == 3 && stride == 1 {
-            same_bits(&format!("pooled forward of {s:?}"), || {
-                let mut y = vec![0f32; s.y_len() / 4];
-                conv::Packed::new(&weights, &s, false).forward_pooled(&x, &s, &vec![0.5; k], &mut y);
-                y
-            });
-        }
-        same_bits(&format!("dx of {s:?}"), || {
-            let mut dx = x.clone();
-            conv::dx(&dy, &weights, &s, false, true, &mut dx);
-            dx
-        });
-        same_bits(&format!("dw of {s:?}"), || {
-            let mut dw = vec![0f32; s.w_len()];
-            conv::dw(&x, &dy, &s, false, &mut dw);
-            dw
-        });
         let (mean, var, gamma, beta) = (noise(c, 4), vec![0.5f32; c], noise(c, 5), noise(c, 6));
-        let layer = Norm { mean: &mean, var: &var, gamma: &gamma, beta: &beta, eps: 1e-5 };
-        same_bits(&format!("gradients through a normalised input of {s:?}"), || {
-            let (mut dx, mut dgamma, mut dbeta) = (x.clone(), gamma.clone(), beta.clone());
-            conv::dx_normed(&dy, &weights, &s, false, &x, &layer, &mut dx, &mut dgamma, &mut dbeta);
-            [dx, dgamma, dbeta].concat()
-        });
+        check(&s, &x, &weights, &dy, &Norm { mean: &mean, var: &var, gamma: &gamma, beta: &beta, eps: 1e-5 });
     }
 }
 
 #[test]
-fn other_kernels_give_the_same_bits_on_any_number_of_threads() {
+fn convolutions_give_the_same_bits_on_any_number_of_threads() {
+    on_every_shape(|s, x, w, dy, _| {
+        let bias = noise(s.k, 7);
+        same_bits(&format!("forward of {s:?}"), || {
+            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k], vec![0f32; s.k]);
+            let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
+            conv::forward(x, w, s, false, statistics, &mut y);
+            [y, mean, var].concat()
+        });
+        same_bits(&format!("forward of {s:?} with packed weights"), || {
+            let (packed, mut y) = (conv::Packed::new(w, s, false), dy.to_vec());
+            packed.forward(x, s, Epilogue::Residual { bias: &bias }, &mut y);
+            let windows = if packed.pools() { s.n * (s.out_h() / 2) * (s.out_w() / 2) } else { 0 };
+            let mut pooled = vec![0f32; windows * s.k];
+            if packed.pools() {
+                packed.forward_pooled(x, s, &bias, &mut pooled);
+            }
+            [y, pooled].concat()
+        });
+        same_bits(&format!("gradients of {s:?}"), || {
+            let (mut dx, mut sum, mut dw) = (vec![f32::NAN; s.x_len()], x.to_vec(), vec![0f32; s.w_len()]);
+            conv::dx(dy, w, s, false, false, &mut dx);
+            conv::dx(dy, w, s, false, true, &mut sum);
+            conv::dw(x, dy, s, false, &mut dw);
+            [dx, sum, dw].concat()
+        });
+    });
+}
+
+#[test]
+fn convolutions_of_a_normalised_input_give_the_same_bits_on_any_number_of_threads() {
+    on_every_shape(|s, x, w, dy, layer| {
+        same_bits(&format!("forward of a normalised input of {s:?}"), || {
+            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k], vec![0f32; s.k]);
+            let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
+            conv::forward_normed(x, layer, w, s, false, statistics, &mut y);
+            [y, mean, var].concat()
+        });
+        same_bits(&format!("gradients through a normalised input of {s:?}"), || {
+            let (mut dx, mut dgamma, mut dbeta) = (vec![f32::NAN; s.x_len()], vec![0f32; s.c], vec![0f32; s.c]);
+            let mut dw = vec![0f32; s.w_len()];
+            conv::dx_normed(dy, w, s, false, x, layer, &mut dx, &mut dgamma, &mut dbeta);
+            conv::dw_normed(x, layer, dy, s, false, &mut dw);
+            [dx, dgamma, dbeta, dw].concat()
+        });
+    });
+}
+
+#[test]
+fn normalisations_give_the_same_bits_on_any_number_of_threads() {
     let (rows, c) = (6000, 24);
     let (x, y, dy) = (noise(rows * c, 1), noise(rows * c, 2), noise(rows * c, 3));
     let (mean, var, gamma, beta) = (noise(c, 4), vec![0.5f32; c], noise(c, 5), noise(c, 6));
@@ -88,6 +129,76 @@ fn other_kernels_give_the_same_bits_on_any_number_of_threads() {
         norm::backward(&mut dx, Some(&y), &mut dskip, c, &layer, dgamma, dbeta);
         [out, dx, dskip, sums.concat()].concat()
     });
+    same_bits("scale and shift", || {
+        let (mut out, mut dx, mut dskip) = (empty(), empty(), empty());
+        let (mut dgamma, mut dbeta) = (vec![0f32; c], vec![0f32; c]);
+        norm::scale_shift(&x, c, &gamma, &beta, Some(&y), true, &mut out);
+        norm::scale_shift_backward(&x, Some(&y), &dy, c, &gamma, &mut dx, Some(&mut dskip), &mut dgamma, &mut dbeta);
+        [out, dx, dskip, dgamma, dbeta].concat()
+    });
+    let constants = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0 };
+    same_bits("local response norm", || {
+        let (mut out, mut dx) = (empty(), empty());
+        lrn::forward(&x, c, &constants, &mut out);
+        lrn::backward(&x, &out, &dy, c, &constants, &mut dx);
+        [out, dx].concat()
+    });
+}
+
+#[test]
+fn pools_and_shortcuts_give_the_same_bits_on_any_number_of_threads() {
+    // Three pictures, each in three blocks of channels.
+    let (n, h, w, c) = (3, 20, 20, 130);
+    let s = PoolShape::new(n, h, w, c, 3, 2, 1).expect("a valid shape");
+    let (x, dy) = (noise(s.x_len(), 1), noise(s.y_len(), 2));
+    let (inputs, outputs) = (|| vec![0f32; s.x_len()], || vec![0f32; s.y_len()]);
+    same_bits("pooling", || {
+        let (mut largest, mut dx, mut average, mut dx_average) = (outputs(), inputs(), outputs(), inputs());
+        pool::max_forward(&x, &s, &mut largest);
+        pool::max_backward(&x, &dy, &s, &mut dx);
+        pool::avg_forward(&x, &s, &mut average);
+        pool::avg_backward(&dy, &s, &mut dx_average);
+        [largest, dx, average, dx_average].concat()
+    });
+    same_bits("global and adaptive averages", || {
+        let (mut y, mut dx, mut adaptive, mut dx_adaptive) =
+            (vec![0f32; n * c], inputs(), vec![0f32; n * 7 * 6 * c], inputs());
+        pool::global_average(&x, n, h * w, c, &mut y);
+        pool::global_average_backward(&y, n, h * w, c, &mut dx);
+        pool::adaptive_average(&x, n, h, w, c, 7, 6, &mut adaptive);
+        pool::adaptive_average_backward(&adaptive, n, h, w, c, 7, 6, &mut dx_adaptive);
+        [y, dx, adaptive, dx_adaptive].concat()
+    });
+    same_bits("the shortcut", || {
+        let (mut y, mut dx) = (vec![0f32; n * (h / 2) * (w / 2) * 2 * c], inputs());
+        shortcut::subsample_pad(&x, n, h, w, c, 2, 2 * c, &mut y);
+        shortcut::subsample_pad_backward(&y, n, h, w, c, 2, 2 * c, &mut dx);
+        [y, dx].concat()
+    });
+}
+
+#[test]
+fn linear_layers_give_the_same_bits_on_any_number_of_threads() {
+    // Two blocks of rows and two of columns in both gradients; dot products in 19 pieces of 16 rows.
+    let (c, k) = (1100, 300);
+    let (w, bias) = (noise(k * c, 1), noise(k, 2));
+    for n in [300, 3, 1] {
+        let (x, dy) = (noise(n * c, 3), noise(n * k, 4));
+        same_bits(&format!("linear layer of {n} pictures"), || {
+            let (mut y, mut dx, mut dw) = (vec![0f32; n * k], vec![0f32; n * c], vec![0f32; k * c]);
+            linear::forward(&x, &w, Some(&bias), n, c, k, true, &mut y);
+            linear::dx(&dy, &w, n, c, k, &mut dx);
+            linear::dw(&x, &dy, n, c, k, &mut dw);
+            [y, dx, dw].concat()
+        });
+    }
+}
+
+#[test]
+fn elementwise_kernels_give_the_same_bits_on_any_number_of_threads() {
+    let (rows, c) = (6000, 24);
+    let (x, y, dy) = (noise(rows * c, 1), noise(rows * c, 2), noise(rows * c, 3));
+    let empty = || vec![0f32; x.len()];
     same_bits("activations", || {
         let (mut a, mut b, mut d, mut dz, mut dbias) = (empty(), empty(), empty(), empty(), vec![0f32; c]);
         activation::relu(&x, &mut a);
@@ -96,38 +207,29 @@ fn other_kernels_give_the_same_bits_on_any_number_of_threads() {
         activation::bias_relu_backward(Some(&y), &dy, c, &mut dz, &mut dbias);
         [a, b, d, dz, dbias].concat()
     });
-    same_bits("pooling, shortcut and lrn", || {
-        let s = PoolShape::new(60, 10, 10, c, 3, 2, 1).expect("a valid shape");
-        let (mut p, mut dx, mut g, mut l, mut dl) =
-            (vec![0f32; s.y_len()], empty(), vec![0f32; 60 * c], empty(), empty());
-        pool::max_forward(&x, &s, &mut p);
-        pool::max_backward(&x, &p, &s, &mut dx);
-        pool::global_average(&x, 60, 100, c, &mut g);
-        let mut short = vec![0f32; 60 * 5 * 5 * 2 * c];
-        shortcut::subsample_pad(&x, 60, 10, 10, c, 2, 2 * c, &mut short);
-        let constants = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0 };
-        lrn::forward(&x, c, &constants, &mut l);
-        lrn::backward(&x, &l, &dy, c, &constants, &mut dl);
-        [p, dx, g, short, l, dl].concat()
+    same_bits("softmax and its loss", || {
+        // 31 rows of 130 logits in a piece.
+        let (n, k) = (1000, 130);
+        let (logits, targets) = (&x[..n * k], vec![1.0 / k as f32; n * k]);
+        let (mut shares, mut losses, mut dlogits) = (vec![0f32; n * k], vec![0f32; n], vec![0f32; n * k]);
+        loss::softmax(logits, n, k, &mut shares);
+        loss::softmax_cross_entropy(logits, &targets, n, k, &mut losses, &mut dlogits);
+        [shares, losses, dlogits].concat()
     });
-    same_bits("linear, loss and updates", || {
-        let (n, inputs, k) = (300, 480, 70);
-        let w = noise(k * inputs, 8);
-        let (mut out, mut dx, mut dw) = (vec![0f32; n * k], vec![0f32; n * inputs], vec![0f32; k * inputs]);
-        linear::forward(&x[..n * inputs], &w, None, n, inputs, k, true, &mut out);
-        linear::dx(&out, &w, n, inputs, k, &mut dx);
-        linear::dw(&x[..n * inputs], &out, n, inputs, k, &mut dw);
-        let (mut losses, mut dlogits) = (vec![0f32; n], vec![0f32; n * k]);
-        let targets = vec![1.0 / k as f32; n * k];
-        loss::softmax_cross_entropy(&out, &targets, n, k, &mut losses, &mut dlogits);
-        let (mut weights, mut v) = (x.clone(), y.clone());
+    same_bits("updates", || {
+        let (mut weights, mut v, mut sum, mut scaled) = (x.clone(), y.clone(), x.clone(), x.clone());
         update::sgd(&mut weights, &dy, &mut v, &Sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4, nesterov: true });
         update::ema(&mut v, &weights, 0.9);
+        update::add(&mut sum, &dy);
+        update::scale(&mut scaled, 0.3);
+        let squares = update::sum_of_squares(&x).to_bits();
+        let halves = vec![f32::from_bits(squares as u32), f32::from_bits((squares >> 32) as u32)];
+        [weights, v, sum, scaled, halves].concat()
+    });
+    same_bits("pixels", || {
         let bytes: Vec<u8> = x.iter().map(|v| (v * 100.0 + 110.0) as u8).collect();
         let mut normal = empty();
         pixels::normalize(&bytes, 3, &[0.1, 0.2, 0.3], &[0.0, 0.1, 0.2], &mut normal);
-        let squares = update::sum_of_squares(&x).to_bits();
-        let halves = vec![f32::from_bits(squares as u32), f32::from_bits((squares >> 32) as u32)];
-        [out, dx, dw, losses, dlogits, weights, v, normal, halves].concat()
+        normal
     });
 }

@@ -9,12 +9,14 @@ mod normed;
 pub(crate) mod patches;
 mod winograd;
 
+use std::sync::Arc;
+
 pub use epilogue::Epilogue;
 pub use normed::{dw_normed, dx_normed, forward_normed};
 
 pub(crate) use self::epilogue::{Ending, Finish};
 use self::input::Input;
-use self::patches::{Grid, Weights};
+use self::patches::{Grid, Tap, Weights};
 use self::winograd::{F2, F4, Filters, Tiles};
 use crate::pieces::{self, Parts};
 use crate::plan::{self, Algorithm, Pass};
@@ -37,6 +39,8 @@ pub struct Packed {
     algorithm: Algorithm,
     /// With `n`, `h` and `w` as they were when the algorithm was chosen.
     shape: ConvShape,
+    /// Where patches are gathered: kept, so that no pass lists them anew.
+    taps: Arc<[Tap]>,
 }
 
 impl Packed {
@@ -45,22 +49,23 @@ impl Packed {
         assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
         let (isa, algorithm) = (Isa::active(), plan::algorithm(s, Pass::Forward, precise));
         let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
+        let taps: Arc<[Tap]> = Tap::all(s).collect();
         let memory = match algorithm {
             Algorithm::Winograd4 => winograd::pack::<F4, 4, 6>(isa, filters, Scratch::owned),
             Algorithm::Winograd2 => winograd::pack::<F2, 2, 4>(isa, filters, Scratch::owned),
             Algorithm::Im2row | Algorithm::Matrix => {
                 let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
-                patches::pack(isa, &Grid::forward_whole(s), weights, Scratch::owned)
+                patches::pack(isa, &Grid::outputs(s, Arc::clone(&taps)), weights, Scratch::owned)
             }
         };
-        Self { memory, isa, algorithm, shape: *s }
+        Self { memory, isa, algorithm, shape: *s, taps }
     }
 
     /// `y = x * w`, then the epilogue, as [`forward`]. The shape may differ from that of [`Packed::new`] in `n`, `h` and `w`.
     pub fn forward(&self, x: &[f32], s: &ConvShape, epilogue: Epilogue<'_>, y: &mut [f32]) {
         self.check(s);
         check_ends(x, y.len(), s);
-        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, epilogue.ending(s.k), y);
+        compute(self.isa, self.algorithm, x.into(), &[], Some(self), s, epilogue.ending(s.k), y);
     }
 
     /// Whether [`Packed::forward_pooled`] can be called.
@@ -78,7 +83,7 @@ impl Packed {
         assert!(y.len() == len, "the pooled output of {s:?} must have {len} elements, not {}", y.len());
         check_ends(x, s.y_len(), s);
         let ending = Ending::Finish(Finish::Pooled { bias });
-        compute(self.isa, self.algorithm, x.into(), &[], Some(&self.memory), s, ending, y);
+        compute(self.isa, self.algorithm, x.into(), &[], Some(self), s, ending, y);
     }
 
     fn check(&self, s: &ConvShape) {
@@ -104,20 +109,21 @@ fn compute(
     algorithm: Algorithm,
     x: Input<'_>,
     w: &[f32],
-    packed: Option<&[f32]>,
+    packed: Option<&Packed>,
     s: &ConvShape,
     ending: Ending<'_>,
     y: &mut [f32],
 ) {
     let tiles = |side| Tiles::new(s.n, s.h, s.w, s.pad, side);
+    let memory = packed.map(|packed| &packed.memory[..]);
     let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };
     match algorithm {
-        Algorithm::Winograd4 => winograd::correlate(F4, isa, tiles(4), filters, packed, x, ending, y),
-        Algorithm::Winograd2 => winograd::correlate(F2, isa, tiles(2), filters, packed, x, ending, y),
+        Algorithm::Winograd4 => winograd::correlate(F4, isa, tiles(4), filters, memory, x, ending, y),
+        Algorithm::Winograd2 => winograd::correlate(F2, isa, tiles(2), filters, memory, x, ending, y),
         Algorithm::Im2row | Algorithm::Matrix => {
             let weights = Weights::forward(w, s.c, s.k, s.kh * s.kw);
-            let grid = if packed.is_some() { Grid::forward_whole(s) } else { Grid::forward(s) };
-            patches::correlate(isa, &grid, weights, packed, x, ending, y);
+            let grid = packed.map_or_else(|| Grid::forward(s), |packed| Grid::outputs(s, Arc::clone(&packed.taps)));
+            patches::correlate(isa, &grid, weights, memory, x, ending, y);
         }
     }
 }
@@ -174,10 +180,7 @@ fn check(x: &[f32], w: &[f32], y: &[f32], s: &ConvShape) {
 }
 
 fn check_ends(x: &[f32], y_len: usize, s: &ConvShape) {
-    assert!(
-        s.kh <= s.h + 2 * s.pad && s.kw <= s.w + 2 * s.pad && s.stride > 0,
-        "{s:?} is not the shape of a convolution"
-    );
+    assert!(s.is_valid(), "{s:?} is not the shape of a convolution");
     assert!(x.len() == s.x_len(), "the input of {s:?} must have {} elements, not {}", s.x_len(), x.len());
     assert!(y_len == s.y_len(), "the output of {s:?} must have {} elements, not {y_len}", s.y_len());
 }

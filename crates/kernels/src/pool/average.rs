@@ -20,6 +20,7 @@ fn adaptive(o: usize, size: usize, out: usize) -> Range<usize> {
 
 /// `y` = the sum under each window over its size, padding included.
 pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
+    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(x.len() == s.x_len() && y.len() == s.y_len(), "x and y must have the sizes of {s:?}");
     let factor = 1.0 / (s.kernel * s.kernel) as f32;
     let window = |oh, ow| (clipped(oh, s, s.h), clipped(ow, s, s.w), factor);
@@ -28,6 +29,7 @@ pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
 
 /// The gradient of [`avg_forward`].
 pub fn avg_backward(dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
+    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
     let factor = 1.0 / (s.kernel * s.kernel) as f32;
     let window = |oh, ow| (clipped(oh, s, s.h), clipped(ow, s, s.w), factor);

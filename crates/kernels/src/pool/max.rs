@@ -45,8 +45,7 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
 
 /// The kernels read through pointers.
 fn check(x: &[f32], s: &PoolShape) {
-    assert!(s.kernel > 0 && s.stride > 0 && s.pad <= s.kernel / 2, "{s:?} is not the shape of a pooling");
-    assert!(s.kernel <= s.h + 2 * s.pad && s.kernel <= s.w + 2 * s.pad, "{s:?} is not the shape of a pooling");
+    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
 }
 

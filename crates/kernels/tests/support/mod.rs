@@ -1,8 +1,9 @@
-//! What the tests of the kernels share: numbers to compute with, and bounds on rounding errors.
+//! What the tests of the kernels share: numbers and shapes to compute with, equality of bits, and bounds on rounding errors.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use proptest::prelude::*;
 use residual_kernels::norm::Norm;
-use residual_kernels::{Isa, naive};
+use residual_kernels::{ConvShape, Isa, naive};
 
 /// Half a unit in the last place of 1: the relative error of one rounding.
 pub const U: f64 = 1.0 / 16_777_216.0;
@@ -37,6 +38,41 @@ pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl 
             "{what}: element {i} is {value}, not {expected}: off by {error:e}, allowed {allowed:e}"
         );
     }
+}
+
+/// Fails where a value has other bits than its reference: for kernels that copy, choose or round once. 0 and -0 differ.
+#[track_caller]
+pub fn assert_same_bits(what: &str, values: &[f32], reference: &[f32]) {
+    assert_eq!(values.len(), reference.len(), "{what}");
+    for (i, (value, expected)) in values.iter().zip(reference).enumerate() {
+        assert!(value.to_bits() == expected.to_bits(), "{what}: element {i} is {value}, not exactly {expected}");
+    }
+}
+
+/// Kernel, stride and padding of every convolution in use, and some that are not.
+const WINDOWS: [(usize, usize, usize); 10] =
+    [(3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (7, 2, 3), (3, 1, 0), (3, 1, 2), (5, 3, 2)];
+
+/// Random convolutions with up to about `most` products. The batch stays as it was drawn; what is too much is halved in a random order,
+/// height, width or channels, each down to 8 at least, so that the others keep their sizes. With none above 15, five pictures under 3x3
+/// filters and a padding of 2 have 2.9 million products: less cannot be asked for.
+pub fn shapes(most: u64) -> impl Strategy<Value = ConvShape> {
+    let sizes = (1usize..=5, 1usize..=40, 1usize..=40, 1usize..=70, 1usize..=70);
+    let order = Just([0, 1, 2, 3]).prop_shuffle();
+    let draws = (sizes, prop::sample::select(&WINDOWS[..]), order);
+    draws.prop_filter_map("a window that fits", move |((n, h, w, c, k), (kernel, stride, pad), order)| {
+        let mut s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).ok()?;
+        for size in order {
+            while s.macs() > most {
+                let size = [&mut s.h, &mut s.w, &mut s.c, &mut s.k].into_iter().nth(size)?;
+                if *size < 16 {
+                    break;
+                }
+                *size = size.div_ceil(2);
+            }
+        }
+        Some(s)
+    })
 }
 
 /// Runs a check on every instruction set of this machine.

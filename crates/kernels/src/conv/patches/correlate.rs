@@ -4,25 +4,14 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use super::panels::Weights;
+use crate::blocks::{DEPTH, FEW_PIECES, OUTER_VECTORS, PATCH_CHANNELS, PATCH_ROWS, even_blocks};
 use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
 use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::{OUTER_VECTORS, Product, outer_rows};
+use crate::tile::Product;
 use crate::vector::{MAX_LANES, load};
-
-/// Rows of a block: sixteen times 6 and, for AVX-512, seven times 14 less a bit; 96 rows of [`DEPTH`] values are 96 KiB.
-const ROWS: usize = 96;
-
-/// Values of the patches gathered at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the rows pass.
-const DEPTH: usize = 256;
-
-/// Output channels of a piece, at most: their sums, 96 x 512 x 4 bytes, take 192 KiB of L2.
-const CHUNK: usize = 512;
-
-/// Pieces that a correlation is cut into where there are enough outputs: for 16 threads.
-const PIECES: usize = 16;
 
 /// Everything that does not change during a correlation.
 #[derive(Clone, Copy)]
@@ -56,11 +45,8 @@ pub(crate) fn correlate(
     let own = if packed.is_none() { Some(pack(isa, grid, weights, Scratch::take)) } else { None };
     let cold = packed.is_some();
     let packed = packed.or(own.as_deref()).expect("weights are packed just above where they were not before");
-    // Even blocks, cut by shape alone.
-    let blocks = grid.count().div_ceil(ROWS);
-    let rows = grid.count().div_ceil(blocks).next_multiple_of(outer_rows(isa.registers())).min(MAX_ROWS);
-    let blocks = grid.count().div_ceil(rows);
-    let chunks = PIECES.div_ceil(blocks).max(weights.outputs.div_ceil(CHUNK)).min(panels);
+    let (rows, blocks) = even_blocks(grid.count(), grid.count().div_ceil(PATCH_ROWS));
+    let chunks = FEW_PIECES.div_ceil(blocks).max(weights.outputs.div_ceil(PATCH_CHANNELS)).min(panels);
     let chunk = panels.div_ceil(chunks);
     let chunks = panels.div_ceil(chunk);
     let to = Parts::new(to);
@@ -162,7 +148,7 @@ impl Block<'_> {
         const TOGETHER: usize = 4;
         let Job { grid, finish, .. } = *self.job;
         let (distance, run) = grid.stride();
-        // Blocks start at a multiple of the rows of a micro-kernel, not of four: only rows of `to` that are cut nowhere are sure.
+        // Blocks start anywhere: only rows of `to` that are cut nowhere are sure.
         let together = if run == usize::MAX || (run.is_multiple_of(TOGETHER) && start.is_multiple_of(TOGETHER)) {
             TOGETHER
         } else {
@@ -220,4 +206,4 @@ impl Ended for Write<'_, '_> {
     }
 }
 
-const _: () = assert!(ROWS.next_multiple_of(14) <= MAX_ROWS && DEPTH.is_multiple_of(MAX_LANES));
+const _: () = assert!(PATCH_ROWS <= MAX_ROWS && DEPTH.is_multiple_of(MAX_LANES));

@@ -8,14 +8,12 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use crate::ConvShape;
+use crate::blocks::GRADIENT_CHUNK as CHUNK;
 use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
 use crate::tile::Gram;
-
-/// Values of a patch and output channels of a chunk: its sums take 64 KiB, its operands as much each.
-const CHUNK: usize = 128;
 
 /// Positions of a block.
 const ROWS: usize = MAX_ROWS;

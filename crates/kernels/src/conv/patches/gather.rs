@@ -4,6 +4,8 @@
 //! of a tap is `(u step + dh, v step + dw)`, zero outside of the picture. A forward pass has one grid; an input gradient has one for each
 //! phase of the stride.
 
+use std::sync::Arc;
+
 use pulp::Simd;
 
 use crate::ConvShape;
@@ -20,6 +22,17 @@ pub(crate) struct Tap {
     dw: isize,
 }
 
+impl Tap {
+    /// All taps of the forward pass.
+    pub(crate) fn all(s: &ConvShape) -> impl Iterator<Item = Self> {
+        let ConvShape { kh, kw, pad, .. } = *s;
+        (0..kh * kw).map(move |index| {
+            let (i, j) = ((index / kw) as isize, (index % kw) as isize);
+            Self { index, dh: i - pad as isize, dw: j - pad as isize }
+        })
+    }
+}
+
 /// Positions of which each has a patch in `from [n, h, w, c]` and a pixel in `to [n, to_h, to_w, ·]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
@@ -31,7 +44,7 @@ pub(crate) struct Grid {
     rows: usize,
     columns: usize,
     step: usize,
-    pub(crate) taps: Vec<Tap>,
+    pub(crate) taps: Arc<[Tap]>,
     to_h: usize,
     to_w: usize,
     to_step: usize,
@@ -42,17 +55,12 @@ pub(crate) struct Grid {
 impl Grid {
     /// The grid of the forward pass: a position is an output. Taps that reach no pixel are left out.
     pub(crate) fn forward(s: &ConvShape) -> Self {
-        let mut grid = Self::forward_whole(s);
-        grid.taps = Self::useful(grid.taps.iter().copied(), s.h, s.w, grid.rows, grid.columns, s.stride);
-        grid
+        let (rows, columns) = (s.out_h(), s.out_w());
+        Self::outputs(s, Self::useful(Tap::all(s), s.h, s.w, rows, columns, s.stride))
     }
 
-    /// [`Grid::forward`] with all taps: weights that are packed for it suit any size of picture.
-    pub(crate) fn forward_whole(s: &ConvShape) -> Self {
-        let tap = |index: usize| {
-            let (i, j) = ((index / s.kw) as isize, (index % s.kw) as isize);
-            Tap { index, dh: i - s.pad as isize, dw: j - s.pad as isize }
-        };
+    /// [`Grid::forward`] with these taps. With all of them, weights that are packed for it suit any size of picture.
+    pub(crate) fn outputs(s: &ConvShape, taps: Arc<[Tap]>) -> Self {
         let (rows, columns) = (s.out_h(), s.out_w());
         Self {
             n: s.n,
@@ -62,7 +70,7 @@ impl Grid {
             rows,
             columns,
             step: s.stride,
-            taps: (0..s.kh * s.kw).map(tap).collect(),
+            taps,
             to_h: rows,
             to_w: columns,
             to_step: 1,
@@ -118,7 +126,7 @@ impl Grid {
         rows: usize,
         columns: usize,
         step: usize,
-    ) -> Vec<Tap> {
+    ) -> Arc<[Tap]> {
         let touches = |d: isize, size: usize, count: usize| d < size as isize && d + ((count - 1) * step) as isize >= 0;
         taps.filter(|tap| touches(tap.dh, h, rows) && touches(tap.dw, w, columns)).collect()
     }

@@ -11,5 +11,5 @@ mod panels;
 
 pub(crate) use correlate::{correlate, pack};
 pub(crate) use dw::dw;
-pub(crate) use gather::Grid;
+pub(crate) use gather::{Grid, Tap};
 pub(crate) use panels::Weights;

@@ -4,8 +4,8 @@
 //! zero.
 
 use super::gather::Grid;
+use crate::blocks::OUTER_VECTORS;
 use crate::pieces::{self, Parts};
-use crate::tile::OUTER_VECTORS;
 
 /// Weights `[k, c, kh, kw]` seen as those of a correlation from `inputs` to `outputs` channels.
 #[derive(Clone, Copy)]

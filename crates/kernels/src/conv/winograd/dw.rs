@@ -2,26 +2,21 @@
 //! point, and one transform at the end gives the taps.
 //!
 //! Two orders of work. Where the matrices are small (up to 128 x 128 channels, 2.4 MB), a piece is a group of tile blocks with its own
-//! sum. Where they are large, a round of blocks is transformed for all to read, and a piece is a chunk of the matrices, `[CHUNK,
-//! CHUNK]` channels of every point, which stays in L2 while all blocks of the round are added to it.
+//! sum. Where they are large, a round of blocks is transformed for all to read, and a piece is a chunk of the matrices, 64 x 64
+//! channels of every point, which stays in L2 while all blocks of the round are added to it.
 
 use pulp::{Simd, WithSimd};
 
 use super::tiles::{Picture, Tiles, block_len, point_step};
 use super::transform::{Data, Gradient, Minimal, Points, Strided, Weights, square};
 use crate::ahead::Lines;
+use crate::blocks::{GRADIENT_BYTES, GRADIENT_CHANNELS, GRADIENT_TILES};
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
 use crate::tile::Gram;
 use crate::vector::MAX_LANES;
-
-/// Bytes of transformed tiles of `x` and `dy` in a block, together: what fits in a 512 KiB L2 beside the streams.
-const BLOCK_BYTES: usize = 448 * 1024;
-
-/// Fewest and most tiles of a block: the depth of the products, which reads and writes each accumulator once.
-const BLOCK_TILES: std::ops::RangeInclusive<usize> = 64..=128;
 
 /// Transformed gradients up to this size are summed by groups of blocks.
 const GROUP_BYTES: usize = 5 << 19;
@@ -31,10 +26,6 @@ const GROUPS: usize = 16;
 
 /// All partial sums of the groups together.
 const PARTIAL_BYTES: usize = 24 << 20;
-
-/// Channels on a side of a chunk: 36 matrices of 64 x 64 are 590 KB, and each of its operands is read again for every 64 channels of
-/// the other.
-const CHUNK: usize = 64;
 
 /// Transformed tiles of a round: what stays in a shared L3.
 const ROUND_BYTES: usize = 24 << 20;
@@ -66,8 +57,8 @@ pub(crate) fn dw<W: Minimal<M, N>, const M: usize, const N: usize>(
     let isa = Isa::active();
     let lanes = isa.lanes();
     let channels = c.next_multiple_of(lanes) + k.next_multiple_of(lanes);
-    let fitting = BLOCK_BYTES / (4 * N * N * channels);
-    let blocks = tiles.count().div_ceil(fitting.clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end()));
+    let fitting = GRADIENT_BYTES / (4 * N * N * channels);
+    let blocks = tiles.count().div_ceil(fitting.clamp(*GRADIENT_TILES.start(), *GRADIENT_TILES.end()));
     let block = tiles.count().div_ceil(blocks);
     let mut zeros = Scratch::take(c.max(k).next_multiple_of(MAX_LANES));
     zeros.fill(0.0);
@@ -321,8 +312,8 @@ fn by_chunks<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &J
     let blocks_of_round = (ROUND_BYTES / (4 * (data_len + gradient_len))).max(1);
     let rounds = job.blocks.div_ceil(blocks_of_round);
     let blocks_of_round = job.blocks.div_ceil(rounds);
-    let (rows, columns) = (job.c.div_ceil(CHUNK), job.k.div_ceil(CHUNK));
-    let len = N * N * CHUNK * CHUNK;
+    let (rows, columns) = (job.c.div_ceil(GRADIENT_CHANNELS), job.k.div_ceil(GRADIENT_CHANNELS));
+    let len = N * N * GRADIENT_CHANNELS * GRADIENT_CHANNELS;
     let mut data = Scratch::take(blocks_of_round * data_len);
     let mut gradient = Scratch::take(blocks_of_round * gradient_len);
     // With a single round a piece's sums never leave its thread.
@@ -343,8 +334,8 @@ fn by_chunks<W: Minimal<M, N>, const M: usize, const N: usize>(isa: Isa, job: &J
         });
         let kept = Parts::new(&mut memory);
         pieces::for_each(rows * columns, |piece| {
-            let (c_first, k_first) = (piece / columns * CHUNK, piece % columns * CHUNK);
-            let (c_count, k_count) = (CHUNK.min(job.c - c_first), CHUNK.min(job.k - k_first));
+            let (c_first, k_first) = (piece / columns * GRADIENT_CHANNELS, piece % columns * GRADIENT_CHANNELS);
+            let (c_count, k_count) = (GRADIENT_CHANNELS.min(job.c - c_first), GRADIENT_CHANNELS.min(job.k - k_first));
             let part = Matrices::new(c_first, c_count, k_first, k_count, lanes);
             let mut own = Scratch::take(if rounds > 1 { 0 } else { len });
             // SAFETY: the sums of a chunk are this piece's alone.

@@ -6,8 +6,8 @@
 use pulp::Simd;
 
 use super::transform::{Filter, Minimal, Points, Strided, square};
+use crate::blocks::OUTER_VECTORS;
 use crate::scratch::odd_lines;
-use crate::tile::OUTER_VECTORS;
 use crate::vector::MAX_LANES;
 
 /// Weights `[k, c, 3, 3]` seen as the filters of a correlation from `inputs` to `outputs` channels.

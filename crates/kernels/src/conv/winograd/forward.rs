@@ -6,23 +6,20 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::cut::{Cut, MOST_TILES};
+use super::cut::Cut;
 use super::filter::Filters;
 use super::tiles::{self, Picture, Place, Tiles};
 use super::transform::{Data, Minimal};
 use super::write::{OutputTile, Write};
 use crate::ahead::Lines;
+use crate::blocks::{DEPTH, MOST_TILES, OUTER_VECTORS};
 use crate::conv::epilogue::{Ended, Ending, Finish, Masked, Relu, SUMS, Sums, add_up, merge};
 use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::{OUTER_VECTORS, Product};
+use crate::tile::Product;
 use crate::vector::MAX_LANES;
-
-/// Input channels multiplied at a time: a panel of that depth, 16 KiB with AVX2, stays in L1 while the tiles pass; one of 512 channels is
-/// all of L1 and comes from L2 for every six tiles.
-const DEPTH: usize = 256;
 
 /// Everything that does not change during a correlation.
 #[derive(Clone, Copy)]

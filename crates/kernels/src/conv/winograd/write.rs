@@ -7,9 +7,9 @@ use pulp::Simd;
 
 use super::forward::{Job, Kind};
 use super::transform::{Minimal, Output, Sink, Strided, square};
+use crate::blocks::OUTER_VECTORS;
 use crate::conv::epilogue::{Area, End, Ended, Moments};
 use crate::pool::larger;
-use crate::tile::OUTER_VECTORS;
 
 /// Where a tile is written: the first element, and the rows and columns inside the output.
 #[derive(Clone, Copy, Default)]
