@@ -19,7 +19,7 @@ fn main() -> residual::Result<()> {
     let pixels = preprocessing.fit(&Picture::open(Path::new(picture))?);
     let mut normalised = vec![0.0; pixels.len()];
     preprocessing.normalizer()?.apply(&pixels, &mut normalised);
-    let probabilities = Classifier::new(&model, 1).probabilities(&normalised, 1)?;
+    let probabilities = Classifier::new(&model, 1, false).probabilities(&normalised, 1)?;
     let mut ranked: Vec<usize> = (0..probabilities.len()).collect();
     ranked.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let mut out = std::io::stdout().lock();

@@ -55,7 +55,21 @@ impl Error {
 
     /// `error` happened while doing `what` (a verb and its object: "read") to `path`.
     pub fn io(what: &str, path: &std::path::Path, error: std::io::Error) -> Self {
-        Self::new(Kind::Io, format!("cannot {what} {}: {error}", path.display()))
+        use std::io::ErrorKind;
+        let failure = Self::new(Kind::Io, format!("cannot {what} {}: {error}", path.display()));
+        match error.kind() {
+            ErrorKind::NotFound if path.is_relative() => {
+                failure.with_hint("relative paths start at the folder that the command runs in")
+            }
+            ErrorKind::NotFound => failure.with_hint("check how the path is spelt"),
+            ErrorKind::IsADirectory => failure.with_hint("name a file in it, such as the best.safetensors of a run"),
+            ErrorKind::PermissionDenied => failure.with_hint("check who may read and write there"),
+            ErrorKind::ReadOnlyFilesystem => failure.with_hint("name a place that can be written to"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                failure.with_hint("free some space, or name another place")
+            }
+            _ => failure,
+        }
     }
 
     /// The same error with a remedy.

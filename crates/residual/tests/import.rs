@@ -2,9 +2,11 @@
 //! read, anything else is refused with a sentence, and nothing in it is ever run.
 
 use burn::tensor::{Device, TensorData};
+use residual::data::{Filter, Normalize, Preprocessing, Resize};
+use residual::models::options::{Shortcut, Stem, StrideIn};
 use residual::models::{Model, ModelOptions, Spec};
 use residual::weights::import::{ImportOptions, Imported, Preset, import};
-use residual::weights::{self, Given, container, container::Tensors};
+use residual::weights::{self, Given, Metadata, container, container::Tensors};
 use residual::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -273,6 +275,55 @@ fn what_the_user_knows_better_than_the_preset_travels_with_the_weights() {
     let pictures = &imported.metadata.preprocessing;
     assert_eq!((pictures.height, pictures.width, pictures.scale), (40, 40, Some(48)));
     assert_eq!((imported.model.spec.input, imported.metadata.classes), ([40, 40, 3], names));
+}
+
+#[test]
+fn what_no_weight_tells_comes_from_our_own_file_or_from_the_user() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, theirs) = (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
+    let device = Device::flex();
+    let options = ModelOptions {
+        name: "resnet-50".into(),
+        input: Some(64),
+        stem: Stem::Imagenet,
+        stride_in: StrideIn::Conv1x1,
+        ..ModelOptions::default()
+    };
+    let model = Model::new(Spec::resolve(&options).expect("a network of the paper"), &device);
+    let classes = (0..1000).map(|class| class.to_string()).collect();
+    let pixels = Normalize::Channel { mean: vec![0.5; 3], std: vec![0.5; 3] };
+    let preprocessing = Preprocessing {
+        height: 64,
+        width: 64,
+        channels: 3,
+        scale: None,
+        resize: Resize::Crop,
+        filter: Filter::Bilinear,
+        normalize: pixels,
+    };
+    let model_options = model.spec.options();
+    let metadata = Metadata { model: model_options, preprocessing, classes, recipe: None, step: 0, trained_on: None };
+    weights::save(&ours, &model, &metadata).expect("a folder of ours");
+    container::write(&theirs, &weights::values(&model), serde_json::Map::new()).expect("a folder of ours");
+    let strides = |path: &Path, stride_in| {
+        let options = ImportOptions { name: "resnet-50".into(), stride_in, ..ImportOptions::default() };
+        import(path, &options, &device).expect("a ResNet-50").model.spec.stride_in
+    };
+    assert_eq!(strides(&ours, None), StrideIn::Conv1x1);
+    assert_eq!(strides(&theirs, None), StrideIn::Conv3x3, "torchvision's");
+    assert_eq!(strides(&theirs, Some(StrideIn::Conv1x1)), StrideIn::Conv1x1);
+}
+
+#[test]
+fn blocks_without_projections_have_shortcuts_without_parameters() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("theirs.safetensors");
+    let options = ModelOptions { name: "resnet-18".into(), shortcut: Some(Shortcut::A), ..ModelOptions::default() };
+    let model = Model::new(Spec::resolve(&options).expect("a network of Table 2"), &Device::flex());
+    container::write(&path, &weights::values(&model), serde_json::Map::new()).expect("a folder of ours");
+    let options = ImportOptions { name: "resnet-18".into(), ..ImportOptions::default() };
+    let imported = import(&path, &options, &Device::flex()).expect("shortcuts A");
+    assert_eq!(imported.model.spec.shortcut, Some(Shortcut::A));
 }
 
 #[test]

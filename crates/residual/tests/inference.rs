@@ -96,6 +96,9 @@ fn pixels_that_are_not_the_pictures_promised_are_refused() {
     let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
     assert!(plan.logits(&[0.0; 5], [1, 32, 32]).is_err());
     assert!(plan.logits(&[], [0, 32, 32]).is_err());
+    assert!(plan.logits(&[0.0; 12], [1, 2, 2]).is_err(), "no pixel is left of it");
+    let mut plan = Plan::new(&network("vgg-a", 32, ModelOptions::default()), 1, false);
+    assert!(plan.logits(&noise(64 * 64 * 3, 1), [1, 64, 64]).is_err(), "its head is for one pixel");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn assert_close(a: &[f32], b: &[f32]) {
 fn ensemble(model: &Model, views: Views, scales: &[usize]) -> Ensemble {
     let preprocessing = preprocessing(model.spec.input[0]);
     let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
-    Ensemble::new(vec![Member::new(model, &preprocessing, look).expect("it can look so")]).expect("one member")
+    Ensemble::new(vec![Member::new(model, &preprocessing, look, false).expect("it can look so")]).expect("one member")
 }
 
 fn probabilities(model: &Model, views: Views, scales: &[usize], picture: &Picture) -> Vec<f32> {
@@ -214,7 +214,7 @@ fn an_ensemble_averages_what_its_members_say() {
     let preprocessing = preprocessing(224);
     let member = |views, scales: &[usize]| {
         let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
-        Member::new(&one, &preprocessing, look).expect("it can look so")
+        Member::new(&one, &preprocessing, look, false).expect("it can look so")
     };
     let both = Ensemble::new(vec![member(Views::Dense, &[256]), member(Views::TenCrop, &[256])]).expect("two");
     let found = both.probabilities(std::slice::from_ref(&picture)).expect("probabilities").remove(0);
@@ -231,17 +231,34 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
     let pictures = Pictures::from_memory(32, 32, 3, pixels, (0..6).collect()).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
     let normalizer = preprocessing(32).normalizer().expect("sizes agree");
-    let plain = evaluate(&model, &pictures, &normalizer, &classes, &mut ()).expect("tested");
+    let classifier = Classifier::new(&model, 6, false);
+    let plain = evaluate(&classifier, &pictures, &normalizer, &classes, &mut ()).expect("tested");
     let center = ensemble(&model, Views::Center, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
     assert_eq!(plain.confusion, center.confusion);
     assert!((plain.loss - center.loss).abs() < 1e-6);
     let flip = ensemble(&model, Views::Flip, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
-    let tested = Predictions::of(&model, &pictures, &normalizer, true, &mut ()).expect("tested");
+    let tested = Predictions::of(&classifier, &pictures, &normalizer, true, &mut ()).expect("tested");
     assert!((flip.loss - tested.loss()).abs() < 1e-6, "as a run tests by it: {} {}", flip.loss, tested.loss());
     let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&pictures, &classes, false, &mut ());
     let crops = crops.expect("tested");
     assert_eq!((crops.images, crops.crops, crops.protocol.as_str()), (6, 6 * 100, "multi-crop"));
     assert_eq!(crops.scales, [36, 40]);
+}
+
+#[test]
+fn a_picture_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
+    let model = resnet(32);
+    let pictures = Pictures::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
+    let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
+    let dense = ensemble(&model, Views::Dense, &[64]);
+    let error = dense.evaluate(&pictures, &classes, false, &mut ()).expect_err("64x134400 pixels");
+    assert!(
+        error.to_string().starts_with("picture #0: a picture of 1x2100 pixels becomes one of 64x134400 "),
+        "{error}"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("--skip-bad")));
+    let error = dense.evaluate(&pictures, &classes, true, &mut ()).expect_err("no picture is left");
+    assert!(error.to_string().starts_with("left out 2 of 2 pictures: picture #0: "), "{error}");
 }
 
 #[test]
@@ -252,7 +269,7 @@ fn a_head_that_was_trained_on_another_map_cannot_be_applied_densely() {
     assert!(error.to_string().contains("3x3"), "{error}");
     let model = vgg();
     let look = Look::new(Views::Dense, &[192], &preprocessing(224), 0).expect("a scale");
-    let error = Member::new(&model, &preprocessing(224), look).expect_err("no place for the head");
+    let error = Member::new(&model, &preprocessing(224), look, false).expect_err("no place for the head");
     assert!(error.hint().is_some_and(|hint| hint.contains("224")), "{error}");
-    assert!(Classifier::new(&model, 1).model().spec.smallest_dense().is_ok_and(|side| side == 224));
+    assert!(Classifier::new(&model, 1, false).model().spec.smallest_dense().is_ok_and(|side| side == 224));
 }

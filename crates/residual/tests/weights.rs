@@ -122,8 +122,8 @@ fn a_file_of_another_program_is_told_from_a_damaged_one() {
 #[test]
 fn a_step_that_will_not_fit_is_warned_of_before_it_starts() {
     let summary = model("vgg-e", 10).0.summary();
-    assert!(memory::warning(&summary, 1).is_none());
-    if memory::warning(&summary, 100_000_000).is_none() {
+    assert!(memory::warning(&summary, 1, 1).is_none());
+    if memory::warning(&summary, 100_000_000, 1).is_none() {
         // Only systems that do not say how much memory they have.
         assert!(residual::train::machine::available_memory().is_none());
     }

@@ -109,9 +109,7 @@ fn verdict(a: &Record, b: &Record) -> Result<Option<Row>> {
     let error = |run: &Record| run.result.as_ref().and_then(|result| result.test_top1_error);
     let (Some(error_a), Some(error_b)) = (error(a), error(b)) else { return Ok(None) };
     let (Some(told_a), Some(told_b)) = (a.predictions()?, b.predictions()?) else { return Ok(None) };
-    let data = |run: &Record| run.result.as_ref().map(|result| result.data.clone());
-    // Labels in the same order are not yet the same pictures.
-    let paired = if data(a) == data(b) { Difference::paired(&told_a, &told_b) } else { None };
+    let paired = if a.is_tested_as(b) { Difference::paired(&told_a, &told_b) } else { None };
     let difference =
         paired.unwrap_or_else(|| Difference::unpaired((error_a, told_a.rows.len()), (error_b, told_b.rows.len())));
     let interval = |error: f64, n: usize| {

@@ -4,7 +4,7 @@ use super::parsed;
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
-use residual::data::{self, Dataset, Split};
+use residual::data::{self, DataOptions, Dataset, Split};
 use residual::eval::{Ensemble, Evaluation, Views, Weights};
 use residual::{Error, Result};
 use serde::Serialize;
@@ -71,7 +71,7 @@ impl Eval {
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
         // What cannot be looked at so is told before the pictures are read.
         let ensembles = self.ensembles(&weights)?;
-        let data = data::open(&weights[0].data_options(self.data.as_deref(), self.split, self.skip_bad)?, &mut bars)?;
+        let data = data::open(&self.data_options(&weights)?, &mut bars)?;
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
         let known = members.map(|weights| weights.label(&data)).collect::<Result<Vec<_>>>()?;
         if self.fuse {
@@ -105,6 +105,23 @@ impl Eval {
             ui.line(&confusions(result))?;
         }
         Ok(())
+    }
+
+    /// The pictures. What one network was validated on, another may have been trained on: they must split the data alike.
+    fn data_options(&self, weights: &[Weights]) -> Result<DataOptions> {
+        let of = |weights: &Weights| weights.data_options(self.data.as_deref(), self.split, self.skip_bad);
+        let options = of(&weights[0])?;
+        for other in &weights[1..] {
+            let theirs = of(other)?;
+            if self.split != Split::Test
+                && (theirs.train_size, theirs.validation) != (options.train_size, options.validation)
+            {
+                let (a, b) = (weights[0].path.display(), other.path.display());
+                return Err(Error::usage(format!("{a} and {b} were trained on other splits of the data"))
+                    .with_hint("test them one after the other, or both on --split test"));
+            }
+        }
+        Ok(options)
     }
 
     /// What matching classes took for granted.

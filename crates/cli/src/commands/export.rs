@@ -91,6 +91,12 @@ impl Export {
             Format::Onnx => verify::onnx(&self.out, &model, &metadata, options),
             Format::Safetensors => verify::safetensors(&self.out, &model, &metadata, self.preset),
         };
+        if self.format == Format::Safetensors
+            && self.preset == Preset::Torchvision
+            && let Some(unlike) = export::unlike_torchvision(&model.spec)
+        {
+            ui.warning(unlike, Some("change the strides of torchvision's layer2 to layer4, or export ONNX"));
+        }
         let max_difference = self.verify.then(verify).transpose()?;
         let path = std::path::absolute(&self.out)
             .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", self.out.display())))?;

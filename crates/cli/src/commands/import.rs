@@ -4,6 +4,7 @@ use super::{not_onto, parsed};
 use crate::ui::Ui;
 use burn::tensor::Device;
 use residual::data::{Filter, Preprocessing, Resize};
+use residual::models::options::StrideIn;
 use residual::weights::{self, Given, import};
 use residual::{Error, Kind, Result};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
   residual import resnet20-12fca82f.th --as resnet-20 --out resnet20.safetensors
   residual import resnet50-v2.pth --as resnet-50 --scale 232 --out v2.safetensors        as its recipe tested
   residual import a1.safetensors --as resnet-50 --preset timm --input 288 --scale 288 --out a1-288.safetensors
+  residual import caffe-resnet50.pth --as resnet-50 --stride-in 1x1 --out v1.safetensors    as the paper's authors stride
   residual import mine.pt --as resnet-18 --names classes.txt --out mine.safetensors")]
 pub struct Import {
     /// A file of torch.save (.pth, .pt, .th) or safetensors
@@ -41,6 +43,10 @@ pub struct Import {
     /// Height and width of the pictures it takes [default: 224, or 32 with a CIFAR stem]
     #[arg(long, value_name = "SIZE")]
     input: Option<usize>,
+
+    /// Where bottlenecks stride, which no weight tells: 3x3 (torchvision), 1x1 (the paper) [default: 3x3]
+    #[arg(long, value_name = "CONV", value_parser = stride_in)]
+    stride_in: Option<StrideIn>,
 
     /// Bring the shorter side of pictures to this before the centre is cut out [default: 8/7 of the input from 65 px on]
     #[arg(long, value_name = "SIZE")]
@@ -75,6 +81,14 @@ fn preset(text: &str) -> std::result::Result<Preset, String> {
     if text == "auto" { Ok(Preset(None)) } else { text.parse().map(|preset| Preset(Some(preset))) }
 }
 
+fn stride_in(text: &str) -> std::result::Result<StrideIn, String> {
+    match text {
+        "3x3" => Ok(StrideIn::Conv3x3),
+        "1x1" => Ok(StrideIn::Conv1x1),
+        _ => Err("3x3 or 1x1".into()),
+    }
+}
+
 /// `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -105,6 +119,7 @@ impl Import {
             preset: self.preset.0,
             classes: self.classes,
             input: self.input,
+            stride_in: self.stride_in,
             given: self.given()?,
         };
         let imported = import::import(&self.file, &options, &Device::flex())?;

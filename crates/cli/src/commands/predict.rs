@@ -5,12 +5,11 @@
 
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
-use burn::tensor::Device;
 use rayon::prelude::*;
 use residual::data::{Colours, Normalizer, Picture, Progress, pictures_below};
-use residual::eval::{Classifier, argmax, batch_of};
+use residual::eval::{Classifier, Weights, argmax};
 use residual::explain;
-use residual::weights::{self, Metadata};
+use residual::weights::Metadata;
 use residual::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -65,8 +64,6 @@ struct Network {
     classifier: Classifier,
     metadata: Metadata,
     normalizer: Normalizer,
-    /// Pictures per forward pass.
-    batch: usize,
 }
 
 /// A picture as the network sees it.
@@ -94,7 +91,7 @@ impl Predict {
         } else if !ui.json() {
             ui.line(&columns.line(&["picture", "class", "probability"]))?;
         }
-        for paths in pictures.chunks(network.batch) {
+        for paths in pictures.chunks(network.classifier.batch()) {
             let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
             let whole = self.whole(seen, ui)?;
             left_out += paths.len() - whole.len();
@@ -166,11 +163,9 @@ impl Predict {
 impl Network {
     /// The weights in `file`, for `n` pictures.
     fn load(file: &Path, n: usize) -> Result<Self> {
-        let (model, metadata) = weights::load(file, &Device::flex())?;
-        let normalizer = metadata.preprocessing.normalizer()?;
-        let [h, w, _] = model.spec.input;
-        let batch = batch_of(h, w).min(n).max(1);
-        Ok(Self { classifier: Classifier::new(&model, batch), metadata, normalizer, batch })
+        let weights = Weights::load(file)?;
+        let normalizer = weights.metadata.preprocessing.normalizer()?;
+        Ok(Self { classifier: weights.classifier(n), metadata: weights.metadata, normalizer })
     }
 
     fn see(&self, path: &Path) -> Result<Seen> {

@@ -12,6 +12,8 @@ use residual::recipe::{Recipe, shipped};
 use residual::train::tensorboard::TensorBoard;
 use residual::train::{self, Event, RunOptions, Sink};
 use residual::{Error, Result, models};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -73,10 +75,23 @@ pub struct Train {
 impl Train {
     /// Trains, tests, and leaves everything in the run folder.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let out = match &self.out {
-            Some(out) => out.clone(),
-            None => default_folder(&self.named()?, self.resume),
-        };
+        if let Some(out) = &self.out {
+            return self.run_in(out.clone(), ui);
+        }
+        let (recipe, runs) = (self.named()?, Path::new("runs"));
+        if self.resume {
+            return self.run_in(last_folder(runs, &recipe), ui);
+        }
+        let out = new_folder(runs, &recipe)?;
+        let outcome = self.run_in(out.clone(), ui);
+        if outcome.is_err() {
+            // A slip in the recipe or the data leaves nothing behind. Folders with something in them cannot be removed.
+            let _ = fs::remove_dir(out).and_then(|()| fs::remove_dir(runs));
+        }
+        outcome
+    }
+
+    fn run_in(&self, out: PathBuf, ui: &mut Ui) -> Result<()> {
         // Overrides apply to the run's own recipe: another may not take them.
         let recipe = match self.saved(&out) {
             Some(saved) => saved?.with(&self.overrides()?)?,
@@ -193,16 +208,35 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// `runs/resnet-20-shapes`, or the first of `-2`, `-3`, … that is free; the last that is taken when resuming.
-fn default_folder(recipe: &Recipe, resume: bool) -> PathBuf {
+/// `RUNS/resnet-20-shapes`, then `-2`, `-3`, …
+fn folders(runs: &Path, recipe: &Recipe) -> impl Iterator<Item = PathBuf> {
     let source = Path::new(&recipe.data.source).file_name().map_or("data".into(), |name| name.to_string_lossy());
-    let base = format!("{}-{source}", recipe.model.name);
-    let folder = |number: u32| match number {
-        1 => Path::new("runs").join(&base),
-        number => Path::new("runs").join(format!("{base}-{number}")),
-    };
-    let free = (1..).find(|number| !folder(*number).exists()).unwrap_or(1);
-    folder(if resume { free.saturating_sub(1).max(1) } else { free })
+    let first = runs.join(format!("{}-{source}", recipe.model.name));
+    let name = first.display().to_string();
+    std::iter::once(first).chain((2..).map(move |number: u32| PathBuf::from(format!("{name}-{number}"))))
+}
+
+/// The first folder that is free. It is made at once: reading the data takes long enough for another process to look for
+/// one.
+fn new_folder(runs: &Path, recipe: &Recipe) -> Result<PathBuf> {
+    let failed = |path: &Path, error| Error::io("make", path, error).with_hint("choose another folder with --out");
+    fs::create_dir_all(runs).map_err(|error| failed(runs, error))?;
+    for path in folders(runs, recipe) {
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&path, error)),
+        }
+    }
+    Err(Error::usage("all numbers of run folders are taken").with_hint("choose another folder with --out"))
+}
+
+/// The last folder that a run is in, or the first of all. What is empty belongs to a process that still reads its data,
+/// or was stopped while it did.
+fn last_folder(runs: &Path, recipe: &Recipe) -> PathBuf {
+    let holds_something = |path: &PathBuf| path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let last = folders(runs, recipe).take_while(|path| path.exists()).filter(holds_something).last();
+    last.or_else(|| folders(runs, recipe).next()).unwrap_or_else(|| runs.to_owned())
 }
 
 #[cfg(test)]
@@ -244,6 +278,21 @@ mod tests {
         let asked = Train { what: Some("cifar10-resnet18".into()), seed: Some(1), sets, ..train() };
         let recipe = asked.recipe().expect("a recipe");
         assert_eq!((recipe.train.seed, recipe.train.steps, recipe.train.epochs), (3, Some(7), None));
+    }
+
+    #[test]
+    fn each_process_makes_a_folder_of_its_own_and_the_last_run_is_gone_on_with() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (runs, recipe) = (place.path().join("runs"), train().recipe().expect("a recipe"));
+        assert_eq!(last_folder(&runs, &recipe), runs.join("resnet-20-shapes"));
+        let made: Vec<PathBuf> = (0..3).map(|_| new_folder(&runs, &recipe).expect("writable")).collect();
+        let names = ["resnet-20-shapes", "resnet-20-shapes-2", "resnet-20-shapes-3"];
+        assert_eq!(made, names.map(|name| runs.join(name)));
+        // The third one reads its data, or was stopped while it did.
+        for run in &made[..2] {
+            fs::write(run.join("recipe.toml"), "").expect("writable");
+        }
+        assert_eq!(last_folder(&runs, &recipe), made[1]);
     }
 
     #[test]

@@ -235,6 +235,40 @@ fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_pictures_that_it_began_with_and_needs_none_once_it_is_finished() {
+    let folder = folder();
+    let pictures = folder.path().join("pets");
+    let put = |name: &str, colour: u8| picture(&pictures.join(name), colour);
+    for i in 0..12 {
+        put(&format!("cat/{i}.png"), 40 + i);
+        put(&format!("dog/{i}.png"), 200 + i);
+    }
+    let train = |steps: &str, set: &[&str]| {
+        let mut command = residual(&["train", "resnet-cifar-8", "--json", "--resume", "--out"]);
+        command.arg(folder.path().join("run")).arg("--data").arg(&pictures);
+        command
+            .args(["--set", "train.batch=4", "--set", "model.input=32", "--set", &format!("train.steps={steps}")])
+            .args(set);
+        command
+    };
+    let told = lines(train("3", &[]));
+    let (code, text) = failure(train("5", &[]));
+    assert!(code == 1 && text.contains("another recipe than train.steps = 5"), "{text}");
+    std::fs::remove_file(folder.path().join("run").join("summary.json")).expect("a finished run");
+    put("cat/12.png", 99);
+    let (code, text) = failure(train("3", &[]));
+    assert!(code == 1 && text.contains("other pictures"), "{text}");
+    std::fs::remove_file(pictures.join("cat/12.png")).expect("just written");
+    let again = lines(train("3", &[]));
+    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
+
+    std::fs::remove_dir_all(&pictures).expect("just written");
+    let mut resume = residual(&["train", "--resume", "--json", "--out"]);
+    resume.arg(folder.path().join("run"));
+    assert_eq!(events(&lines(resume), "done")[0]["step"], 3);
+}
+
+#[test]
 fn more_threads_than_anybody_has_are_refused() {
     let (code, text) = failure(residual(&["models", "--threads", "100000"]));
     assert!(code == 2 && text.contains("cores") && text.contains("hint: "), "{text}");

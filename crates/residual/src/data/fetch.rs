@@ -16,9 +16,12 @@ use etcetera::BaseStrategy;
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
 use sha2::Sha256;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+
+/// The file by which processes that want the same data set wait for each other. It stays: whoever waits has it open.
+const LOCK: &str = ".lock";
 
 /// Where a data set comes from and goes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,12 +46,13 @@ pub fn cache_dir() -> Result<PathBuf> {
     Ok(strategy.cache_dir().join("residual"))
 }
 
-/// Fetches the data set `name`, unpacks it and reads all of it once. What is already there is not fetched again.
-/// `shapes` is drawn and written in CIFAR's binary layout.
+/// Fetches the data set `name`, unpacks it and reads all of it once. What is already there is not fetched again, and a
+/// file that was given for it is not read: the report warns of that. `shapes` is drawn and written in CIFAR's binary
+/// layout.
 ///
 /// # Errors
-/// Where the name is unknown, no mirror gave the right bytes, the file given is not the published one, or nothing can
-/// be written there.
+/// Where the name is unknown, no mirror gave the right bytes, the file given is not there or not the published one, or
+/// nothing can be written there.
 pub fn fetch(name: &str, options: &FetchOptions, progress: &mut dyn Progress) -> Result<Report> {
     let to = match &options.to {
         Some(folder) => folder.clone(),
@@ -59,11 +63,17 @@ pub fn fetch(name: &str, options: &FetchOptions, progress: &mut dyn Progress) ->
         return check(&to, progress);
     }
     let published = published(name).ok_or_else(|| unknown(name))?;
-    let path = match present(published, &to) {
-        Some(path) => path,
-        None => bring(published, options.from_file.as_deref(), &to, progress)?,
-    };
-    check(&path, progress)
+    let from = options.from_file.as_deref();
+    if let Some(missing) = from.filter(|file| !file.exists()) {
+        let error = Error::data(format!("{} does not exist", missing.display()));
+        return Err(error.with_hint("--from-file takes the archive of the data set, or the folder of its archives"));
+    }
+    let Brought { path, was_there } = bring(published, from, &to, progress)?;
+    let mut report = check(&path, progress)?;
+    if let Some(file) = from.filter(|_| was_there) {
+        report.warnings.push(format!("{name} was in {} already: {} was not read", path.display(), file.display()));
+    }
+    Ok(report)
 }
 
 fn unknown(name: &str) -> Error {
@@ -82,14 +92,11 @@ pub(crate) fn cached(name: &str, offline: bool, progress: &mut dyn Progress) -> 
 fn cached_in(cache: &Path, name: &str, offline: bool, progress: &mut dyn Progress) -> Result<PathBuf> {
     let published = published(name).ok_or_else(|| unknown(name))?;
     let to = cache.join(name);
-    if let Some(path) = present(published, &to) {
-        return Ok(path);
-    }
-    if offline {
+    if offline && present(published, &to).is_none() {
         let error = Error::data(format!("{name} is not in {}, and the network is not to be used", to.display()));
         return Err(error.with_hint(offline_hint(published)));
     }
-    bring(published, None, &to, progress)
+    bring(published, None, &to, progress).map(|brought| brought.path)
 }
 
 /// How to go on without a network.
@@ -115,15 +122,49 @@ fn present(published: &Published, folder: &Path) -> Option<PathBuf> {
     Some(folder.join(layout[0].folder))
 }
 
-/// Brings a data set to `to` and returns the folder that holds its files.
-fn bring(published: &Published, from: Option<&Path>, to: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
+/// A data set that is there.
+struct Brought {
+    /// The folder that holds its files.
+    path: PathBuf,
+    /// Whether nothing had to be done for that.
+    was_there: bool,
+}
+
+/// Brings a data set to `to`, unless it is there.
+fn bring(published: &Published, from: Option<&Path>, to: &Path, progress: &mut dyn Progress) -> Result<Brought> {
+    if let Some(path) = present(published, to) {
+        return Ok(Brought { path, was_there: true });
+    }
     fs::create_dir_all(to).map_err(|e| Error::io("create", to, e))?;
+    // One at a time: two would write the same `.part` file, and one replace what the other already reads.
+    let _lock = lock(published, to, progress)?;
+    if let Some(path) = present(published, to) {
+        return Ok(Brought { path, was_there: true });
+    }
     match from {
         Some(file) => copy(published, file, to)?,
         None => fetch_any(published, to, progress)?,
     }
-    present(published, to)
-        .ok_or_else(|| Error::data(format!("{} is not complete in {} after all", published.name, to.display())))
+    let path = present(published, to)
+        .ok_or_else(|| Error::data(format!("{} is not complete in {} after all", published.name, to.display())))?;
+    Ok(Brought { path, was_there: false })
+}
+
+/// Waits until nobody else brings anything to `to`, and keeps others from it as long as the file is held.
+fn lock(published: &Published, to: &Path, progress: &mut dyn Progress) -> Result<File> {
+    let path = to.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::io("write", &path, e))?;
+    let locked = match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            progress.note(&format!("another process is fetching {}: waiting for it", published.name));
+            file.lock()
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    };
+    let hint = "set RESIDUAL_CACHE, or --to, to a folder on another disk";
+    locked.map_err(|e| Error::io("lock", &path, e).with_hint(hint))?;
+    Ok(file)
 }
 
 /// The first layout of which every file can be had.
@@ -153,9 +194,6 @@ fn fetch_any(published: &Published, to: &Path, progress: &mut dyn Progress) -> R
 
 /// Takes the archive, or the folder of files, that the user has.
 fn copy(published: &Published, from: &Path, to: &Path) -> Result<()> {
-    if !from.exists() {
-        return Err(Error::data(format!("{} does not exist", from.display())));
-    }
     let mut seen = Vec::new();
     for layout in published.layouts {
         let folder = if from.is_dir() { from } else { from.parent().unwrap_or(Path::new(".")) };
@@ -267,6 +305,52 @@ mod tests {
         let place = cache.path().join("cifar10").join("cifar-10-batches-py");
         fs::create_dir_all(&place).expect("writable");
         assert_eq!(cached_in(cache.path(), "cifar10", true, &mut ()).expect("it is there"), place);
+    }
+
+    #[test]
+    fn a_file_for_what_is_there_is_not_read_and_the_report_says_so_but_it_must_exist() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (to, file) = (folder.path().join("to"), folder.path().join("any.tar.gz"));
+        let place = to.join("cifar-10-batches-bin");
+        fs::create_dir_all(&place).expect("writable");
+        for batch in ["data_batch_1.bin", "test_batch.bin"] {
+            fs::write(place.join(batch), vec![0; 3073]).expect("writable");
+        }
+        let options = FetchOptions { from_file: Some(file.clone()), to: Some(to) };
+        let error = fetch("cifar10", &options, &mut ()).expect_err("no such file");
+        assert_eq!(error.to_string(), format!("{} does not exist", file.display()));
+        fs::write(&file, b"not an archive").expect("writable");
+        let report = fetch("cifar10", &options, &mut ()).expect("it is there");
+        let warning = format!("cifar10 was in {} already: {} was not read", place.display(), file.display());
+        assert!(report.warnings.contains(&warning), "{:?}", report.warnings);
+    }
+
+    /// Tells what is noted through a channel.
+    struct Told(std::sync::mpsc::Sender<String>);
+
+    impl Progress for Told {
+        fn start(&mut self, _what: &str, _total: u64) {}
+        fn advance(&mut self, _n: u64) {}
+        fn note(&mut self, text: &str) {
+            let _ = self.0.send(text.to_owned());
+        }
+    }
+
+    #[test]
+    fn who_comes_second_waits_and_takes_what_the_first_has_brought() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let to = cache.path().join("cifar10");
+        fs::create_dir_all(&to).expect("writable");
+        let first = lock(published("cifar10").expect("known"), &to, &mut ()).expect("nobody else has it");
+        let (tell, told) = std::sync::mpsc::channel();
+        let path = cache.path().to_owned();
+        let second = std::thread::spawn(move || cached_in(&path, "cifar10", false, &mut Told(tell)));
+        assert_eq!(told.recv().expect("a note"), "another process is fetching cifar10: waiting for it");
+        let place = to.join("cifar-10-batches-bin");
+        fs::create_dir_all(&place).expect("writable");
+        drop(first);
+        assert_eq!(second.join().expect("no panic").expect("it is there"), place);
+        assert!(told.recv().is_err(), "and fetches nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Batches, prepared on a background thread while the trainer computes.
 //!
 //! A batch is a pure function of (seed, step), so a run resumed at any step goes on with the batches it would have had.
-//! At most [`AHEAD`] batches wait; their buffers come back through [`Loader::recycle`]. Pictures in memory take well
+//! At most [`AHEAD`] batches wait; the network takes their pixels over without a copy. Pictures in memory take well
 //! under a millisecond a batch and stay on the one thread; pictures decoded from files are shared among threads of the
 //! loader's own, so that a kernel never waits behind a JPEG.
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use rayon::prelude::*;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,6 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u64) -> Vec<u32> {
 pub struct Loader {
     /// `None` once dropped: closing it is what stops the thread.
     ready: Option<Receiver<Result<Batch>>>,
-    spent: Sender<Batch>,
     thread: Option<JoinHandle<()>>,
     steps_per_epoch: u64,
     waited: Duration,
@@ -133,14 +132,13 @@ impl Loader {
             (true, _) => (n / (batch * portions)).max(1) * portions,
         } as u64;
         let (send, ready) = sync_channel(AHEAD);
-        let (spent, returned) = channel();
         let options = LoaderOptions { batch, ..options };
         let work = Work { pictures, normalizer, augment, fit, options, steps_per_epoch };
         let thread = std::thread::Builder::new()
             .name("loader".into())
-            .spawn(move || work.run(&send, &returned))
+            .spawn(move || work.run(&send))
             .map_err(|e| Error::data(format!("cannot start the thread that prepares batches: {e}")))?;
-        Ok(Self { ready: Some(ready), spent, thread: Some(thread), steps_per_epoch, waited: Duration::ZERO })
+        Ok(Self { ready: Some(ready), thread: Some(thread), steps_per_epoch, waited: Duration::ZERO })
     }
 
     /// The batch of the next step.
@@ -163,12 +161,6 @@ impl Loader {
     /// Time that [`next`](Self::next) has waited for batches so far.
     pub fn waited(&self) -> Duration {
         self.waited
-    }
-
-    /// Gives a batch's buffers back, to be filled again.
-    pub fn recycle(&self, batch: Batch) {
-        // A thread that has stopped needs no buffers.
-        let _ = self.spent.send(batch);
     }
 }
 
@@ -221,7 +213,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(&self, ready: &SyncSender<Result<Batch>>, returned: &Receiver<Batch>) {
+    fn run(&self, ready: &SyncSender<Result<Batch>>) {
         // Without threads of its own it still works, one picture after the other.
         let pool = match self.pictures.in_memory() && !self.augment.is_slow() {
             true => None,
@@ -239,22 +231,21 @@ impl Work {
                 order = (epoch, epoch_order(self.pictures.len(), self.options.seed, epoch));
             }
             let picks = picks(&order.1, (step % self.steps_per_epoch) as usize, &self.options);
-            let mut batch = returned.try_recv().unwrap_or_default();
-            let result = match &pool {
-                Some(pool) => pool.install(|| self.fill(&mut batch, &picks, epoch, true)),
-                None => self.fill(&mut batch, &picks, epoch, false),
+            let batch = match &pool {
+                Some(pool) => pool.install(|| self.batch(&picks, epoch, true)),
+                None => self.batch(&picks, epoch, false),
             };
-            let failed = result.is_err();
-            if ready.send(result.map(|()| batch)).is_err() || failed {
+            let failed = batch.is_err();
+            if ready.send(batch).is_err() || failed {
                 return;
             }
         }
     }
 
-    fn fill(&self, batch: &mut Batch, picks: &[Pick], epoch: u64, parallel: bool) -> Result<()> {
+    fn batch(&self, picks: &[Pick], epoch: u64, parallel: bool) -> Result<Batch> {
         let Fit { height, width, channels, .. } = self.fit;
-        reset(batch, &self.pictures, picks.iter().map(|pick| pick.index), [height, width, channels]);
-        batch.epoch = epoch;
+        let indices = picks.iter().map(|pick| pick.index).collect();
+        let mut batch = Batch { epoch, ..blank(&self.pictures, indices, [height, width, channels]) };
         let stride = height * width * channels;
         let prepare = |(out, &Pick { index, repeat }): (&mut [f32], &Pick)| {
             // Picture numbers have 32 bits: the repeats of one draw as pictures of their own would.
@@ -266,7 +257,8 @@ impl Work {
         match parallel {
             true => batch.pixels.par_chunks_exact_mut(stride).zip(picks).try_for_each(prepare),
             false => batch.pixels.chunks_exact_mut(stride).zip(picks).try_for_each(prepare),
-        }
+        }?;
+        Ok(batch)
     }
 }
 
@@ -286,15 +278,10 @@ fn picks(order: &[u32], step: usize, options: &LoaderOptions) -> Vec<Pick> {
     (0..options.batch).map(pick).collect()
 }
 
-/// Gives `batch` the right lengths, indices and labels.
-fn reset(batch: &mut Batch, pictures: &Pictures, indices: impl Iterator<Item = u32>, size: [usize; 3]) {
-    batch.size = size;
-    batch.epoch = 0;
-    batch.indices.clear();
-    batch.indices.extend(indices);
-    batch.pixels.resize(batch.indices.len() * size.iter().product::<usize>(), 0.0);
-    batch.labels.clear();
-    batch.labels.extend(batch.indices.iter().map(|&i| pictures.label(i as usize) as u32));
+/// The batch of `indices`, its pixels still to be written.
+fn blank(pictures: &Pictures, indices: Vec<u32>, size: [usize; 3]) -> Batch {
+    let labels = indices.iter().map(|&i| pictures.label(i as usize) as u32).collect();
+    Batch { pixels: vec![0.0; indices.len() * size.iter().product::<usize>()], size, labels, indices, epoch: 0 }
 }
 
 /// Batches for testing: every picture once, in order, unchanged but for normalisation; the last batch may be smaller.
@@ -314,14 +301,8 @@ pub fn batches<'a>(
     let starts = (0..end).step_by(batch.max(1));
     let prepared = starts.map(move |start| {
         let indices: Vec<u32> = (start..end.min(start + batch as u32)).collect();
-        let mut batch = Batch::default();
-        reset(
-            &mut batch,
-            pictures,
-            indices.iter().copied(),
-            [pictures.height(), pictures.width(), pictures.channels()],
-        );
-        batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&indices).try_for_each(|(out, &i)| {
+        let mut batch = blank(pictures, indices, [pictures.height(), pictures.width(), pictures.channels()]);
+        batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&batch.indices).try_for_each(|(out, &i)| {
             normalizer.apply(pictures.pixels(i as usize)?.as_ref(), out);
             Ok::<(), Error>(())
         })?;
@@ -418,22 +399,9 @@ mod tests {
     #[test]
     fn a_loader_that_starts_in_the_middle_goes_on_as_the_first_would_have() {
         let (mut whole, mut resumed) = (loader(50, 8, true, 0), loader(50, 8, true, 9));
-        for _ in 0..9 {
-            let batch = whole.next().expect("in memory");
-            whole.recycle(batch);
-        }
+        (0..9).for_each(|_| drop(whole.next().expect("in memory")));
         for _ in 0..8 {
             assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory"));
-        }
-    }
-
-    #[test]
-    fn recycled_buffers_do_not_change_what_is_in_a_batch() {
-        let (mut fresh, mut reused) = (loader(20, 8, false, 0), loader(20, 8, false, 0));
-        for _ in 0..12 {
-            let batch = reused.next().expect("in memory");
-            assert_eq!(fresh.next().expect("in memory"), batch);
-            reused.recycle(batch);
         }
     }
 

@@ -265,6 +265,13 @@ impl Pictures {
         Self { chosen: Some(chosen), ..self.clone() }
     }
 
+    /// `n` of them, or all where there are fewer, evenly spaced: folders are stored class by class, and the first `n` would be of few
+    /// classes.
+    pub fn spread(&self, n: usize) -> Self {
+        let (len, n) = (self.len() as u64, n.min(self.len()) as u64);
+        self.subset(&(0..n).map(|i| (i * len / n) as u32).collect::<Vec<_>>())
+    }
+
     /// The same pictures, each label `l` of the files' own being called `labels[l]`.
     pub(crate) fn relabelled(&self, labels: &Arc<[u32]>) -> Self {
         Self { labels: Some(Arc::clone(labels)), ..self.clone() }
@@ -372,6 +379,14 @@ mod tests {
 
     fn six() -> Pictures {
         Pictures::from_memory(1, 2, 1, (0..12).collect(), (0..6).collect()).expect("lengths agree")
+    }
+
+    #[test]
+    fn some_pictures_are_spread_over_all_classes() {
+        let labels: Vec<u32> = (0..10).flat_map(|class| [class; 7]).collect();
+        let all = Pictures::from_memory(1, 1, 1, vec![0; 70], labels).expect("lengths agree");
+        assert_eq!(all.spread(10).histogram(10), [1; 10]);
+        assert_eq!((all.spread(100).len(), all.spread(0).len()), (70, 0));
     }
 
     #[test]

@@ -110,15 +110,18 @@ impl Fit {
 /// The whole picture at a shorter side of `side` pixels: torchvision's `Resize(side)`, the longer side rounded down.
 pub(crate) fn isotropic(picture: &Picture, side: usize, channels: usize, filter: Filter) -> Picture {
     let pixels = convert(&picture.pixels, picture.channels, channels);
-    let (height, width) = scaled_size(picture.height, picture.width, side);
+    let [height, width] = picture.size_at(side);
     let (rows, columns) = (Axis::whole(picture.height, height), Axis::whole(picture.width, width));
     Picture { height, width, channels, pixels: resample(&pixels, picture.width, channels, &rows, &columns, filter) }
 }
 
-/// Height and width of a picture of `h`x`w` whose shorter side has become `side`.
-pub(crate) fn scaled_size(h: usize, w: usize, side: usize) -> (usize, usize) {
-    let long = |long: usize| (side * long / h.min(w)).max(side);
-    if h <= w { (side, long(w)) } else { (long(h), side) }
+impl Picture {
+    /// Height and width of the whole picture once its shorter side is `side` pixels.
+    pub(crate) fn size_at(&self, side: usize) -> [usize; 2] {
+        let (h, w) = (self.height, self.width);
+        let long = |long: usize| (side.saturating_mul(long) / h.min(w)).max(side);
+        if h <= w { [side, long(w)] } else { [long(h), side] }
+    }
 }
 
 /// Grey to colour by repetition, colour to grey by ITU-R 601-2's luma in 16-bit fixed point, as Pillow's `convert`.

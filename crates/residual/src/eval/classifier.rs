@@ -2,6 +2,7 @@
 //!
 //! Everything that classifies pictures outside of training goes through [`Classifier::logits`].
 
+use super::batch_of;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::infer::Plan;
@@ -17,13 +18,23 @@ pub struct Classifier {
     model: Model,
     /// The plain forward pass. It writes to buffers of its own, so one call at a time.
     plan: Mutex<Plan>,
+    /// Pictures that go through the network together.
+    batch: usize,
+    precise: bool,
 }
 
 impl Classifier {
-    /// `model`, for batches of about `n` pictures.
-    pub fn new(model: &Model, n: usize) -> Self {
+    /// `model`, for `n` pictures, in batches where they are many. `precise` keeps to direct sums, as `train.precise` does in training.
+    pub fn new(model: &Model, n: usize, precise: bool) -> Self {
         let model = model.valid();
-        Self { plan: Mutex::new(Plan::new(&model, n, false)), model }
+        let [h, w, _] = model.spec.input;
+        let batch = batch_of(h, w).min(n).max(1);
+        Self { plan: Mutex::new(Plan::new(&model, batch, precise)), model, batch, precise }
+    }
+
+    /// How many pictures of the network's size are best given together.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// The network.
@@ -51,7 +62,8 @@ impl Classifier {
             Net::ResNet(_) => self.logits(pixels, [n, h, w]),
             Net::Vgg(_) => {
                 let data = TensorData::new(pixels.to_vec(), [n, h, w, self.model.spec.input[2]]);
-                let logits = self.model.dense(Nhwc(Tensor::from_data(data, &Device::flex())), &Pass::test());
+                let pass = if self.precise { Pass::test().precisely() } else { Pass::test() };
+                let logits = self.model.dense(Nhwc(Tensor::from_data(data, &Device::flex())), &pass);
                 let numbers = logits.into_data().try_to_vec::<f32>();
                 numbers.map_err(|error| Error::weights(format!("the network gave no numbers: {error:?}")))
             }

@@ -11,17 +11,22 @@ use super::look::{Look, View, Views};
 use super::predictions::{Prediction, Predictions};
 use super::{Classifier, Evaluation, batch_of, check_labels};
 use crate::data::{self, Normalizer, Picture, Pictures, Preprocessing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::Model;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Values of views that wait in memory at a time: 256 MB.
+/// Values of views from which they are taken through the networks: 256 MB. Pictures may have any proportions, so this is
+/// counted, not reckoned.
 const WAITING: usize = 64 << 20;
 
-/// Pictures that are decoded at a time, at most.
+/// Pictures whose views wait, at most.
 const CHUNK: usize = 128;
+
+/// Pictures that are decoded at a time; by their views more than [`WAITING`] may wait, 3 GB where each of them is as large
+/// as dense takes any.
+const DECODED: usize = 16;
 
 /// How many bad pictures a note names.
 const NAMED: usize = 5;
@@ -36,11 +41,11 @@ pub struct Member {
 }
 
 impl Member {
-    /// `model`, which takes pictures as `preprocessing` says, looking at them by `look`.
+    /// `model`, which takes pictures as `preprocessing` says, looking at them by `look`; `precise` as in [`Classifier::new`].
     ///
     /// # Errors
     /// Preprocessing for another input; a network that cannot be applied densely, or not at these scales.
-    pub fn new(model: &Model, preprocessing: &Preprocessing, look: Look) -> Result<Self> {
+    pub fn new(model: &Model, preprocessing: &Preprocessing, look: Look, precise: bool) -> Result<Self> {
         let Preprocessing { height, width, channels, .. } = *preprocessing;
         if model.spec.input != [height, width, channels] {
             let message =
@@ -55,7 +60,7 @@ impl Member {
             }
         }
         let normalizer = preprocessing.normalizer()?;
-        let classifier = Classifier::new(model, batch_of(height, width));
+        let classifier = Classifier::new(model, usize::MAX, precise);
         Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, look })
     }
 
@@ -166,13 +171,20 @@ impl Ensemble {
         Ok(sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / n) as f32).collect()).collect())
     }
 
-    /// How many pictures are decoded at a time.
-    fn chunk(&self) -> usize {
-        let values: usize = self.members.iter().map(|member| member.look.values(&member.preprocessing)).sum();
-        (WAITING / values.max(1)).clamp(1, CHUNK)
+    /// What each member sees in picture `i`. The picture itself, 36 MB if it comes from a phone, is gone afterwards.
+    fn look_at(&self, pictures: &Pictures, i: usize) -> Result<Vec<Vec<View>>> {
+        let picture = pictures.original(i)?;
+        self.views_of(&picture).map_err(|error| {
+            let named = Error::new(error.kind(), format!("{}: {error}", pictures.name(i)));
+            match error.hint() {
+                Some(hint) => named.with_hint(hint),
+                None => named,
+            }
+        })
     }
 
-    /// Tests on `pictures`. With `skip_bad` those that do not decode are left out and counted.
+    /// Tests on `pictures`. With `skip_bad` those that do not decode, or are too large to be looked at densely, are left
+    /// out and counted.
     ///
     /// # Errors
     /// No pictures, other classes, a picture that cannot be read or looked at.
@@ -191,22 +203,32 @@ impl Ensemble {
         let began = Instant::now();
         progress.start("testing", pictures.len() as u64);
         let all: Vec<usize> = (0..pictures.len()).collect();
-        for chunk in all.chunks(self.chunk()) {
-            let decoded: Vec<Result<Picture>> = chunk.par_iter().map(|&i| pictures.original(i)).collect();
-            let mut whole = Vec::with_capacity(chunk.len());
-            for (&i, picture) in chunk.iter().zip(decoded) {
-                match picture {
-                    Ok(picture) => whole.push((i, picture)),
-                    Err(error) if skip_bad => bad.push(error),
+        // Of the pictures seen since the networks were last called: places and views of those that are whole.
+        let (mut places, mut waiting, mut values, mut seen) = (Vec::new(), Vec::new(), 0, 0);
+        for chunk in all.chunks(DECODED) {
+            let looks: Vec<Result<_>> = chunk.par_iter().map(|&i| self.look_at(pictures, i)).collect();
+            for (&i, views) in chunk.iter().zip(looks) {
+                match views {
+                    Ok(views) => {
+                        values += views.iter().flatten().map(|view| view.pixels.len()).sum::<usize>();
+                        places.push(i);
+                        waiting.push(views);
+                    }
+                    // What no picture can be looked at by is not the pictures' fault.
+                    Err(error) if skip_bad && error.kind() != Kind::Usage => bad.push(error),
                     Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
                     Err(error) => return Err(error),
                 }
             }
-            let views = whole.par_iter().map(|(_, picture)| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
-            for (row, (i, _)) in self.average(views)?.iter().zip(&whole) {
-                predictions.rows.push(Prediction::new(row, pictures.label(*i)));
+            seen += chunk.len();
+            if values < WAITING && seen < CHUNK && chunk.last() != all.last() {
+                continue;
             }
-            progress.advance(chunk.len() as u64);
+            for (row, i) in self.average(std::mem::take(&mut waiting))?.iter().zip(places.drain(..)) {
+                predictions.rows.push(Prediction::new(row, pictures.label(i)));
+            }
+            progress.advance(seen as u64);
+            (values, seen) = (0, 0);
         }
         report(&bad, pictures.len(), progress)?;
         let images = pictures.len() - bad.len();

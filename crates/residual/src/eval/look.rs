@@ -74,6 +74,11 @@ impl Views {
 /// Windows along each side of the grid of [`Views::MultiCrop`].
 const GRID: usize = 5;
 
+/// Pixels of the largest scaled picture that is made: 256 by 32,768, or 640 by 13,107. A thread of 2x20,000 pixels would
+/// become 256 by 2,560,000, 2 GB. Of what is larger windows alone are made; densely it is not looked at, as each of a
+/// VGG's first maps would take more than 2 GiB.
+pub(super) const MOST_PIXELS: usize = 8 << 20;
+
 /// Half of n, an exact half rounded to the even number, as torchvision's `CenterCrop`.
 fn half_to_even(n: usize) -> usize {
     let half = n / 2;
@@ -180,18 +185,6 @@ impl Look {
         self.scales().len().max(1) * self.views.windows() * if self.views.mirrors() { 2 } else { 1 }
     }
 
-    /// About how many values the views of a picture hold.
-    pub(super) fn values(&self, preprocessing: &Preprocessing) -> usize {
-        let Preprocessing { height, width, channels, .. } = *preprocessing;
-        let area = |scale: &usize| match self.views {
-            // Photographs are three to two or so.
-            Views::Dense => scale * scale * 3 / 2,
-            _ => height * width,
-        };
-        let areas: usize = self.scales().iter().map(area).sum();
-        areas.max(height * width) * channels * self.count() / self.scales().len().max(1)
-    }
-
     /// Everything that is looked at in `picture`, in a fixed order.
     pub(super) fn views_of(
         &self,
@@ -216,15 +209,21 @@ impl Look {
             }
             Source::Scaled(scales) => {
                 for &scale in scales {
-                    let scaled = picture.scaled(scale, c, preprocessing.filter);
-                    let whole = [scaled.height, scaled.width];
+                    let whole = picture.size_at(scale);
+                    let fits = whole[0].saturating_mul(whole[1]) <= MOST_PIXELS;
+                    let scaled = fits.then(|| picture.scaled(scale, c, preprocessing.filter));
                     if self.views == Views::Dense {
+                        let scaled = scaled.ok_or_else(|| too_large(picture, scale))?;
                         let pixels = self.whole(&scaled, preprocessing)?;
                         self.take(View { size: whole, pixels }, c, &mut seen);
                         continue;
                     }
                     for corner in self.views.corners(whole, size) {
-                        let window = cut(&scaled.pixels, whole[1], c, corner, size);
+                        // The same bytes either way. Many windows together cost less when they are cut.
+                        let window = match &scaled {
+                            Some(scaled) => cut(&scaled.pixels, whole[1], c, corner, size),
+                            None => preprocessing.way().window(picture, whole.into(), corner.into()),
+                        };
                         self.take(View { size, pixels: normalised(normalizer, &window) }, c, &mut seen);
                     }
                 }
@@ -254,6 +253,16 @@ impl Look {
         let normalizer = Normalizer::new(&preprocessing.normalize, h, w, preprocessing.channels)?;
         Ok(normalised(&normalizer, &scaled.pixels))
     }
+}
+
+/// Why `picture` is not looked at densely.
+fn too_large(picture: &Picture, scale: usize) -> Error {
+    let ([height, width], most) = (picture.size_at(scale), MOST_PIXELS / 1_000_000);
+    let message = format!(
+        "a picture of {}x{} pixels becomes one of {height}x{width} at scale {scale}, and dense takes {most} million",
+        picture.height, picture.width
+    );
+    Error::data(message).with_hint("--skip-bad leaves it out; smaller --scales or --protocol ten-crop can look at it")
 }
 
 fn normalised(normalizer: &Normalizer, pixels: &[u8]) -> Vec<f32> {
@@ -374,6 +383,31 @@ mod tests {
         assert!(dense.views_of(&picture(6, 6), &weights, &normalizer).is_err());
         let crops = Look::new(Views::TenCrop, &[6], &weights, 0).expect("a scale");
         assert!(crops.views_of(&picture(6, 6), &weights, &normalizer).is_ok());
+    }
+
+    #[test]
+    fn windows_of_a_thread_are_made_without_the_whole_and_densely_it_is_refused() {
+        let weights = preprocessing(4, None);
+        let normalizer = weights.normalizer().expect("sizes agree");
+        let thread = picture(1, 2_100);
+        let crops = Look::new(Views::TenCrop, &[64], &weights, 0).expect("a scale");
+        let views = crops.views_of(&thread, &weights, &normalizer).expect("windows");
+        // Small enough to be made here all the same.
+        let whole = thread.scaled(64, 3, Filter::Bilinear);
+        assert!(whole.width == 134_400 && 64 * whole.width > MOST_PIXELS);
+        for (view, corner) in [(0, [0, 0]), (6, [60, 134_396]), (8, [30, 67_198])] {
+            let window = cut(&whole.pixels, whole.width, 3, corner, [4, 4]);
+            assert_eq!(views[view].pixels, normalised(&normalizer, &window), "{corner:?}");
+        }
+        let dense = Look::new(Views::Dense, &[64], &weights, 0).expect("a scale");
+        let error = dense.views_of(&thread, &weights, &normalizer).expect_err("too large");
+        assert!(error.to_string().starts_with("a picture of 1x2100 pixels becomes one of 64x134400 "), "{error}");
+        let endless = Picture { height: 2, width: 20_000, channels: 1, pixels: vec![7; 40_000] };
+        for views in [Views::TenCrop, Views::MultiCrop] {
+            let look = Look::new(views, &[256], &weights, 0).expect("a scale");
+            let seen = look.views_of(&endless, &weights, &normalizer).expect("windows of 256x2560000");
+            assert!(seen.iter().all(|view| view.pixels.iter().all(|v| v.round() == 7.0)));
+        }
     }
 
     #[test]

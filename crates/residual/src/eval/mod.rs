@@ -47,21 +47,21 @@ pub fn argmax(values: &[f32]) -> usize {
     best
 }
 
-/// Tests `model` on `pictures` by their single centre view. `progress` hears of each batch.
+/// Tests `classifier` on `pictures` by their single centre view. `progress` hears of each batch.
 ///
 /// # Errors
 /// No pictures, a picture that cannot be read, pictures or classes that do not fit the network.
 pub fn evaluate(
-    model: &Model,
+    classifier: &Classifier,
     pictures: &Pictures,
     normalizer: &Normalizer,
     classes: &[String],
     progress: &mut dyn data::Progress,
 ) -> Result<Evaluation> {
-    check_labels(model, pictures, classes)?;
-    check_size(model, pictures)?;
+    check_labels(classifier.model(), pictures, classes)?;
+    check_size(classifier.model(), pictures)?;
     let began = Instant::now();
-    let predictions = Predictions::of(model, pictures, normalizer, false, progress)?;
+    let predictions = Predictions::of(classifier, pictures, normalizer, false, progress)?;
     let cost = Cost { crops: pictures.len(), skipped: 0, seconds: began.elapsed().as_secs_f64() };
     Ok(Evaluation::new(&predictions, classes, "center", &[], cost))
 }

@@ -4,10 +4,10 @@
 //! picture by picture, without a second look at the test set.
 
 use super::look::mirrored;
-use super::{Classifier, argmax, batch_of};
+use super::{Classifier, argmax};
 use crate::data::{self, Normalizer, Pictures};
 use crate::error::{Error, Result};
-use crate::models::Model;
+use crate::models::Spec;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -87,23 +87,21 @@ pub struct Bin {
 }
 
 impl Predictions {
-    /// What `model` says of each of `pictures`, looked at once or, with `flip`, mirrored too.
+    /// What `classifier` says of each of `pictures`, looked at once or, with `flip`, mirrored too.
     ///
     /// # Errors
     /// A picture that cannot be read; pictures that do not fit the network.
     pub fn of(
-        model: &Model,
+        classifier: &Classifier,
         pictures: &Pictures,
         normalizer: &Normalizer,
         flip: bool,
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
-        let [h, w, c] = model.spec.input;
-        let size = batch_of(h, w).min(pictures.len()).max(1);
-        let classifier = Classifier::new(model, size);
+        let Spec { input: [_, w, c], classes, .. } = classifier.model().spec;
         progress.start("testing", pictures.len() as u64);
         let mut rows = Vec::with_capacity(pictures.len());
-        for batch in data::batches(pictures, normalizer, size) {
+        for batch in data::batches(pictures, normalizer, classifier.batch()) {
             let batch = batch?;
             let n = batch.labels.len();
             let mut told = classifier.probabilities(&batch.pixels, n)?;
@@ -111,7 +109,7 @@ impl Predictions {
                 let other = classifier.probabilities(&mirrored(&batch.pixels, w, c), n)?;
                 told.iter_mut().zip(other).for_each(|(p, q)| *p = (*p + q) / 2.0);
             }
-            let pairs = told.chunks_exact(model.spec.classes).zip(&batch.labels);
+            let pairs = told.chunks_exact(classes).zip(&batch.labels);
             rows.extend(pairs.map(|(row, &label)| Prediction::new(row, label as usize)));
             progress.advance(batch.labels.len() as u64);
         }

@@ -1,6 +1,6 @@
 //! A weights file as a test takes it: the network, how it looks at pictures, and which pictures it knows.
 
-use super::{Look, Member, Views};
+use super::{Classifier, Look, Member, Views};
 use crate::data::{DataOptions, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -43,7 +43,17 @@ impl Weights {
     pub fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
         let preprocessing = &self.metadata.preprocessing;
         let pad_crop = pad_crop(self.recipe.as_ref(), preprocessing.height);
-        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?)
+        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?, self.precise())
+    }
+
+    /// The network looking once at each of `n` pictures of its size.
+    pub fn classifier(&self, n: usize) -> Classifier {
+        Classifier::new(&self.model, n, self.precise())
+    }
+
+    /// Whether they were trained by direct sums alone, and so are tested by them.
+    fn precise(&self) -> bool {
+        self.recipe.as_ref().is_some_and(|recipe| recipe.train.precise)
     }
 
     /// The data to test `split` on: `source`, or what the weights were trained on; split as in training, pictures as they
@@ -62,7 +72,9 @@ impl Weights {
         };
         let preprocessing = &self.metadata.preprocessing;
         // Another source may be smaller than the one that the recipe's split was made for.
-        let same = self.recipe.as_ref().filter(|recipe| recipe.data.source == source || split == Split::Validation);
+        let place = |source: &str| std::fs::canonicalize(source).ok();
+        let is_own = |own: &str| own == source || place(own).is_some_and(|own| Some(own) == place(&source));
+        let same = self.recipe.as_ref().filter(|recipe| is_own(&recipe.data.source) || split == Split::Validation);
         Ok(DataOptions {
             source,
             train_size: same.map_or(0, |recipe| recipe.data.train_size),

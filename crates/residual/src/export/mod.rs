@@ -7,8 +7,8 @@ mod tract;
 pub mod verify;
 
 use crate::error::{Error, Result};
-use crate::models::Model;
-use crate::models::options::Shortcut;
+use crate::models::options::{Shortcut, StrideIn};
+use crate::models::{Architecture, Model, Spec};
 use crate::weights::import::Preset;
 use crate::weights::{self, Metadata, container};
 use burn::tensor::TensorData;
@@ -37,6 +37,15 @@ pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Pres
         weights::save_foreign(path, &tensors, metadata)?;
     }
     Ok(tensors.len())
+}
+
+/// What torchvision's network of these names and shapes does otherwise, which `load_state_dict` cannot see.
+pub fn unlike_torchvision(spec: &Spec) -> Option<&'static str> {
+    let Architecture::ResNet { table, .. } = spec.architecture else { return None };
+    let strides_first = table.has_bottlenecks() && spec.stride_in == StrideIn::Conv1x1;
+    strides_first.then_some(
+        "its bottlenecks stride in their first 1x1 convolution, torchvision's in the 3x3: the weights load there, and give other results",
+    )
 }
 
 /// Whether `preset`'s program has a network of this shape, so that its names mean something.

@@ -14,12 +14,13 @@ mod step;
 use program::{Program, Value};
 
 use crate::error::{Error, Result};
-use crate::models::Model;
+use crate::models::{Model, Net};
 use crate::ops::profile;
 use program::Placed;
 use residual_kernels::Isa;
 use residual_kernels::memory::Memory;
 use schedule::Schedule;
+use std::ops::RangeInclusive;
 
 /// Bytes from which the activations of a buffer get huge pages.
 const HUGE_FROM: usize = 2 << 20;
@@ -31,6 +32,9 @@ pub struct Plan {
     /// What holds the logits behind the last step.
     logits: Value,
     channels: usize,
+    /// The least and the greatest side of pictures: below, a map has no pixel left; a VGG's pooling before its head is left out where
+    /// it changes nothing, and it takes its own size alone.
+    sides: RangeInclusive<usize>,
     classes: usize,
     schedule: Schedule,
     /// What [`Schedule`] assigns the activations to.
@@ -46,18 +50,27 @@ impl Plan {
         let logits = model.valid().plan(&mut program);
         let schedule = Schedule::new(&program, [n.max(1), h, w, c]);
         let buffers = schedule.sizes.iter().map(|_| None).collect();
-        Self { program, logits, channels: c, classes: model.spec.classes, schedule, buffers }
+        let sides = match model.net {
+            Net::ResNet(_) => model.spec.smallest_input()..=usize::MAX,
+            Net::Vgg(_) => h..=h,
+        };
+        Self { program, logits, channels: c, sides, classes: model.spec.classes, schedule, buffers }
     }
 
     /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
     ///
     /// # Errors
-    /// Pixels that are not `n` pictures of this size.
+    /// Pixels that are not `n` pictures of this size; a size that the network does not take.
     pub fn logits(&mut self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<&[f32]> {
         let shape = [n, h, w, self.channels];
-        if n == 0 || pixels.len() != shape.iter().product::<usize>() {
+        let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
+        if n == 0 || len != Some(pixels.len()) {
             let message = format!("{} values are not {n} pictures of {h}x{w}x{}", pixels.len(), self.channels);
             return Err(Error::data(message));
+        }
+        if ![h, w].iter().all(|side| self.sides.contains(side)) {
+            let least = self.sides.start();
+            return Err(Error::data(format!("the plan is for pictures of {least}x{least}, not of {h}x{w}")));
         }
         if self.schedule.input() != shape {
             self.schedule = Schedule::new(&self.program, shape);

@@ -139,8 +139,9 @@ fn one(
             let weights = crate::eval::Weights::load(&out.join("last.safetensors"))?;
             let data = train::open(&recipe, false, progress)?;
             let normalizer = weights.metadata.preprocessing.normalizer()?;
+            let classifier = weights.classifier(data.train.len());
             let error = |pictures: &data::Pictures, progress: &mut dyn data::Progress| {
-                crate::eval::evaluate(&weights.model, pictures, &normalizer, &data.classes, progress)
+                crate::eval::evaluate(&classifier, pictures, &normalizer, &data.classes, progress)
                     .map(|result| result.top1_error)
             };
             let row = Row {

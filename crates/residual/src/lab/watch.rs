@@ -1,12 +1,12 @@
 //! Looks into a network while it trains: at its start, and whenever a checkpoint is written.
 //!
 //! What was seen goes to `lab.jsonl` in the run folder, a line for each look. Training and test error on the way are those
-//! of the first pictures of either split: nothing is chosen by them.
+//! of some pictures of either split, evenly spaced: nothing is chosen by them.
 
 use super::inside::{Measured, gradient_norms, responses};
 use crate::data::{self, Batch, Normalizer, Pictures};
 use crate::error::{Error, Result};
-use crate::eval::evaluate;
+use crate::eval::{Classifier, evaluate};
 use crate::models::Model;
 use crate::recipe::Recipe;
 use crate::train::{Event, Prepared, Sink, prepare};
@@ -27,9 +27,9 @@ const PICTURES: usize = 2000;
 pub struct Look {
     /// Steps done.
     pub step: u64,
-    /// Error on the first training pictures, not varied, percent.
+    /// Error on some training pictures, not varied, percent.
     pub train_error: f64,
-    /// Error on the first test pictures, percent.
+    /// Error on some test pictures, percent.
     pub test_error: Option<f64>,
     /// Deviation of each convolution's response.
     pub responses: Vec<Measured>,
@@ -84,10 +84,8 @@ impl<'a> Watch<'a> {
         let mut recipe = recipe.clone();
         let steps = recipe.total_steps(data.train.len());
         recipe.train.checkpoint_every = steps.div_ceil(looks.max(1)).max(1);
-        let first =
-            |pictures: &Pictures, n: usize| pictures.subset(&(0..pictures.len().min(n) as u32).collect::<Vec<_>>());
         let normalizer = preprocessing.normalizer()?;
-        let probe = first(&data.train, BATCH);
+        let probe = data.train.spread(BATCH);
         let dims = [probe.len(), probe.height(), probe.width(), probe.channels()];
         let probe = data::batches(&probe, &normalizer, BATCH).next();
         let probe = probe.unwrap_or_else(|| Err(Error::data("there are no training pictures")))?;
@@ -96,8 +94,8 @@ impl<'a> Watch<'a> {
             file: folder.join("lab.jsonl"),
             weights: folder.join("last.safetensors"),
             probe,
-            train: first(&data.train, PICTURES),
-            test: first(&data.test, PICTURES),
+            train: data.train.spread(PICTURES),
+            test: data.test.spread(PICTURES),
             classes: data.classes,
             normalizer,
             dims,
@@ -125,6 +123,11 @@ impl<'a> Watch<'a> {
         Ok((read(&self.file)?, self.params))
     }
 
+    /// Whether a kill between the checkpoint of `step` and its look left it out.
+    fn was_missed(&self, step: u64) -> bool {
+        self.is_due(step) && !read(&self.file).is_ok_and(|looks| looks.iter().any(|look| look.step == step))
+    }
+
     fn is_due(&self, step: u64) -> bool {
         step.is_multiple_of(self.recipe.train.checkpoint_every) || step == self.steps
     }
@@ -135,8 +138,9 @@ impl<'a> Watch<'a> {
             Some(model) if step == 0 => model,
             _ => weights::load(&self.weights, &device)?.0,
         };
+        let classifier = Classifier::new(&model, PICTURES, self.recipe.train.precise);
         let error = |pictures: &Pictures| {
-            evaluate(&model, pictures, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
+            evaluate(&classifier, pictures, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
         };
         let look = Look {
             step,
@@ -157,6 +161,7 @@ impl Sink for Watch<'_> {
     fn event(&mut self, event: &Event) {
         let step = match event {
             Event::Start { step: 0, .. } => Some(0),
+            Event::Start { step, .. } if self.was_missed(*step) => Some(*step),
             // Checkpoints are written at the end of each epoch as well.
             Event::Checkpoint { step, .. } if self.is_due(*step) => Some(*step),
             _ => None,

@@ -109,6 +109,10 @@ pub fn registry() -> Vec<Entry> {
     entries
 }
 
+/// Layers of the deepest CIFAR network, 6n+2. A name in a file must not ask for memory without end: a thousand layers take 20 million
+/// weights.
+const DEEPEST: usize = 9998;
+
 /// Letters and digits only, lower case: hyphens and underscores may be left out.
 fn folded(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
@@ -132,6 +136,12 @@ pub fn find(name: &str) -> Result<Entry> {
                 let message = format!("{name} cannot be built: the depth of a CIFAR network is 6n+2");
                 let below = (depth.max(8) - 2) / 6 * 6 + 2;
                 return Err(Error::usage(message).with_hint(format!("{below} and {} are the nearest", below + 6)));
+            }
+            if depth > DEEPEST {
+                let message = format!("{name} cannot be built: that many layers fit into no memory");
+                return Err(
+                    Error::usage(message).with_hint(format!("{DEEPEST} layers are the most; the paper goes to 1202"))
+                );
             }
             return Ok(cifar_entry(depth, plain));
         }

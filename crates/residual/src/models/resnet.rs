@@ -29,6 +29,11 @@ pub enum Kind {
 }
 
 impl Table {
+    /// Whether its blocks are bottlenecks.
+    pub fn has_bottlenecks(&self) -> bool {
+        self.kind == Kind::Bottleneck
+    }
+
     /// Table 1: four stages from 64 channels.
     pub const fn imagenet(kind: Kind, depths: [usize; 4]) -> Self {
         Self { kind, depths, widths: [64, 128, 256, 512] }

@@ -83,7 +83,8 @@ fn covariance(pictures: &Pictures, normalizer: &Normalizer) -> Result<DMatrix<f6
     let len = 9 * c;
     let (mut sum, mut patches) = (DMatrix::zeros(len, len), 0);
     let mut pixels = vec![0.0; h * w * c];
-    for i in 0..pictures.len().min(SAMPLE) {
+    let pictures = pictures.spread(SAMPLE);
+    for i in 0..pictures.len() {
         normalizer.apply(&pictures.pixels(i)?, &mut pixels);
         // Every second row and column: neighbours share most of their pixels.
         let rows = DMatrix::from_row_iterator(

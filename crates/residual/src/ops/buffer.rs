@@ -3,6 +3,11 @@
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault per 4 KiB (a first touch runs
 //! at a third of the copy rate) and a fill with zeros; a recycled buffer costs neither, whatever global allocator the
 //! program uses. What a taken buffer holds is unspecified but initialised: the kernels write every value.
+//!
+//! Pictures of hundreds of sizes, as dense evaluation sees them, ask for hundreds of sizes of maps, few of them twice. So
+//! the memory in use and in the pool together stays within twice the most that was in use at a time: what was freed
+//! longest ago goes back to the allocator. A step of training never comes near: all of its activations are in use at the
+//! end of its forward pass, and the backward pass adds a few gradients.
 
 use burn::tensor::Bytes;
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
@@ -14,21 +19,96 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes from which a buffer gets huge pages, two of them: what is left of the last is not rounded up.
 const HUGE_FROM: usize = 4 << 20;
 
-/// Free memory, by its length in floats; the most recently freed is at the end and is taken first (it is still in cache).
+/// The memory in use and in the pool together, by the most that was in use at a time.
+const TIMES: usize = 2;
+
+/// Floats that may be kept whatever was in use: 256 MB, where work is small and varied.
+const SPARE: usize = 64 << 20;
+
+/// Free memory and what is known of the rest. Lengths are in floats.
 struct Pool {
-    free: BTreeMap<usize, Vec<Memory>>,
+    /// By length; the most recently freed is at the end and is taken first (it is still in cache).
+    free: BTreeMap<usize, Vec<Freed>>,
+    /// The length of all that is free.
+    kept: usize,
+    /// The length of all that is in use.
+    used: usize,
+    /// The most that was in use at a time.
+    most: usize,
+    /// Buffers freed so far.
+    clock: u64,
+    /// What may be kept whatever was in use.
+    spare: usize,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new() });
+struct Freed {
+    memory: Memory,
+    /// When, by the pool's clock.
+    at: u64,
+}
+
+impl Pool {
+    const fn new(spare: usize) -> Self {
+        Self { free: BTreeMap::new(), kept: 0, used: 0, most: 0, clock: 0, spare }
+    }
+
+    /// Free memory for `len` floats, if there is any; up to an eighth too large will do.
+    fn take(&mut self, len: usize) -> Option<Memory> {
+        // The least memory is a page.
+        let mut fitting = self.free.range_mut(len..=len + (len / 8).max(1024));
+        let Freed { memory, .. } = fitting.find_map(|(_, buffers)| buffers.pop())?;
+        self.kept -= memory.len();
+        Some(memory)
+    }
+
+    /// Memory of `len` floats is in use from now on.
+    fn lend(&mut self, len: usize) {
+        self.used += len;
+        self.most = self.most.max(self.used);
+    }
+
+    /// Takes back what was lent; returns what is too much now, for the caller to drop outside of the lock.
+    fn put(&mut self, memory: Memory) -> Vec<Memory> {
+        self.used -= memory.len();
+        self.kept += memory.len();
+        self.clock += 1;
+        self.free.entry(memory.len()).or_default().push(Freed { memory, at: self.clock });
+        let mut surplus = Vec::new();
+        while self.used + self.kept > self.spare.max(TIMES * self.most) {
+            let Some(memory) = self.oldest() else { break };
+            self.kept -= memory.len();
+            surplus.push(memory);
+        }
+        surplus
+    }
+
+    /// What was freed longest ago, taken out.
+    fn oldest(&mut self) -> Option<Memory> {
+        let ages = self.free.iter().filter_map(|(&len, buffers)| Some((buffers.first()?.at, len)));
+        let (_, len) = ages.min()?;
+        let buffers = self.free.get_mut(&len)?;
+        let Freed { memory, .. } = buffers.remove(0);
+        if buffers.is_empty() {
+            self.free.remove(&len);
+        }
+        Some(memory)
+    }
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool::new(SPARE));
 
 fn pool() -> MutexGuard<'static, Pool> {
-    // A panic elsewhere cannot leave the map half changed: both operations on it are single calls.
+    // A panic elsewhere cannot leave the pool half changed: nothing that is done under the lock panics.
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Gives all free memory back to the allocator, for a program that goes on to something of another size.
 pub fn trim() {
-    let free = std::mem::take(&mut pool().free);
+    let free = {
+        let mut pool = pool();
+        (pool.kept, pool.most) = (0, pool.used);
+        std::mem::take(&mut pool.free)
+    };
     drop(free);
 }
 
@@ -41,13 +121,9 @@ pub(super) struct Buffer {
 impl Buffer {
     /// Takes memory for `len` floats out of the pool; a buffer up to an eighth too large will do.
     pub(super) fn take(len: usize) -> Self {
-        let recycled = {
-            let mut pool = pool();
-            // The least memory is a page.
-            let fitting = pool.free.range_mut(len..=len + (len / 8).max(1024)).find(|(_, buffers)| !buffers.is_empty());
-            fitting.and_then(|(_, buffers)| buffers.pop())
-        };
+        let recycled = pool().take(len);
         let memory = recycled.unwrap_or_else(|| Memory::new(len, HUGE_FROM));
+        pool().lend(memory.len());
         Self { memory: Recycled(ManuallyDrop::new(memory)), len }
     }
 
@@ -72,7 +148,8 @@ impl Drop for Recycled {
     fn drop(&mut self) {
         // SAFETY: taken once: nothing touches the field after `drop`.
         let memory = unsafe { ManuallyDrop::take(&mut self.0) };
-        pool().free.entry(memory.len()).or_default().push(memory);
+        let surplus = pool().put(memory);
+        drop(surplus);
     }
 }
 
@@ -109,6 +186,58 @@ mod tests {
         let address = first.as_mut().as_ptr();
         drop(first.into_bytes());
         assert_eq!(Buffer::take(len).as_mut().as_ptr(), address);
+    }
+
+    /// Takes `len` floats; the second says whether they are new.
+    fn lent(pool: &mut Pool, len: usize) -> (Memory, bool) {
+        let recycled = pool.take(len);
+        let is_new = recycled.is_none();
+        let memory = recycled.unwrap_or_else(|| Memory::new(len, usize::MAX));
+        pool.lend(memory.len());
+        (memory, is_new)
+    }
+
+    #[test]
+    fn of_ever_new_sizes_those_used_last_are_kept_and_no_more_than_a_few_times_what_was_in_use() {
+        let (mut pool, unit) = (Pool::new(0), 32 << 10);
+        // Sizes at which no buffer serves another.
+        for len in (7..60).map(|i| i * unit / 7) {
+            let (one, other) = (lent(&mut pool, len), lent(&mut pool, len));
+            assert!(one.1 && other.1, "{len}");
+            drop((pool.put(one.0), pool.put(other.0)));
+            let kept: usize = pool.free.values().flatten().map(|freed| freed.memory.len()).sum();
+            assert_eq!((pool.used, pool.kept), (0, kept));
+            assert!(kept <= TIMES * pool.most, "{kept} of {}", pool.most);
+            let again = lent(&mut pool, len);
+            assert!(!again.1, "{len}");
+            drop(pool.put(again.0));
+        }
+        assert!(lent(&mut pool, unit).1, "the first of them are gone");
+    }
+
+    #[test]
+    fn a_step_that_repeats_needs_no_new_memory() {
+        let (mut pool, unit) = (Pool::new(0), 32 << 10);
+        // Three layers of each size; each but the first passes two gradients of its size through.
+        let sizes: Vec<usize> = (0..5).flat_map(|stage| [unit >> stage; 3]).collect();
+        for step in 0..3 {
+            let (mut held, mut new) = (Vec::new(), 0);
+            let mut take = |pool: &mut Pool, len| {
+                let (memory, is_new) = lent(pool, len);
+                new += usize::from(is_new);
+                memory
+            };
+            for &len in &sizes {
+                held.push(take(&mut pool, len));
+            }
+            for &len in sizes.iter().rev() {
+                let gradients = [take(&mut pool, len), take(&mut pool, len)];
+                for memory in gradients.into_iter().chain(held.pop()) {
+                    assert!(pool.put(memory).is_empty(), "step {step}");
+                }
+            }
+            assert!(step == 0 || new == 0, "step {step}");
+        }
     }
 
     #[test]

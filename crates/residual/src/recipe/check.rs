@@ -4,6 +4,7 @@ use super::Recipe;
 use super::sections::{Normalize, PolicyKind, Resize, SCHEDULE_COMMON, ScheduleKind};
 use crate::data::STEPS;
 use crate::eval::Views;
+use crate::models::Spec;
 
 /// A key whose value cannot be, and why.
 #[derive(Debug)]
@@ -165,6 +166,14 @@ fn crop(recipe: &Recipe) -> Verdict {
         return Err(problem("augment", "resized_crop", "stands beside scale; give one of the two"));
     }
     at_least_one("augment", "size", augment.size.map(|v| v as u64))?;
+    if let Some(size) = augment.size
+        && let Ok(spec) = Spec::resolve(&recipe.model)
+        && size < spec.smallest_input()
+    {
+        let message =
+            format!("must be at least {}, the smallest input of {}, not {size}", spec.smallest_input(), spec.name);
+        return Err(problem("augment", "size", message));
+    }
     if augment.size.is_some() && !crops {
         return Err(problem("augment", "size", "needs scale or resized_crop, which cut windows of that size"));
     }

@@ -145,7 +145,8 @@ impl Recipe {
                         values.len(),
                         facts.channels
                     );
-                    return Err(Error::new(Kind::Recipe, message));
+                    let hint = format!("give one value for each channel, or leave data.{key} out to have it measured");
+                    return Err(Error::new(Kind::Recipe, message).with_hint(hint));
                 }
             }
         }

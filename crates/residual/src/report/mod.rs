@@ -270,7 +270,7 @@ fn headlines(subjects: &[Subject], lang: Lang) -> Markup {
 /// Of two runs, which one errs less and whether that is more than chance.
 fn versus(subjects: &[Subject], lang: Lang) -> Option<String> {
     let [a, b] = subjects else { return None };
-    if [a, b].iter().any(|one| one.split != data::Split::Test) {
+    if [a, b].iter().any(|one| one.split != data::Split::Test) || !a.record.is_tested_as(&b.record) {
         return None;
     }
     let difference = Difference::paired(&a.predictions, &b.predictions)?;

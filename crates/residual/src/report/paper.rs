@@ -3,10 +3,10 @@
 use super::lang::{self, Lang};
 use super::subject::Subject;
 use crate::numbers::{percent, significant};
-use crate::reproduce::Scale;
 use crate::reproduce::mark::Mark;
 use crate::reproduce::run::{Outcome, Row};
 use crate::reproduce::verdict::{Goal, Order, Sample, Verdict, judge};
+use crate::reproduce::{Scale, is_papers_own};
 use maud::{Markup, html};
 
 fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
@@ -16,6 +16,7 @@ fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
         Verdict::WithinNoise => "판단 불가: 허용 오차를 벗어났으나 잡음 범위 안",
         Verdict::NotReproduced => "재현되지 않음",
         Verdict::Shortened => "판단하지 않음: 단축 실행",
+        Verdict::OtherPictures => "판단하지 않음: 논문과 다른 이미지",
     };
     lang.of(verdict.words(), korean)
 }
@@ -85,6 +86,9 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
     let goal = Goal::new(mark.paper.or(mark.reference.as_ref().map(|reference| reference.0)), mark.at_least);
     let judged = match (mark.scale, mark.protocol.as_str()) {
         (Scale::Quick, _) => Some(Verdict::Shortened),
+        _ if !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0)) => {
+            Some(Verdict::OtherPictures)
+        }
         (Scale::Full, "center") => Some(judge(goal, &sample, mark.tolerance, true)),
         // The page's own test looks at the centre only: another protocol's value is not to be judged by it.
         (Scale::Full, _) => None,

@@ -5,6 +5,7 @@ use super::lang::{self, Lang};
 use super::pictures::{self, Bitmap};
 use crate::data::{self, Dataset, Normalizer, Picture, Pictures, Split};
 use crate::error::Result;
+use crate::eval::Classifier;
 use crate::eval::predictions::{Prediction, Predictions};
 use crate::explain;
 use crate::models::{Model, Summary};
@@ -133,7 +134,8 @@ impl Subject {
         let Some(data) = data else { return Ok(()) };
         let shown = data.split(self.split);
         if self.predictions.rows.is_empty() && !shown.is_empty() {
-            self.predictions = Predictions::of(&model, shown, &preprocessing.normalizer()?, false, progress)?;
+            let classifier = Classifier::new(&model, shown.len(), self.record.recipe.train.precise);
+            self.predictions = Predictions::of(&classifier, shown, &preprocessing.normalizer()?, false, progress)?;
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;

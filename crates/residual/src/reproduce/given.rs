@@ -4,6 +4,7 @@ use super::{Experiment, Part};
 use crate::data::{self, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::eval::{Ensemble, Evaluation, Weights};
+use crate::models::{ModelOptions, Spec};
 
 /// The parts of `experiment` that `weights` belong to.
 ///
@@ -32,9 +33,12 @@ pub fn is_about(experiment: &Experiment, weights: &Weights) -> bool {
 
 fn fitting<'a>(experiment: &'a Experiment, weights: &Weights) -> impl Iterator<Item = &'a Part> {
     let (name, shortcut) = (weights.model.spec.name.clone(), weights.model.spec.shortcut);
-    experiment.parts.iter().filter(move |part| {
-        part.network.as_deref() == Some(name.as_str()) && (part.shortcut.is_none() || part.shortcut == shortcut)
-    })
+    let usual = ModelOptions { name: name.clone(), ..ModelOptions::default() };
+    let usual = Spec::resolve(&usual).ok().and_then(|spec| spec.shortcut);
+    experiment
+        .parts
+        .iter()
+        .filter(move |part| part.network.as_deref() == Some(name.as_str()) && part.shortcut.or(usual) == shortcut)
 }
 
 /// The pictures on which `weights` are tested: `data`, or those of the experiment.

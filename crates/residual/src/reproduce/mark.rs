@@ -31,6 +31,9 @@ pub struct Mark {
     pub at_least: Option<f64>,
     /// How far a value may be from the paper's.
     pub tolerance: f64,
+    /// The paper's data.
+    #[serde(default)]
+    pub data: Option<String>,
 }
 
 impl Mark {
@@ -47,6 +50,7 @@ impl Mark {
             reference: part.reference.zip(part.source.clone()),
             at_least: part.at_least,
             tolerance: experiment.tolerance,
+            data: experiment.data.clone(),
         }
     }
 
@@ -77,13 +81,22 @@ impl Mark {
     }
 }
 
-/// Whether `run`, which may be resolved, trains as `row` does: everything but the pictures' place and statistics.
+/// Whether `run`, which may be resolved, trains as `row` does: everything but the pictures' place and statistics. A deep VGG may start
+/// from another's layers, as the paper's did.
 fn is_same(row: &Recipe, run: &Recipe) -> bool {
     let shortcut = |recipe: &Recipe| crate::models::Spec::resolve(&recipe.model).map(|spec| spec.shortcut).ok();
-    let pictures = |recipe: &Recipe| (recipe.data.train_size, recipe.data.validation, recipe.data.normalize);
+    let pictures =
+        |recipe: &Recipe| (recipe.data.train_size, recipe.data.validation, recipe.data.normalize, recipe.data.scale);
+    let start = |recipe: &Recipe| {
+        let model = recipe.model.clone();
+        (model.from.filter(|_| !model.name.starts_with("vgg")), model.freeze, model.zero_last_gamma)
+    };
     row.model.name == run.model.name
         && shortcut(row) == shortcut(run)
         && row.model.init == run.model.init
+        && row.model.stride_in == run.model.stride_in
+        && row.model.dropout == run.model.dropout
+        && start(row) == start(run)
         && row.train == run.train
         && row.optimizer == run.optimizer
         && row.schedule.filled() == run.schedule.filled()

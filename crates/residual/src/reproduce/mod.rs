@@ -236,6 +236,16 @@ fn on(recipe: &mut Recipe, source: &str, data: Option<&str>) {
     }
 }
 
+/// Whether results on pictures of this `label`, in `classes`, can be held beside a paper's on `data`. ImageNet comes as a folder of any
+/// name, and is known by its thousand classes.
+pub fn is_papers_own(data: Option<&str>, label: &str, classes: usize) -> bool {
+    match data {
+        Some("cifar10") => label == "CIFAR-10",
+        Some("imagenet") => classes == 1000,
+        _ => true,
+    }
+}
+
 impl Experiment {
     /// Whether the paper's row needs no training.
     pub fn is_count(&self) -> bool {

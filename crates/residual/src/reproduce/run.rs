@@ -5,7 +5,7 @@
 
 use super::mark::Mark;
 use super::verdict::{Goal, Order, Sample, Verdict, judge, order};
-use super::{Experiment, Part, Scale, counts, find, given};
+use super::{Experiment, Part, Scale, counts, find, given, is_papers_own};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::eval::Weights;
@@ -120,6 +120,8 @@ struct Tested {
     top5_error: Option<f64>,
     images: usize,
     data: String,
+    #[serde(default)]
+    classes: usize,
     /// What it was asked to train by, as TOML: of anything else this is no result.
     #[serde(default)]
     recipe: String,
@@ -131,7 +133,7 @@ struct Tested {
 /// One that does.
 pub fn verify(experiment: &Experiment) -> Result<Outcome> {
     let count =
-        |part| counts::count(experiment, part).map(|ours| row(experiment, part, Sample::exact(ours), None, None));
+        |part| counts::count(experiment, part).map(|ours| row(experiment, part, Sample::exact(ours), None, None, true));
     let rows = experiment.parts.iter().map(count).collect::<Result<Vec<_>>>()?;
     Ok(outcome(experiment, rows, None, 1, None))
 }
@@ -153,7 +155,8 @@ pub fn weights(
     for part in parts {
         let result = given::test(experiment, part, &weights, &data, true, progress)?;
         let sample = Sample { values: vec![result.top1_error], images: result.images };
-        rows.push(row(experiment, part, sample, result.top5_error, None));
+        let own = is_papers_own(experiment.data.as_deref(), &data.label(), data.classes.len());
+        rows.push(row(experiment, part, sample, result.top5_error, None, own));
     }
     Ok(outcome(experiment, rows, None, 1, Some(data.label())))
 }
@@ -180,17 +183,18 @@ pub fn run(
     let mut rows = Vec::new();
     let mut label = None;
     for part in &experiment.parts {
-        let (mut sample, mut top5) = (Sample::default(), Sample::default());
+        let (mut sample, mut top5, mut own) = (Sample::default(), Sample::default(), true);
         for seed in 0..options.seeds {
             let tested = one(experiment, part, options, seed, progress, sink)?;
             sample.values.push(tested.top1_error);
             sample.images = tested.images;
             top5.values.extend(tested.top5_error);
+            own &= is_papers_own(experiment.data.as_deref(), &tested.data, tested.classes);
             label = Some(tested.data);
         }
         // The next network's activations have other sizes.
         buffer::trim();
-        rows.push(row(experiment, part, sample, top5.mean(), Some(options.scale)));
+        rows.push(row(experiment, part, sample, top5.mean(), Some(options.scale), own));
     }
     let mut outcome = outcome(experiment, rows, Some(options.scale), options.seeds, label);
     outcome.claims.extend(beside_twin(experiment, options, &outcome));
@@ -239,7 +243,8 @@ fn one(
             let record = train::Record::read(&run.out)?;
             let images = record.predictions()?.map_or(0, |predictions| predictions.rows.len());
             let top5_error = result.test_top5_error;
-            Tested { top1_error, top5_error, images, data: result.data.clone(), recipe: asked }
+            let classes = record.recipe.model.classes.unwrap_or(0);
+            Tested { top1_error, top5_error, images, data: result.data.clone(), classes, recipe: asked }
         }
         ("center", None) => return Err(no_test()),
         _ => {
@@ -248,7 +253,8 @@ fn one(
             let scaled = options.scale == Scale::Full;
             let result = given::test(experiment, part, &weights, &data, scaled, progress)?;
             let (top1_error, top5_error) = (result.top1_error, result.top5_error);
-            Tested { top1_error, top5_error, images: result.images, data: data.label(), recipe: asked }
+            let classes = data.classes.len();
+            Tested { top1_error, top5_error, images: result.images, data: data.label(), classes, recipe: asked }
         }
     };
     crate::atomic::write(&kept, &serde_json::to_vec_pretty(&tested).expect("plain data"))?;
@@ -261,9 +267,11 @@ pub(super) fn row(
     sample: Sample,
     top5: Option<f64>,
     scale: Option<Scale>,
+    own_pictures: bool,
 ) -> Row {
     let verdict = match scale {
         Some(Scale::Quick) => Verdict::Shortened,
+        _ if !own_pictures => Verdict::OtherPictures,
         _ => judge(Goal::of(part), &sample, experiment.tolerance, !experiment.is_count()),
     };
     Row {

@@ -34,7 +34,7 @@ pub fn run(
         let sample = Sample { values, images: data.test.len() };
         let part = Part { name: Some(stack.name.clone()), ..Part::default() };
         let (protocol, unit) = ("center".to_owned(), percent());
-        rows.push(Row { protocol, unit, ..row(experiment, &part, sample, None, Some(Scale::Quick)) });
+        rows.push(Row { protocol, unit, ..row(experiment, &part, sample, None, Some(Scale::Quick), true) });
     }
     let outcome = outcome(experiment, rows, Some(Scale::Quick), options.seeds, Some(data.label()));
     outcome.save(&options.out)?;

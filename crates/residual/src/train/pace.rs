@@ -25,11 +25,7 @@ pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl Fn
     let mut trainer = Trainer::new(model, &recipe, &device);
     // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
     times(iters, |step| {
-        let batch = loader.next()?;
-        let mut batches = [batch];
-        trainer.step(&mut batches, step, 0.0);
-        let [batch] = batches;
-        loader.recycle(batch);
+        trainer.step(&mut [loader.next()?], step, 0.0);
         done(step);
         Ok(())
     })

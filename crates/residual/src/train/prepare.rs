@@ -125,10 +125,22 @@ pub fn loader(
     Loader::new(pictures, Arc::new(normalizer), Augment::from(&recipe.augment), options)
 }
 
+/// The constants that are customary for `data`, where it is what it is called: a folder of pictures may have any name.
+fn customary(data: &Dataset) -> Option<data::Normalize> {
+    let classes = match data.name.as_str() {
+        "cifar100" => 100,
+        "imagenet" => 1000,
+        _ => 10,
+    };
+    let known = data::Normalize::known(&data.name)?;
+    let data::Normalize::Channel { mean, .. } = &known else { return None };
+    (mean.len() == data.train.channels() && data.classes.len() == classes).then_some(known)
+}
+
 /// What the recipe must know of the data to be resolved.
 fn facts(recipe: &Recipe, data: &Dataset) -> Result<DataFacts> {
     let wanted = recipe.data.mean.is_none() || recipe.data.std.is_none();
-    let measured = match data::Normalize::known(&data.name) {
+    let measured = match customary(data) {
         Some(known) => known,
         None if wanted && recipe.data.normalize == recipe::Normalize::Channel => {
             data::Normalize::channel_of(&data.train)?

@@ -79,7 +79,6 @@ pub fn test(
         let lr = range.from * factor.powi(step as i32);
         let mut batches = (0..recipe.train.accumulate).map(|_| loader.next()).collect::<Result<Vec<_>>>()?;
         let loss = trainer.step(&mut batches, step as u64, lr).loss;
-        batches.into_iter().for_each(|batch| loader.recycle(batch));
         mean = PAST * mean + (1.0 - PAST) * loss;
         // The mean begins at nothing: divided by the weight of what it has seen.
         let smoothed = mean / (1.0 - PAST.powi(step as i32 + 1));

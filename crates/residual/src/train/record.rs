@@ -157,7 +157,12 @@ impl Record {
                 data_wait: number("data_wait").unwrap_or(0.0),
                 seconds: number("seconds").unwrap_or(0.0),
             }),
-            Some("warning") => self.warnings.extend(event["message"].as_str().map(str::to_owned)),
+            // Each sitting of a run warns anew of what has not changed.
+            Some("warning") => {
+                let message =
+                    event["message"].as_str().filter(|message| !self.warnings.iter().any(|known| known == message));
+                self.warnings.extend(message.map(str::to_owned));
+            }
             Some("failed") => self.failure = event["message"].as_str().map(str::to_owned),
             _ => {}
         }
@@ -173,6 +178,13 @@ impl Record {
         } else {
             State::Interrupted
         }
+    }
+
+    /// Whether both were tested on the same pictures: a name and labels in the same order do not make them so.
+    pub fn is_tested_as(&self, other: &Self) -> bool {
+        let of =
+            |record: &Self| record.result.as_ref().map(|result| (result.data.clone(), result.pictures_md5.clone()));
+        of(self) == of(other)
     }
 
     /// What it is called: the folder's name.

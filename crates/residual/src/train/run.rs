@@ -1,6 +1,8 @@
 //! One run, from a recipe to tested weights: it may die at any moment and go on. How it ends is in `ending`.
 
 mod ending;
+#[cfg(test)]
+mod tests;
 
 use super::event::{Event, Sink};
 use super::folder::RunFolder;
@@ -8,11 +10,11 @@ use super::machine::Machine;
 use super::memory;
 use super::prepare::{Prepared, loader, prepare, to_restore};
 use super::schedule::Schedule;
-use super::state::{self, Best, Progress};
+use super::state::{self, Best, Origin, Progress};
 use super::trainer::{Outcome, Trainer};
 use crate::data::{self, Batch, Loader, Normalizer};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{Evaluation, evaluate};
+use crate::eval::{Classifier, Evaluation, evaluate};
 use crate::models::Model;
 use crate::recipe::Recipe;
 use crate::weights::{self, Metadata};
@@ -62,6 +64,9 @@ pub struct RunResult {
     pub peak_rss_mb: Option<u64>,
     /// What it was trained and tested on.
     pub data: String,
+    /// Fingerprint of these pictures ([`data::Provenance`]).
+    #[serde(default)]
+    pub pictures_md5: Option<String>,
     /// The network.
     pub model: String,
 }
@@ -78,17 +83,27 @@ pub fn run(
 ) -> Result<RunResult> {
     let device = Device::flex().autodiff();
     // The folder comes second: a slip in the recipe or the data leaves nothing behind.
+    let taken = || {
+        let message = format!("{} already holds a run", options.out.display());
+        Error::usage(message).with_hint("go on with it by --resume, or choose another --out")
+    };
     let begun = RunFolder::holds_a_run(&options.out);
     if begun && !options.resume {
-        let message = format!("{} already holds a run", options.out.display());
-        return Err(Error::usage(message).with_hint("go on with it by --resume, or choose another --out"));
+        return Err(taken());
     }
     let goes_on = options.resume && begun;
+    if goes_on && let Some(result) = ending::ended(recipe, &options.out, sink) {
+        return Ok(result);
+    }
     let prepared = match goes_on {
         true => to_restore(recipe, options.skip_bad, &device, progress)?,
         false => prepare(recipe, options.skip_bad, &device, progress)?,
     };
     let folder = RunFolder::open(&options.out)?;
+    // Again under the lock: while the data was read another process may have trained here, and ended.
+    if !goes_on && RunFolder::holds_a_run(folder.path()) {
+        return Err(taken());
+    }
     let mut run = Run::begin(prepared, goes_on, folder, &device)?;
     if let Some(result) = run.finished()? {
         run.report(&result, progress, sink)?;
@@ -168,11 +183,12 @@ impl Run {
         let recipe_text = recipe.to_toml()?;
         let mut warnings: Vec<Notice> =
             data.warnings.iter().map(|warning| Notice { message: warning.clone(), hint: None }).collect();
-        let tight = memory::warning(&model.summary(), recipe.train.batch);
+        let tight = memory::warning(&model.summary(), recipe.train.batch, recipe.train.accumulate);
         warnings.extend(tight.map(|(message, hint)| Notice { message, hint: Some(hint) }));
         let mut trainer = Trainer::new(model, &recipe, device);
         let now = if goes_on {
-            let (now, warning) = restore(&folder, &mut trainer, &recipe_text, device)?;
+            let origin = Origin { recipe: &recipe_text, pictures: &data.provenance.md5 };
+            let (now, warning) = restore(&folder, &mut trainer, &origin, device)?;
             warnings.extend(warning);
             now
         } else {
@@ -329,7 +345,9 @@ impl Run {
             None
         } else {
             let model = self.trainer.tested();
-            let result = self.evaluate(&model, data::Split::Validation, progress)?;
+            let validation = &self.data.validation;
+            let classifier = Classifier::new(&model, validation.len(), self.recipe.train.precise);
+            let result = evaluate(&classifier, validation, &self.normalizer, &self.data.classes, progress)?;
             self.keep_best(&model, &result)?;
             self.schedule.validated(&mut self.now.schedule, result.top1_error);
             Some(result)
@@ -356,10 +374,6 @@ impl Run {
         Ok(())
     }
 
-    fn evaluate(&self, model: &Model, split: data::Split, progress: &mut dyn data::Progress) -> Result<Evaluation> {
-        evaluate(model, self.data.split(split), &self.normalizer, &self.data.classes, progress)
-    }
-
     fn keep_best(&mut self, model: &Model, result: &Evaluation) -> Result<()> {
         let (error, loss) = (result.top1_error, result.loss);
         // Finite weights may still overflow on a picture.
@@ -374,11 +388,15 @@ impl Run {
         weights::save(&path, model, &Metadata { step: self.now.step, ..self.metadata.clone() })
     }
 
+    fn origin(&self) -> Origin<'_> {
+        Origin { recipe: &self.recipe_text, pictures: &self.data.provenance.md5 }
+    }
+
     /// Makes what was done so far safe from anything.
     fn checkpoint(&mut self, sink: &mut dyn Sink) -> Result<()> {
         self.tick();
         let (path, previous) = (self.folder.state(), self.folder.previous_state());
-        state::save(&path, &previous, &self.trainer, &self.now, &self.recipe_text)?;
+        state::save(&path, &previous, &self.trainer, &self.now, &self.origin())?;
         self.save_weights(&self.trainer.tested(), self.folder.last())?;
         self.tell(Event::Checkpoint { step: self.now.step, path }, sink)
     }
@@ -394,18 +412,18 @@ impl Run {
 fn restore(
     folder: &RunFolder,
     trainer: &mut Trainer,
-    recipe: &str,
+    origin: &Origin<'_>,
     device: &Device,
 ) -> Result<(Progress, Option<Notice>)> {
     let (newest, previous) = (folder.state(), folder.previous_state());
-    let error = match state::load(&newest, trainer, recipe, device) {
+    let error = match state::load(&newest, trainer, origin, device) {
         Ok(progress) => return Ok((progress, None)),
         Err(error) => error,
     };
     if !previous.exists() {
         return Err(error);
     }
-    let progress = state::load(&previous, trainer, recipe, device)?;
+    let progress = state::load(&previous, trainer, origin, device)?;
     let message = format!("{error}; going on from the one before it, of step {}", progress.step);
     Ok((progress, Some(Notice { message, hint: None })))
 }

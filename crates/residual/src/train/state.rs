@@ -54,11 +54,19 @@ impl Best {
     }
 }
 
+/// What a run is of: with another recipe or other pictures its steps would be those of no run.
+pub struct Origin<'a> {
+    /// The recipe, resolved, as TOML.
+    pub recipe: &'a str,
+    /// The fingerprint of the pictures.
+    pub pictures: &'a str,
+}
+
 /// Writes everything to `path`. The file before it stays beside as `previous`, in case this one is damaged later.
 ///
 /// # Errors
 /// A full disk or a folder that cannot be written; the older file survives.
-pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress, recipe: &str) -> Result<()> {
+pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress, origin: &Origin<'_>) -> Result<()> {
     let mut tensors = container::Tensors::new();
     let mut add = |prefix: &str, part: container::Tensors| {
         tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}/{name}"), data)));
@@ -70,7 +78,8 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
     }
     let metadata = [
         ("progress".to_owned(), serde_json::to_value(progress).expect("numbers serialise")),
-        ("recipe".to_owned(), Value::String(recipe.to_owned())),
+        ("recipe".to_owned(), Value::String(origin.recipe.to_owned())),
+        ("pictures".to_owned(), Value::String(origin.pictures.to_owned())),
     ];
     // Written under another name first: at no moment is there less than one whole state in the folder.
     let fresh = path.with_extension("new");
@@ -87,15 +96,26 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
 ///
 /// # Errors
 /// A file that is missing, damaged, or of another run.
-pub fn load(path: &Path, trainer: &mut Trainer, recipe: &str, device: &Device) -> Result<Progress> {
+pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &Device) -> Result<Progress> {
     let contents = container::read(path)?;
     let foreign = || Error::weights(format!("{} is not the state of a run", path.display()));
     let metadata = contents.metadata.ok_or_else(foreign)?;
     let progress = metadata.get("progress").ok_or_else(foreign)?;
     let progress: Progress = serde_json::from_value(progress.clone()).map_err(|_| foreign())?;
-    if metadata.get("recipe").and_then(Value::as_str) != Some(recipe) {
-        return Err(Error::weights(format!("{} belongs to another recipe", path.display()))
-            .with_hint("resume with the recipe of the run folder, or choose another --out"));
+    let stated = |key: &str| metadata.get(key).and_then(Value::as_str);
+    let own = stated("recipe").ok_or_else(foreign)?;
+    if own != origin.recipe {
+        let message = format!("{} belongs to another recipe{}", path.display(), differing(own, origin.recipe));
+        return Err(
+            Error::weights(message).with_hint("resume with the recipe of the run folder, or choose another --out")
+        );
+    }
+    // States of older versions do not say.
+    if stated("pictures").is_some_and(|own| own != origin.pictures) {
+        let message =
+            format!("{} belongs to other pictures: some were added, changed or left out since", path.display());
+        return Err(Error::weights(message)
+            .with_hint("bring back the pictures that the run began with, or choose another --out"));
     }
     let part = |prefix: &str| -> container::Tensors {
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
@@ -107,4 +127,19 @@ pub fn load(path: &Path, trainer: &mut Trainer, recipe: &str, device: &Device) -
         average.restore(part("average/"), device);
     }
     Ok(progress)
+}
+
+/// The lines of `asked` that `own` has not, in words; nothing where only order or length differs.
+fn differing(own: &str, asked: &str) -> String {
+    let known: Vec<&str> = own.lines().collect();
+    let mut section = "";
+    let mut changed = Vec::new();
+    for line in asked.lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']);
+        } else if !known.contains(&line) {
+            changed.push(format!("{section}.{line}"));
+        }
+    }
+    if changed.is_empty() { String::new() } else { format!(" than {}", changed.join(", ")) }
 }

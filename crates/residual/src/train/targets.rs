@@ -5,6 +5,7 @@ use crate::random::{Purpose, stream};
 use crate::recipe::LossOptions;
 use rand::Rng;
 use rand_distr::{Beta, Distribution};
+use rayon::prelude::*;
 
 /// `[n, classes]`: `1 − ε + ε/classes` at the label, `ε/classes` elsewhere (Szegedy et al. 2016, §7).
 pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
@@ -70,12 +71,12 @@ fn paste(pixels: &mut [f32], [h, w, c]: [usize; 3], share: f64, draws: &mut impl
     1.0 - ((bottom - top) * (right - left)) as f64 / (h * w) as f64
 }
 
-/// Calls `f` with rows `i` and `n−1−i`; the middle row of an odd number is its own partner and stays as it is.
-fn for_each_pair(rows: &mut [f32], len: usize, mut f: impl FnMut(&mut [f32], &mut [f32])) {
-    let mut rows = rows.chunks_exact_mut(len);
-    while let (Some(a), Some(b)) = (rows.next(), rows.next_back()) {
-        f(a, b);
-    }
+/// Calls `f` with rows `i` and `n−1−i`, on all threads; the middle row of an odd number is its own partner and stays as it is.
+fn for_each_pair(rows: &mut [f32], len: usize, f: impl Fn(&mut [f32], &mut [f32]) + Sync) {
+    let n = rows.len() / len;
+    let (front, back) = rows.split_at_mut(n.div_ceil(2) * len);
+    let back = back.par_chunks_exact_mut(len).rev();
+    front.par_chunks_exact_mut(len).zip(back).for_each(|(a, b)| f(a, b));
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::pytorch::{self, Checkpoint};
 use super::{Given, Metadata, check, finite, foreign, parameters, parse};
 use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
 use crate::error::{Error, Result};
-use crate::models::options::{Head, Shortcut, Stem};
+use crate::models::options::{Head, Shortcut, Stem, StrideIn};
 use crate::models::{Model, ModelOptions, Spec};
 use burn::tensor::{Device, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,8 @@ pub struct ImportOptions {
     pub classes: Option<usize>,
     /// Height and width of the pictures it takes; where absent 224, or 32 for networks with a CIFAR stem.
     pub input: Option<usize>,
+    /// Where bottlenecks stride, which no weight tells; where absent torchvision's practice, the 3x3 convolution.
+    pub stride_in: Option<StrideIn>,
     /// What is known of pictures and classes beyond the preset.
     pub given: Given,
 }
@@ -115,8 +117,10 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     let shape = |name: &str| names.get(name).map(|key| &shapes[*key]);
     // What a file of ours knows of itself, unless another's practice is asked for.
     let own = source.own().filter(|_| options.preset.is_none());
-    let input = options.input.or(own.map(|own| own.preprocessing.height));
-    let spec = spec(&named, options, input, &shape, &|name| names.contains_key(name))?;
+    let spec = match own.filter(|own| own.model.name == named.name) {
+        Some(own) => resolve(own.model.clone(), options)?,
+        None => spec(&named, options, &shape, &|name| names.contains_key(name))?,
+    };
     let model = Model::new(spec, device);
     let listed = parameters::shapes(&model.net);
     let wanted: BTreeMap<&str, &Vec<usize>> = listed.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
@@ -168,11 +172,20 @@ fn same_values(wanted: &[usize], found: &[usize]) -> bool {
     found.len() == 4 && k == fk && rest.iter().product::<usize>() == *c
 }
 
+/// The network of `model`, with what the user says of it.
+fn resolve(model: ModelOptions, options: &ImportOptions) -> Result<Spec> {
+    Spec::resolve(&ModelOptions {
+        input: options.input.or(model.input),
+        classes: options.classes.or(model.classes),
+        stride_in: options.stride_in.unwrap_or(model.stride_in),
+        ..model
+    })
+}
+
 /// The network, with what the file's shapes tell of it.
 fn spec<'a>(
     named: &Spec,
     options: &ImportOptions,
-    input: Option<usize>,
     shape: &dyn Fn(&str) -> Option<&'a Vec<usize>>,
     has: &dyn Fn(&str) -> bool,
 ) -> Result<Spec> {
@@ -186,6 +199,8 @@ fn spec<'a>(
     let shortcut = match named.shortcut {
         Some(_) if everywhere => Some(Shortcut::C),
         Some(_) if projects => Some(Shortcut::B),
+        // Blocks that change their shape, and nothing beside them.
+        Some(_) if has("layer2.0.conv1.weight") => Some(Shortcut::A),
         own => own,
     };
     let small = match vgg {
@@ -193,11 +208,11 @@ fn spec<'a>(
         false => is_cifar_net(named) || first.is_some_and(|dims| dims.last() == Some(&3)),
     };
     let auto = ModelOptions::default();
-    Spec::resolve(&ModelOptions {
+    let read_off = ModelOptions {
         name: named.name.clone(),
-        input: input.or(Some(if small { 32 } else { 224 })),
+        input: Some(if small { 32 } else { 224 }),
         channels: first.and_then(|dims| dims.get(1).copied()),
-        classes: options.classes.or(head.and_then(|dims| dims.first().copied())),
+        classes: head.and_then(|dims| dims.first().copied()),
         stem: match small {
             _ if vgg || is_cifar_net(named) => auto.stem,
             true => Stem::Cifar,
@@ -206,7 +221,8 @@ fn spec<'a>(
         head: if vgg && !small { Head::Imagenet } else { auto.head },
         shortcut,
         ..auto
-    })
+    };
+    resolve(read_off, options)
 }
 
 /// What the preset's training scripts do to pictures.

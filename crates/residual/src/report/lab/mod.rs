@@ -285,8 +285,8 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
             "학습 오류율은 앞 시점 이후 증강된 배치에서, 시험 오류율은 시험 이미지 전체에서 잰 값입니다.",
         ),
         Kind::Depth | Kind::Vgg => lang.of(
-            "Measured on the way on the first 2,000 pictures of either split, unvaried; nothing was chosen by them.",
-            "학습 도중 두 세트의 처음 2,000장에서 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
+            "Measured on the way on 2,000 pictures of either split, evenly spaced and unvaried; nothing was chosen by them.",
+            "학습 도중 두 세트에서 고르게 뽑은 2,000장을 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
         ),
     };
     html! {

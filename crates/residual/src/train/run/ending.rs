@@ -4,9 +4,10 @@
 use super::{Run, RunResult};
 use crate::data;
 use crate::error::{Error, Result};
-use crate::eval::Views;
 use crate::eval::predictions::Predictions;
+use crate::eval::{Classifier, Views};
 use crate::ops::profile;
+use crate::recipe::Recipe;
 use crate::report::{self, Lang};
 use crate::train::curves;
 use crate::train::event::{Event, Sink};
@@ -14,7 +15,36 @@ use crate::train::machine::peak_rss_mb;
 use crate::train::record::Record;
 use crate::weights;
 use burn::tensor::Device;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The result of the run in `folder` where it has ended by exactly this `recipe`, with its page, and tells `sink` so: neither pictures nor
+/// a folder that can be written are needed for that.
+pub(super) fn ended(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Option<RunResult> {
+    let record = Record::read(folder).ok()?;
+    let report = record.path.join("report.html");
+    let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
+    let whole = record.recipe_text == recipe.to_toml().ok()? && report.is_file() && metrics.contains(DONE);
+    let result = record.result.filter(|_| whole)?;
+    sink.event(&done(&result, recipe, Some(report)));
+    Some(result)
+}
+
+/// What `metrics.jsonl` holds of a run that has told its end.
+const DONE: &str = "\"event\":\"done\"";
+
+/// The last event of a run.
+fn done(result: &RunResult, recipe: &Recipe, report: Option<PathBuf>) -> Event {
+    Event::Done {
+        step: result.step,
+        test_top1_error: result.test_top1_error,
+        test_top5_error: result.test_top5_error,
+        checkpoint: result.checkpoint.clone(),
+        rule: result.rule.clone(),
+        protocol: recipe.data.test,
+        seconds: result.seconds,
+        report,
+    }
+}
 
 impl Run {
     /// Tests the chosen weights, once.
@@ -32,7 +62,8 @@ impl Run {
         } else {
             let (model, _) = weights::load(&path, &Device::flex())?;
             let flip = self.recipe.data.test == Views::Flip;
-            let predictions = Predictions::of(&model, &self.data.test, &self.normalizer, flip, progress)?;
+            let classifier = Classifier::new(&model, self.data.test.len(), self.recipe.train.precise);
+            let predictions = Predictions::of(&classifier, &self.data.test, &self.normalizer, flip, progress)?;
             predictions.write(&self.folder.predictions())?;
             Some(predictions)
         };
@@ -51,6 +82,7 @@ impl Run {
             seconds: self.now.seconds,
             peak_rss_mb: peak_rss_mb(),
             data: self.data.label(),
+            pictures_md5: Some(self.data.provenance.md5.clone()),
             model: self.metadata.model.name.clone(),
         })
     }
@@ -66,18 +98,9 @@ impl Run {
         self.folder.rewind(self.now.step)?;
         let metrics = self.folder.file("metrics.jsonl");
         let read = || std::fs::read_to_string(&metrics).map_err(|error| Error::io("read", &metrics, error));
-        let was_told = read()?.contains("\"event\":\"done\"");
+        let was_told = read()?.contains(DONE);
         let report = self.page(was_told, progress, sink)?;
-        let done = Event::Done {
-            step: result.step,
-            test_top1_error: result.test_top1_error,
-            test_top5_error: result.test_top5_error,
-            checkpoint: result.checkpoint.clone(),
-            rule: result.rule.clone(),
-            protocol: self.recipe.data.test,
-            seconds: result.seconds,
-            report,
-        };
+        let done = done(result, &self.recipe, report);
         self.folder.write("curves.svg", &curves::svg(&read()?, &self.metadata.model.name))?;
         if was_told {
             sink.event(&done);
