@@ -34,7 +34,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     for _ in 0..depth / lanes {
         for lane in 0..steps {
             // SAFETY: in bounds by the contract.
-            unsafe { outer_step(simd, a.add(lane), b.add(lane * b_step), &mut acc) };
+            unsafe { outer_step(simd, a.add(lane), lanes, b.add(lane * b_step), &mut acc) };
         }
         a = a.wrapping_add(a_step);
         b = b.wrapping_add(lanes * b_step);
@@ -42,7 +42,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     }
     for lane in 0..depth % lanes {
         // SAFETY: in bounds by the contract.
-        unsafe { outer_step(simd, a.add(lane), b.add(lane * b_step), &mut acc) };
+        unsafe { outer_step(simd, a.add(lane), lanes, b.add(lane * b_step), &mut acc) };
     }
     acc
 }
@@ -55,6 +55,7 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
 unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     a: *const f32,
+    row_step: usize,
     b: *const f32,
     acc: &mut [[S::f32s; NV]; MR],
 ) {
@@ -65,7 +66,7 @@ unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
             columns[v] = load(simd, b.add(v * S::F32_LANES));
         }
         for r in 0..MR {
-            let row = simd.splat_f32s(*a.add(r * S::F32_LANES));
+            let row = simd.splat_f32s(*a.add(r * row_step));
             for v in 0..NV {
                 acc[r][v] = fma(simd, row, columns[v], acc[r][v]);
             }
@@ -280,6 +281,81 @@ impl Product {
                     let to = self.to.add((row + r) * width + v * lanes);
                     let sum = if self.accumulate { simd.add_f32s(load(simd, to), acc) } else { acc };
                     store(simd, to, sum);
+                }
+            }
+        }
+    }
+}
+
+/// `to [rows, P] = windows b`: as [`Product`], but row `r` is not packed. It is `runs` runs of `run` values, `run_step` floats apart, and the
+/// next row begins `step` floats further.
+pub(crate) struct Windows {
+    pub(crate) rows: usize,
+    pub(crate) runs: usize,
+    pub(crate) run: usize,
+    pub(crate) x: *const f32,
+    pub(crate) run_step: usize,
+    pub(crate) step: usize,
+    pub(crate) b: *const f32,
+    /// Whether both vectors of the panel are used, or only the first.
+    pub(crate) full: bool,
+    pub(crate) to: *mut f32,
+}
+
+impl WithSimd for Promised<Windows> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(windows) = self;
+        let mut row = 0;
+        while row < windows.rows {
+            let count = next_rows::<S>(windows.rows - row);
+            // SAFETY: the promise of `Windows::run`, for these rows.
+            with_rows!(S, count, MR => unsafe {
+                if windows.full {
+                    windows.tile::<S, MR, OUTER_VECTORS>(simd, row);
+                } else {
+                    windows.tile::<S, MR, 1>(simd, row);
+                }
+            });
+            row += count;
+        }
+    }
+}
+
+impl Windows {
+    /// Computes it.
+    ///
+    /// # Safety
+    /// `x` must be readable for the windows of `rows` rows, `b` for a panel of `runs run` rows, and `to` writable for `rows` rows of a panel.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
+        simd.vectorize(Promised(self));
+    }
+
+    /// # Safety
+    /// Rows `row .. row + MR` must be inside the operands.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize) {
+        let lanes = S::F32_LANES;
+        let width = OUTER_VECTORS * lanes;
+        let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+        // As in `outer`: not to be unrolled.
+        let run = std::hint::black_box(self.run);
+        // SAFETY: the contract.
+        unsafe {
+            let (mut b, x) = (self.b, self.x.add(row * self.step));
+            for i in 0..self.runs {
+                let x = x.add(i * self.run_step);
+                for t in 0..run {
+                    outer_step(simd, x.add(t), self.step, b, &mut acc);
+                    b = b.add(width);
+                }
+            }
+            for (r, acc) in acc.iter().enumerate() {
+                for (v, &acc) in acc.iter().enumerate() {
+                    store(simd, self.to.add((row + r) * width + v * lanes), acc);
                 }
             }
         }

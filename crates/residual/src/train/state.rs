@@ -103,19 +103,19 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     let progress = metadata.get("progress").ok_or_else(foreign)?;
     let progress: Progress = serde_json::from_value(progress.clone()).map_err(|_| foreign())?;
     let stated = |key: &str| metadata.get(key).and_then(Value::as_str);
+    // First: means that were measured on other pictures are another recipe as well. States of older versions do not say.
+    if stated("pictures").is_some_and(|own| own != origin.pictures) {
+        let message =
+            format!("{} belongs to other pictures: some were added, changed or left out since", path.display());
+        return Err(Error::weights(message)
+            .with_hint("bring back the pictures that the run began with, or choose another --out"));
+    }
     let own = stated("recipe").ok_or_else(foreign)?;
     if own != origin.recipe {
         let message = format!("{} belongs to another recipe{}", path.display(), differing(own, origin.recipe));
         return Err(
             Error::weights(message).with_hint("resume with the recipe of the run folder, or choose another --out")
         );
-    }
-    // States of older versions do not say.
-    if stated("pictures").is_some_and(|own| own != origin.pictures) {
-        let message =
-            format!("{} belongs to other pictures: some were added, changed or left out since", path.display());
-        return Err(Error::weights(message)
-            .with_hint("bring back the pictures that the run began with, or choose another --out"));
     }
     let part = |prefix: &str| -> container::Tensors {
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);

@@ -4,13 +4,14 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use super::panels::Weights;
+use super::windows::Rectangle;
 use crate::blocks::{DEPTH, FEW_PIECES, OUTER_VECTORS, PATCH_CHANNELS, PATCH_ROWS, even_blocks};
 use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
 use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::Product;
+use crate::tile::{Product, Windows};
 use crate::vector::{MAX_LANES, load};
 
 /// Everything that does not change during a correlation.
@@ -105,12 +106,17 @@ impl WithSimd for Block<'_> {
         let (start, depth) = (self.block * rows, grid.depth());
         let count = rows.min(grid.count() - start);
         let step = block_step(rows, lanes);
-        let mut patches = Scratch::take(DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step);
         let mut sums = Scratch::take((self.last - self.first) * rows * width);
         if depth == 0 {
             sums.fill(0.0);
         }
         assert!(packed.len() >= self.last * depth * width, "the panels are too small");
+        if let Some(rectangle) = Rectangle::of(grid, &from, lanes) {
+            self.windows(simd, rectangle, start, count, &mut sums);
+            self.finish(simd, start, count, &sums);
+            return;
+        }
+        let mut patches = Scratch::take(DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step);
         for at in (0..depth).step_by(DEPTH) {
             let until = depth.min(at + DEPTH);
             // SAFETY: `patches` holds DEPTH values of `rows` rows.
@@ -141,6 +147,37 @@ impl WithSimd for Block<'_> {
 }
 
 impl Block<'_> {
+    /// The sums `[panel, row, P]` out of windows that are read where they lie, line by line.
+    #[inline(always)]
+    fn windows<S: Simd>(&self, simd: S, rectangle: Rectangle, start: usize, count: usize, sums: &mut [f32]) {
+        let Job { grid, from, packed, rows, outputs, .. } = *self.job;
+        let (width, depth) = (OUTER_VECTORS * S::F32_LANES, grid.depth());
+        let mut band = Scratch::take(rectangle.kh * rectangle.width(grid, rows));
+        let mut row = 0;
+        while row < count {
+            let (line, column) = ((start + row) / grid.columns, (start + row) % grid.columns);
+            let here = (count - row).min(grid.columns - column);
+            rectangle.band(grid, from.values, line, column, here, &mut band);
+            for panel in self.first..self.last {
+                let windows = Windows {
+                    rows: here,
+                    runs: rectangle.kh,
+                    run: rectangle.run(grid),
+                    x: band.as_ptr(),
+                    run_step: rectangle.width(grid, here),
+                    step: grid.step * grid.c,
+                    b: packed[panel * depth * width..].as_ptr(),
+                    full: panel * width + S::F32_LANES < outputs,
+                    to: sums[((panel - self.first) * rows + row) * width..].as_mut_ptr(),
+                };
+                // SAFETY: the band holds the windows of these positions, `packed` was checked by the caller, and `sums` has `rows` rows
+                // for each panel.
+                unsafe { windows.run(simd) };
+            }
+            row += here;
+        }
+    }
+
     /// Writes the sums `[panel, row, P]` to the pixels of their positions.
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, start: usize, count: usize, sums: &[f32]) {

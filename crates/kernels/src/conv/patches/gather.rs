@@ -18,8 +18,8 @@ use crate::vector::{MAX_LANES, load, store};
 pub(crate) struct Tap {
     /// `i * kw + j`.
     pub(crate) index: usize,
-    dh: isize,
-    dw: isize,
+    pub(super) dh: isize,
+    pub(super) dw: isize,
 }
 
 impl Tap {
@@ -37,13 +37,13 @@ impl Tap {
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
     pub(crate) n: usize,
-    h: usize,
-    w: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
     pub(crate) c: usize,
     /// Positions in a picture.
-    rows: usize,
-    columns: usize,
-    step: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) step: usize,
     pub(crate) taps: Arc<[Tap]>,
     to_h: usize,
     to_w: usize,

@@ -8,6 +8,7 @@ mod correlate;
 mod dw;
 mod gather;
 mod panels;
+mod windows;
 
 pub(crate) use correlate::{correlate, pack};
 pub(crate) use dw::dw;
