@@ -6,8 +6,9 @@
 //!
 //! Pictures of hundreds of sizes, as dense evaluation sees them, ask for hundreds of sizes of maps, few of them twice. So
 //! the memory in use and in the pool together stays within twice the most that was in use at a time: what was freed
-//! longest ago goes back to the allocator. A step of training never comes near: all of its activations are in use at the
-//! end of its forward pass, and the backward pass adds a few gradients.
+//! longest ago goes back to the allocator. A step of training stays below that: all of its activations are in use at the
+//! end of its forward pass, and the backward pass adds a few gradients. VGG-A at 16 pictures, most of whose sizes occur
+//! once, maps as much in six steps with the bound as without: 43 buffers of 4 MB or more, 40 of them in the first two.
 
 use burn::tensor::Bytes;
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
