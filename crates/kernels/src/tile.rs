@@ -11,8 +11,17 @@ use crate::ahead::Lines;
 use crate::blocks::{GRAM_VECTORS, OUTER_VECTORS, gram_rows, outer_rows};
 use crate::vector::{fma, load, store};
 
-/// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` by lanes (row `r` at `a + r L`, lane blocks `a_step` floats apart) and `b` a panel
-/// of rows of `b_step` floats.
+/// How the rows of [`Product`]'s first operand lie: in runs of values that follow each other.
+#[derive(Clone, Copy)]
+pub(crate) enum Layout {
+    /// By lanes: row `r` at `a + r L`, lane blocks so many floats apart.
+    Lanes { step: usize },
+    /// Windows in rows of pixels: runs of `run` values, `step` floats apart, and row `r` at `a + r row_step`. The depth is whole runs.
+    Windows { run: usize, step: usize, row_step: usize },
+}
+
+/// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` in runs of `run` values (row `r` at `a + r row_step`, runs `step` floats apart) and `b` a panel
+/// of rows of as many vectors as a panel has.
 ///
 /// # Safety
 /// `a` must be readable for `MR` rows of `depth`, `b` for `depth` rows of `NV` vectors.
@@ -21,28 +30,27 @@ unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     depth: usize,
     mut a: *const f32,
-    a_step: usize,
+    [run, step, row_step]: [usize; 3],
     mut b: *const f32,
-    b_step: usize,
     ahead: &mut Lines,
 ) -> [[S::f32s; NV]; MR] {
-    let lanes = S::F32_LANES;
+    let width = OUTER_VECTORS * S::F32_LANES;
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
     // A loop whose length the compiler knows is unrolled, and one accumulator then goes through memory in every round: a quarter of the
     // time at a depth of 16.
-    let steps = std::hint::black_box(lanes);
-    for _ in 0..depth / lanes {
-        for lane in 0..steps {
+    let steps = std::hint::black_box(run);
+    for _ in 0..depth / run {
+        for t in 0..steps {
             // SAFETY: in bounds by the contract.
-            unsafe { outer_step(simd, a.add(lane), lanes, b.add(lane * b_step), &mut acc) };
+            unsafe { outer_step(simd, a.add(t), row_step, b.add(t * width), &mut acc) };
         }
-        a = a.wrapping_add(a_step);
-        b = b.wrapping_add(lanes * b_step);
+        a = a.wrapping_add(step);
+        b = b.wrapping_add(run * width);
         ahead.read();
     }
-    for lane in 0..depth % lanes {
+    for t in 0..depth % run {
         // SAFETY: in bounds by the contract.
-        unsafe { outer_step(simd, a.add(lane), lanes, b.add(lane * b_step), &mut acc) };
+        unsafe { outer_step(simd, a.add(t), row_step, b.add(t * width), &mut acc) };
     }
     acc
 }
@@ -205,15 +213,14 @@ fn next_rows<S: Simd>(left: usize) -> usize {
 /// A product whose operands have the sizes that it names, as whoever ran it has promised.
 struct Promised<P>(P);
 
-/// `to [rows, P] (+)= a b` for an operand by lanes and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
+/// `to [rows, P] (+)= a b` for an operand in runs and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
 ///
 /// A struct and not a function, so that it is compiled once for each instruction set and not into each of its callers.
 pub(crate) struct Product {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
-    /// Row `r` at `a + r L`, lane blocks `a_step` floats apart.
     pub(crate) a: *const f32,
-    pub(crate) a_step: usize,
+    pub(crate) layout: Layout,
     pub(crate) b: *const f32,
     /// The panel of the next product, where it is likely to come from memory. Any address is allowed.
     pub(crate) next: Option<*const f32>,
@@ -273,89 +280,22 @@ impl Product {
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, ahead: &mut Lines) {
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
-        // SAFETY: the contract.
+        // SAFETY: the contract. Each layout has an `outer` of its own, for which the lanes are constants.
         unsafe {
-            let acc = outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), self.a_step, self.b, width, ahead);
+            let acc = match self.layout {
+                Layout::Lanes { step } => {
+                    outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), [lanes, step, lanes], self.b, ahead)
+                }
+                Layout::Windows { run, step, row_step } => {
+                    let a = self.a.add(row * row_step);
+                    outer::<S, MR, NV>(simd, self.depth, a, [run, step, row_step], self.b, ahead)
+                }
+            };
             for (r, acc) in acc.iter().enumerate() {
                 for (v, &acc) in acc.iter().enumerate() {
                     let to = self.to.add((row + r) * width + v * lanes);
                     let sum = if self.accumulate { simd.add_f32s(load(simd, to), acc) } else { acc };
                     store(simd, to, sum);
-                }
-            }
-        }
-    }
-}
-
-/// `to [rows, P] = windows b`: as [`Product`], but row `r` is not packed. It is `runs` runs of `run` values, `run_step` floats apart, and the
-/// next row begins `step` floats further.
-pub(crate) struct Windows {
-    pub(crate) rows: usize,
-    pub(crate) runs: usize,
-    pub(crate) run: usize,
-    pub(crate) x: *const f32,
-    pub(crate) run_step: usize,
-    pub(crate) step: usize,
-    pub(crate) b: *const f32,
-    /// Whether both vectors of the panel are used, or only the first.
-    pub(crate) full: bool,
-    pub(crate) to: *mut f32,
-}
-
-impl WithSimd for Promised<Windows> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self(windows) = self;
-        let mut row = 0;
-        while row < windows.rows {
-            let count = next_rows::<S>(windows.rows - row);
-            // SAFETY: the promise of `Windows::run`, for these rows.
-            with_rows!(S, count, MR => unsafe {
-                if windows.full {
-                    windows.tile::<S, MR, OUTER_VECTORS>(simd, row);
-                } else {
-                    windows.tile::<S, MR, 1>(simd, row);
-                }
-            });
-            row += count;
-        }
-    }
-}
-
-impl Windows {
-    /// Computes it.
-    ///
-    /// # Safety
-    /// `x` must be readable for the windows of `rows` rows, `b` for a panel of `runs run` rows, and `to` writable for `rows` rows of a panel.
-    #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
-        simd.vectorize(Promised(self));
-    }
-
-    /// # Safety
-    /// Rows `row .. row + MR` must be inside the operands.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize) {
-        let lanes = S::F32_LANES;
-        let width = OUTER_VECTORS * lanes;
-        let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
-        // As in `outer`: not to be unrolled.
-        let run = std::hint::black_box(self.run);
-        // SAFETY: the contract.
-        unsafe {
-            let (mut b, x) = (self.b, self.x.add(row * self.step));
-            for i in 0..self.runs {
-                let x = x.add(i * self.run_step);
-                for t in 0..run {
-                    outer_step(simd, x.add(t), self.step, b, &mut acc);
-                    b = b.add(width);
-                }
-            }
-            for (r, acc) in acc.iter().enumerate() {
-                for (v, &acc) in acc.iter().enumerate() {
-                    store(simd, self.to.add((row + r) * width + v * lanes), acc);
                 }
             }
         }

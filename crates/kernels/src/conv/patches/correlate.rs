@@ -11,7 +11,7 @@ use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::{Product, Windows};
+use crate::tile::{Layout, Product};
 use crate::vector::{MAX_LANES, load};
 
 /// Everything that does not change during a correlation.
@@ -28,6 +28,8 @@ struct Job<'a> {
     finish: Finish<'a>,
     /// Rows of a block.
     rows: usize,
+    /// The windows, where they are read where they lie.
+    rectangle: Option<Rectangle>,
 }
 
 /// `to = from * weights` over one grid, or nothing but `finish` where no tap reaches.
@@ -50,9 +52,9 @@ pub(crate) fn correlate(
     let chunks = FEW_PIECES.div_ceil(blocks).max(weights.outputs.div_ceil(PATCH_CHANNELS)).min(panels);
     let chunk = panels.div_ceil(chunks);
     let chunks = panels.div_ceil(chunk);
-    let to = Parts::new(to);
+    let (to, rectangle) = (Parts::new(to), Rectangle::of(grid, &from, isa.lanes()));
     let run = |finish: Finish<'_>| {
-        let job = Job { grid, from, packed, cold, outputs: weights.outputs, to: &to, finish, rows };
+        let job = Job { grid, from, packed, cold, outputs: weights.outputs, to: &to, finish, rows, rectangle };
         pieces::for_each(blocks * chunks, |piece| {
             isa.run(Block {
                 job: &job,
@@ -111,7 +113,7 @@ impl WithSimd for Block<'_> {
             sums.fill(0.0);
         }
         assert!(packed.len() >= self.last * depth * width, "the panels are too small");
-        if let Some(rectangle) = Rectangle::of(grid, &from, lanes) {
+        if let Some(rectangle) = self.job.rectangle {
             self.windows(simd, rectangle, start, count, &mut sums);
             self.finish(simd, start, count, &sums);
             return;
@@ -130,7 +132,7 @@ impl WithSimd for Block<'_> {
                     rows: count,
                     depth: until - at,
                     a: patches.as_ptr(),
-                    a_step: step,
+                    layout: Layout::Lanes { step },
                     b: packed[(panel * depth + at) * width..].as_ptr(),
                     next: cold.then(|| packed.as_ptr().wrapping_add((next * depth + next_at) * width)),
                     full: panel * width + lanes < self.job.outputs,
@@ -158,21 +160,23 @@ impl Block<'_> {
             let (line, column) = ((start + row) / grid.columns, (start + row) % grid.columns);
             let here = (count - row).min(grid.columns - column);
             rectangle.band(grid, from.values, line, column, here, &mut band);
+            let (run, step) = (rectangle.run(grid), rectangle.width(grid, here));
+            let layout = Layout::Windows { run, step, row_step: grid.step * grid.c };
             for panel in self.first..self.last {
-                let windows = Windows {
+                let product = Product {
                     rows: here,
-                    runs: rectangle.kh,
-                    run: rectangle.run(grid),
-                    x: band.as_ptr(),
-                    run_step: rectangle.width(grid, here),
-                    step: grid.step * grid.c,
+                    depth,
+                    a: band.as_ptr(),
+                    layout,
                     b: packed[panel * depth * width..].as_ptr(),
+                    next: None,
                     full: panel * width + S::F32_LANES < outputs,
+                    accumulate: false,
                     to: sums[((panel - self.first) * rows + row) * width..].as_mut_ptr(),
                 };
                 // SAFETY: the band holds the windows of these positions, `packed` was checked by the caller, and `sums` has `rows` rows
                 // for each panel.
-                unsafe { windows.run(simd) };
+                unsafe { product.run(simd) };
             }
             row += here;
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pulp::Simd;
 
+use super::windows::{MOST_OF_WINDOW, Rectangle};
 use crate::ConvShape;
 use crate::conv::input::{Input, Plain, Read};
 use crate::scratch::odd_lines;
@@ -175,19 +176,6 @@ impl Grid {
             }
         }
     }
-
-    /// Whether the patch is a rectangle of taps whose rows are contiguous in memory: `kw c` values for each filter row.
-    fn is_window(&self, kernel_w: usize) -> bool {
-        self.taps.len().is_multiple_of(kernel_w)
-            && self.taps.chunks_exact(kernel_w).all(|row| {
-                row.iter().enumerate().all(|(j, tap)| tap.dh == row[0].dh && tap.dw == row[0].dw + j as isize)
-            })
-    }
-
-    /// Taps in a row of the filter.
-    fn kernel_w(&self) -> usize {
-        self.taps.iter().take_while(|tap| tap.dh == self.taps[0].dh).count()
-    }
 }
 
 /// A position of a grid, without its taps.
@@ -218,9 +206,6 @@ pub(crate) fn block_step(rows: usize, lanes: usize) -> usize {
 /// Most rows that are gathered at once.
 pub(crate) const MAX_ROWS: usize = 128;
 
-/// Most values of a patch that [`windows`] holds at once: a 7x7 filter on three channels.
-const WINDOW: usize = 160;
-
 /// Gathers the values `depth` of the patches of `count` positions from `first`, lane block `i` at `to + i step`. `depth` starts at a
 /// multiple of the lanes. Lanes beyond the depth get arbitrary numbers.
 ///
@@ -237,19 +222,21 @@ pub(crate) unsafe fn gather<S: Simd>(
     to: *mut f32,
     step: usize,
 ) {
+    let rectangle = Rectangle::of(grid, &from, S::F32_LANES).filter(|_| depth == (0..grid.depth()));
     let Input { values: from, rectified } = from;
     assert!(from.len() >= grid.n * grid.h * grid.w * grid.c, "a tensor is smaller than its grid");
     let lanes = S::F32_LANES;
     let mut places = [Place::default(); MAX_ROWS];
     let places = &mut places[..count];
     grid.places(first, places);
-    let window = depth == (0..grid.depth()) && depth.end <= WINDOW && grid.is_window(grid.kernel_w());
     // SAFETY: channels of pixels inside the tensor, and lane blocks inside `to`.
     unsafe {
+        if let Some(rectangle) = rectangle {
+            return windows(simd, grid, rectangle, from, places, to, step);
+        }
         match (rectified, grid.c.is_multiple_of(lanes)) {
             (None, true) => taps(simd, grid, from.as_ptr(), Plain, places, depth, to, step),
             (Some(read), true) => taps(simd, grid, from.as_ptr(), read, places, depth, to, step),
-            (None, false) if window => windows(simd, grid, from, places, to, step),
             (None, false) => singles(grid, from.as_ptr(), Plain, places, depth, lanes, to, step),
             (Some(read), false) => singles(grid, from.as_ptr(), read, places, depth, lanes, to, step),
         }
@@ -305,11 +292,18 @@ unsafe fn taps<S: Simd, R: Read>(
 /// # Safety
 /// As [`gather`].
 #[inline(always)]
-unsafe fn windows<S: Simd>(simd: S, grid: &Grid, from: &[f32], places: &[Place], to: *mut f32, step: usize) {
+unsafe fn windows<S: Simd>(
+    simd: S,
+    grid: &Grid,
+    rectangle: Rectangle,
+    from: &[f32],
+    places: &[Place],
+    to: *mut f32,
+    step: usize,
+) {
     let lanes = S::F32_LANES;
-    let kernel_w = grid.kernel_w();
-    let run = kernel_w * grid.c;
-    let mut patch = [0f32; WINDOW + 2 * MAX_LANES];
+    let (kernel_w, run) = (rectangle.kw, rectangle.run(grid));
+    let mut patch = [0f32; MOST_OF_WINDOW + 2 * MAX_LANES];
     for (i, place) in places.iter().enumerate() {
         for (row, taps) in grid.taps.chunks_exact(kernel_w).enumerate() {
             let values = &mut patch[row * run..];

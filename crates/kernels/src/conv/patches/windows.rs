@@ -9,7 +9,7 @@ use super::gather::Grid;
 use crate::conv::input::Input;
 
 /// Most values of a window: a 7x7 filter on three channels, with some room.
-const MOST: usize = 160;
+pub(super) const MOST_OF_WINDOW: usize = 160;
 
 /// The taps of a grid as a rectangle.
 #[derive(Clone, Copy)]
@@ -18,12 +18,15 @@ pub(super) struct Rectangle {
     dh: isize,
     dw: isize,
     pub(super) kh: usize,
-    kw: usize,
+    pub(super) kw: usize,
 }
 
 impl Rectangle {
     /// That of `grid` where its windows are best read so.
     pub(super) fn of(grid: &Grid, from: &Input<'_>, lanes: usize) -> Option<Self> {
+        if grid.c.is_multiple_of(lanes) || grid.depth() > MOST_OF_WINDOW || from.rectified.is_some() {
+            return None;
+        }
         let first = grid.taps.first()?;
         let kw = grid.taps.iter().take_while(|tap| tap.dh == first.dh).count();
         let (dh, dw, kh) = (first.dh, first.dw, grid.taps.len() / kw);
@@ -31,8 +34,7 @@ impl Rectangle {
             (tap.dh, tap.dw) == (dh + (i / kw) as isize, dw + (i % kw) as isize)
         };
         let whole = kh * kw == grid.taps.len() && grid.taps.iter().enumerate().all(is_at);
-        let few = !grid.c.is_multiple_of(lanes) && grid.depth() <= MOST;
-        (whole && few && from.rectified.is_none()).then_some(Self { dh, dw, kh, kw })
+        whole.then_some(Self { dh, dw, kh, kw })
     }
 
     /// Values of a row of a window.

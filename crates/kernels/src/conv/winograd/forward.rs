@@ -18,7 +18,7 @@ use crate::conv::input::{Input, Plain};
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
 use crate::scratch::Scratch;
-use crate::tile::Product;
+use crate::tile::{Layout, Product};
 use crate::vector::MAX_LANES;
 
 /// Everything that does not change during a correlation.
@@ -359,7 +359,7 @@ impl Job<'_> {
                         rows: count,
                         depth: DEPTH.min(c - at),
                         a: data.as_ptr().add(at / lanes * a_step + point * data_step),
-                        a_step,
+                        layout: Layout::Lanes { step: a_step },
                         b: panels.as_ptr().add(index * panel_step + at * width),
                         next: self.cold.then_some(next),
                         full,
