@@ -3,11 +3,10 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent};
 use crate::ui::table::{Align, Table};
+use residual::Result;
 use residual::report::compare::{Difference, wilson};
 use residual::train::Record;
-use residual::{Error, Kind, Result};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Tell what differs between two runs, and whether it is more than chance
@@ -70,22 +69,8 @@ impl Compare {
     }
 }
 
-/// A recipe as `section.key` → value.
-fn flattened(record: &Record) -> Result<BTreeMap<String, String>> {
-    let value = serde_json::to_value(&record.recipe)
-        .map_err(|error| Error::new(Kind::Recipe, format!("cannot read the recipe again: {error}")))?;
-    let mut keys = BTreeMap::new();
-    for (section, values) in value.as_object().into_iter().flatten() {
-        for (key, value) in values.as_object().into_iter().flatten() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            keys.insert(format!("{section}.{key}"), text);
-        }
-    }
-    Ok(keys)
-}
-
 fn recipe_rows(a: &Record, b: &Record) -> Result<Vec<Row>> {
-    let (keys_a, keys_b) = (flattened(a)?, flattened(b)?);
+    let (keys_a, keys_b) = (a.recipe.flattened()?, b.recipe.flattened()?);
     let names: std::collections::BTreeSet<&String> = keys_a.keys().chain(keys_b.keys()).collect();
     let differing = names.into_iter().filter(|key| keys_a.get(*key) != keys_b.get(*key));
     Ok(differing.map(|key| Row::new("recipe", key, keys_a.get(key), keys_b.get(key))).collect())

@@ -43,4 +43,5 @@ pub use pictures::{Dataset, Pictures, Provenance};
 pub use preprocess::Preprocessing;
 pub use progress::Progress;
 pub use shapes::write_shapes;
+pub(crate) use source::is_mnist_layout;
 pub use source::{SOURCES, native_size, open};

@@ -129,6 +129,15 @@ fn unknown(source: &str) -> Error {
     }
 }
 
+/// Folders in a folder where the files of a data set may lie, as they are unpacked and as torchvision leaves them.
+const INNER: [&str; 7] =
+    ["", "cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "MNIST/raw", "raw"];
+
+/// Whether `path` is a folder in MNIST's layout.
+pub(crate) fn is_mnist_layout(path: &Path) -> bool {
+    INNER.iter().any(|inner| idx::is_idx(&Container::Folder(path.join(inner))))
+}
+
 /// Reads a folder or an archive in whichever layout it is.
 pub(crate) fn read(
     path: &Path,
@@ -143,9 +152,7 @@ pub(crate) fn read(
                 .with_hint("unpack archives of pictures and give the folder"))
         });
     }
-    let inner =
-        ["", "cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "MNIST/raw", "raw"];
-    for inner in inner {
+    for inner in INNER {
         if let Some(parts) = read_layout(&Container::Folder(path.join(inner)), asked, progress) {
             return parts;
         }

@@ -21,6 +21,7 @@ use crate::models::options::ModelOptions;
 use crate::train::schedule::Schedule;
 use draft::Draft;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Everything that decides a training run.
@@ -180,6 +181,23 @@ impl Recipe {
     /// A value that TOML cannot hold, such as a path that is not UTF-8.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|e| Error::new(Kind::Recipe, format!("cannot write the recipe as TOML: {e}")))
+    }
+
+    /// Every key that is set, as `section.key`, and its value: to tell recipes apart by.
+    ///
+    /// # Errors
+    /// A value that JSON cannot hold.
+    pub fn flattened(&self) -> Result<BTreeMap<String, String>> {
+        let value = serde_json::to_value(self)
+            .map_err(|error| Error::new(Kind::Recipe, format!("cannot read the recipe again: {error}")))?;
+        let mut keys = BTreeMap::new();
+        for (section, values) in value.as_object().into_iter().flatten() {
+            for (key, value) in values.as_object().into_iter().flatten() {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                keys.insert(format!("{section}.{key}"), text);
+            }
+        }
+        Ok(keys)
     }
 }
 

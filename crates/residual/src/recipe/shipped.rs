@@ -1,7 +1,7 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
 use super::{Flip, Recipe};
-use crate::data::is_picture_name;
+use crate::data::{is_mnist_layout, is_picture_name};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::find;
 use crate::models::options::ModelOptions;
@@ -67,15 +67,14 @@ pub(super) fn native_input(network: &str) -> usize {
 
 /// Whether `path` holds pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`.
 fn is_picture_folder(path: &Path) -> bool {
+    let inside = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten();
+        entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
+    };
     let is_picture = |path: &PathBuf| is_picture_name(path);
     let classes = inside(path);
     classes.iter().any(|class| inside(class).iter().any(is_picture))
         || classes.iter().flat_map(|split| inside(split)).any(|class| inside(&class).iter().any(is_picture))
-}
-
-fn inside(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect()
 }
 
 /// The default recipe of a data source, with `network`.
@@ -91,8 +90,7 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
         recipe.data.mean = None;
         recipe.data.std = None;
     }
-    let is_idx = |name: &Path| name.file_name().is_some_and(|name| name.to_string_lossy().starts_with("train-images"));
-    if source == "mnist" || inside(Path::new(source)).iter().any(|path| is_idx(path)) {
+    if source == "mnist" || is_mnist_layout(Path::new(source)) {
         // A mirrored digit is another digit or none.
         recipe.augment.flip = Flip::None;
     }

@@ -3,6 +3,7 @@
 use super::schedule::ScheduleState;
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
+use crate::recipe::Recipe;
 use crate::weights::{self, container};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -129,17 +130,11 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     Ok(progress)
 }
 
-/// The lines of `asked` that `own` has not, in words; nothing where only order or length differs.
+/// What `asked` sets otherwise than `own`, in words; nothing where either cannot be read or only the order differs.
 fn differing(own: &str, asked: &str) -> String {
-    let known: Vec<&str> = own.lines().collect();
-    let mut section = "";
-    let mut changed = Vec::new();
-    for line in asked.lines() {
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']);
-        } else if !known.contains(&line) {
-            changed.push(format!("{section}.{line}"));
-        }
-    }
+    let keys = |text: &str| Recipe::parse(text, "recipe", &[]).and_then(|recipe| recipe.flattened());
+    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return String::new() };
+    let changed = asked.iter().filter(|(key, value)| own.get(*key) != Some(value));
+    let changed: Vec<String> = changed.map(|(key, value)| format!("{key} = {value}")).collect();
     if changed.is_empty() { String::new() } else { format!(" than {}", changed.join(", ")) }
 }
