@@ -90,7 +90,12 @@ pub(crate) const GRADIENT_CHUNK: usize = 128;
 
 /// Pieces at least where there is little to do, for as many threads: with 16 ResNet-50's layers of 7x7 gathered their patches again for
 /// each, and took 10 % longer on two.
-pub(crate) const FEW_PIECES: usize = 8;
+const FEW_PIECES: usize = 8;
+
+/// The same on this pool, for chunks of output channels: no sum is taken over those, so the bits are the same with any number.
+pub(crate) fn few_pieces() -> usize {
+    FEW_PIECES.max(rayon::current_num_threads())
+}
 
 /// Items of a block, and blocks, where there are to be `least` of them. They are even in size, so that the last one is not a leftover,
 /// and where there are more than two in number, for two threads; of many blocks one may be too many again.

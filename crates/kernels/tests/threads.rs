@@ -1,4 +1,4 @@
-//! The number of threads does not change a bit: every kernel that works in pieces on 1, 2 and 3 threads, at sizes that are cut into several.
+//! The number of threads does not change a bit: every kernel that works in pieces on 1, 2, 3 and 20 threads, at sizes that are cut into several.
 //!
 //! One piece would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared from 32 Ki elements on, sums of columns
 //! have pieces of 32 Ki, products of matrices blocks of 256 x 1024, and those of convolutions are said at each shape. Lanes and registers
@@ -14,7 +14,7 @@ use residual_kernels::{
 };
 use support::{noise, on_every_isa};
 
-/// Runs `f` on pools of 1, 2 and 3 threads and compares what it returns.
+/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are pieces of a single picture, and compares what it returns.
 fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     on_every_isa(|| {
         let isa = residual_kernels::Isa::active();
@@ -24,8 +24,9 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
             values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
         };
         let one = on(1);
-        assert!(one == on(2), "{what} on {isa}: two threads give other bits than one");
-        assert!(one == on(3), "{what} on {isa}: three threads give other bits than one");
+        for threads in [2, 3, 20] {
+            assert!(one == on(threads), "{what} on {isa}: {threads} threads give other bits than one");
+        }
     });
 }
 
@@ -33,7 +34,9 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
 type Sizes = (usize, usize, usize, usize, usize, usize, usize, usize);
 
 /// Every order of work, in several pieces and with as few products as that takes.
-const SHAPES: [Sizes; 9] = [
+const SHAPES: [Sizes; 10] = [
+    // F(4x4), 49 tiles: two blocks, and for more threads than that six chunks, where the filters are packed.
+    (1, 28, 28, 24, 96, 3, 1, 1),
     // F(4x4) by tiles: 96 in six blocks; the weight gradient in two groups.
     (6, 16, 16, 32, 32, 3, 1, 1),
     // F(4x4) by channels, 66 tiles and 4.2 MB of filters: two blocks or more, six chunks or more; the weight gradient in nine.

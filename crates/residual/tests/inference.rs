@@ -1,6 +1,8 @@
 //! The inference plan against the forward pass that it stands for, and the memory that it uses.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use residual::eval::Classifier;
 use residual::infer::Plan;
 use residual::layers::Pass;
 use residual::models::options::{Head, Shortcut};
@@ -99,6 +101,19 @@ fn pixels_that_are_not_the_pictures_promised_are_refused() {
     assert!(plan.logits(&[0.0; 12], [1, 2, 2]).is_err(), "no pixel is left of it");
     let mut plan = Plan::new(&network("vgg-a", 32, ModelOptions::default()), 1, false);
     assert!(plan.logits(&noise(64 * 64 * 3, 1), [1, 64, 64]).is_err(), "its head is for one pixel");
+}
+
+/// A thread of the pool that waits for its kernel's other pieces takes the next picture of the loop meanwhile: with a lock around each call it
+/// would wait for itself.
+#[test]
+fn a_classifier_may_be_called_from_within_a_parallel_loop() {
+    let classifier = Classifier::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
+    let pictures: Vec<Vec<f32>> = (0..64).map(|i| noise(32 * 32 * 3, i)).collect();
+    let logits = |pixels: &Vec<f32>| classifier.logits(pixels, [1, 32, 32]).expect("a picture");
+    let one_by_one: Vec<_> = pictures.iter().map(logits).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads can be started");
+    let together: Vec<_> = pool.install(|| pictures.par_iter().map(logits).collect());
+    assert_eq!(one_by_one, together);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use pulp::Simd;
 
 use super::input::Rectifier;
 use crate::pieces::Parts;
-use crate::vector::{fma, load_first, relu, store, store_first};
+use crate::vector::{fma, store_first};
 
 /// What happens to the output of a convolution before it is done.
 #[derive(Debug)]
@@ -195,61 +195,6 @@ pub(crate) fn merge(sums: &[f32], counts: &[usize], k: usize, mean: &mut [f32], 
     }
 }
 
-/// A rectangle of pixels of which `count` channels are written.
-#[derive(Clone, Copy)]
-pub(crate) struct Area {
-    /// The first channel of the first pixel, and its place in the output.
-    pub(crate) to: *mut f32,
-    pub(crate) at: usize,
-    /// Floats from a row to the next, and from a pixel to the next.
-    pub(crate) row: usize,
-    pub(crate) column: usize,
-    /// Rows and columns that are inside the output.
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    /// Channels: at most a vector.
-    pub(crate) count: usize,
-}
-
-impl Area {
-    /// Writes row `i` of the values; rows below the rectangle are left out. `channel` is the first of the channels.
-    ///
-    /// # Safety
-    /// The rectangle must be writable.
-    #[inline(always)]
-    pub(crate) unsafe fn row<S: Simd, E: End, const W: usize>(
-        self,
-        simd: S,
-        i: usize,
-        values: [S::f32s; W],
-        end: E,
-        channel: usize,
-        moments: &mut Moments<S::f32s>,
-    ) {
-        if i >= self.height {
-            return;
-        }
-        let place = |j: usize, count: usize| {
-            let step = i * self.row + j * self.column;
-            Place { to: self.to.wrapping_add(step), at: self.at + step, channel, count }
-        };
-        // SAFETY: the contract.
-        unsafe {
-            if self.width == W && self.count >= S::F32_LANES {
-                for j in 0..W {
-                    let place = place(j, S::F32_LANES);
-                    store(simd, place.to, end.apply(simd, values[j], place, moments));
-                }
-            } else {
-                for (j, &value) in values.iter().enumerate().take(self.width) {
-                    let place = place(j, self.count);
-                    store_first(simd, place.to, end.apply(simd, value, place, moments), self.count);
-                }
-            }
-        }
-    }
-}
-
 /// The sums of one vector of channels over the areas of a block, as they grow: see [`Sums`].
 #[derive(Clone, Copy)]
 pub(crate) struct Moments<V> {
@@ -279,156 +224,19 @@ impl<V: Copy> Moments<V> {
         self.squares = simd.add_f32s(self.squares, area.squares);
     }
 
+    /// Adds a gradient, and to the other sum that times `centred`.
+    #[inline(always)]
+    pub(crate) fn add_gradient<S: Simd<f32s = V>>(&mut self, simd: S, value: V, centred: V) {
+        self.sum = simd.add_f32s(self.sum, value);
+        self.squares = fma(simd, value, centred, self.squares);
+    }
+
     /// Adds a value.
     #[inline(always)]
-    fn add<S: Simd<f32s = V>>(&mut self, simd: S, value: V) {
+    pub(crate) fn add<S: Simd<f32s = V>>(&mut self, simd: S, value: V) {
         let origin = *self.origin.get_or_insert(value);
         let difference = simd.sub_f32s(value, origin);
         self.sum = simd.add_f32s(self.sum, difference);
         self.squares = fma(simd, difference, difference, self.squares);
-    }
-}
-
-/// A vector of outputs.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// Where it is written.
-    to: *mut f32,
-    /// Which element of the output that is, and which channel.
-    at: usize,
-    channel: usize,
-    /// Values, if not a whole vector.
-    count: usize,
-}
-
-/// What is done to a vector of outputs before it is stored. A type for each, so that nothing is decided in the loops.
-pub(crate) trait End: Copy {
-    /// The values to store.
-    ///
-    /// # Safety
-    /// The place must be readable, and its channels must exist.
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s;
-}
-
-/// Work that is compiled for each [`End`].
-pub(crate) trait Ended {
-    /// Does it.
-    ///
-    /// # Safety
-    /// That of the implementation.
-    unsafe fn run<S: Simd, E: End>(self, simd: S, end: E);
-}
-
-impl Finish<'_> {
-    /// Runs `work` with the end that this is.
-    ///
-    /// # Safety
-    /// That of the work.
-    #[inline(always)]
-    pub(crate) unsafe fn with<S: Simd>(self, simd: S, work: impl Ended) {
-        // SAFETY: the contract.
-        unsafe {
-            match self {
-                Self::Store => work.run(simd, Plain),
-                Self::Add => work.run(simd, Accumulate),
-                Self::Bias { bias, relu: false } => work.run(simd, Bias(bias)),
-                Self::Bias { bias, relu: true } | Self::Pooled { bias } => work.run(simd, Relu(bias)),
-                Self::Residual { bias } => work.run(simd, Residual(bias)),
-                Self::Statistics(_) => work.run(simd, Counted),
-                Self::Masked(masked) => work.run(simd, masked),
-            }
-        }
-    }
-}
-
-/// Nothing.
-#[derive(Clone, Copy)]
-struct Plain;
-
-/// Nothing, but the moments are wanted.
-#[derive(Clone, Copy)]
-struct Counted;
-
-/// Adds what is there.
-#[derive(Clone, Copy)]
-struct Accumulate;
-
-/// Adds a bias.
-#[derive(Clone, Copy)]
-struct Bias<'a>(&'a [f32]);
-
-/// Adds a bias and clamps at zero.
-#[derive(Clone, Copy)]
-pub(crate) struct Relu<'a>(pub(crate) &'a [f32]);
-
-/// Adds a bias and what is there, and clamps at zero.
-#[derive(Clone, Copy)]
-struct Residual<'a>(&'a [f32]);
-
-impl End for Plain {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, _: S, value: S::f32s, _: Place, _: &mut Moments<S::f32s>) -> S::f32s {
-        value
-    }
-}
-
-impl End for Counted {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, _: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
-        moments.add(simd, value);
-        value
-    }
-}
-
-impl End for &Masked<'_> {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
-        let zero = simd.splat_f32s(0.0);
-        let Place { at, channel, count, .. } = place;
-        // SAFETY: `x` is as large as the output; the channels exist.
-        unsafe {
-            let x = load_first(simd, self.x.as_ptr().add(at), count);
-            let passed = simd.less_than_f32s(zero, self.rectifier.line(simd, channel).at(simd, x));
-            let value = simd.select_f32s(passed, value, zero);
-            let centred = simd.sub_f32s(x, self.rectifier.mean(simd, channel));
-            moments.sum = simd.add_f32s(moments.sum, value);
-            moments.squares = fma(simd, value, centred, moments.squares);
-            value
-        }
-    }
-}
-
-impl End for Accumulate {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, _: &mut Moments<S::f32s>) -> S::f32s {
-        // SAFETY: the contract.
-        simd.add_f32s(unsafe { load_first(simd, place.to, place.count) }, value)
-    }
-}
-
-impl End for Bias<'_> {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, _: &mut Moments<S::f32s>) -> S::f32s {
-        // SAFETY: the contract; there is a bias for each channel.
-        simd.add_f32s(value, unsafe { load_first(simd, self.0.as_ptr().add(place.channel), place.count) })
-    }
-}
-
-impl End for Relu<'_> {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
-        // SAFETY: the contract.
-        relu(simd, unsafe { Bias(self.0).apply(simd, value, place, moments) })
-    }
-}
-
-impl End for Residual<'_> {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, value: S::f32s, place: Place, moments: &mut Moments<S::f32s>) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe {
-            let value = Bias(self.0).apply(simd, value, place, moments);
-            relu(simd, simd.add_f32s(value, load_first(simd, place.to, place.count)))
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! [`crate::plan::algorithm`] says which algorithm computes what. `precise` keeps to those whose error is that of the direct sum.
 //! Linear layers with few pictures do not come here: [`crate::linear`].
 
+mod end;
 mod epilogue;
 mod input;
 mod normed;

@@ -10,14 +10,17 @@ use crate::layers::Pass;
 use crate::models::{Model, Net};
 use crate::ops::Nhwc;
 use burn::tensor::{Device, Tensor, TensorData};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A network that is done with training: running statistics, no dropout, no gradients.
 #[derive(Debug)]
 pub struct Classifier {
     model: Model,
-    /// The plain forward pass. It writes to buffers of its own, so one call at a time.
-    plan: Mutex<Plan>,
+    /// The plain forward pass.
+    plan: Plan,
+    /// The same with the buffers of calls that are done. No lock is held while a call computes: a thread of a pool that waits for the
+    /// others' share of a kernel may begin the next call meanwhile, and would wait for itself.
+    idle: Mutex<Vec<Plan>>,
     /// Pictures that go through the network together.
     batch: usize,
     precise: bool,
@@ -29,7 +32,7 @@ impl Classifier {
         let model = model.valid();
         let [h, w, _] = model.spec.input;
         let batch = batch_of(h, w).min(n).max(1);
-        Self { plan: Mutex::new(Plan::new(&model, batch, precise)), model, batch, precise }
+        Self { plan: Plan::new(&model, batch, precise), idle: Mutex::default(), model, batch, precise }
     }
 
     /// How many pictures of the network's size are best given together.
@@ -42,14 +45,21 @@ impl Classifier {
         &self.model
     }
 
-    /// The plain forward pass: normalised pictures `[n, h, w, c]` → logits `[n, classes]`.
+    /// The plain forward pass: normalised pictures `[n, h, w, c]` → logits `[n, classes]`. Any threads may call it at the same time; each
+    /// call has activations of its own.
     ///
     /// # Errors
     /// Pixels that are not as many pictures of that size.
     pub fn logits(&self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<Vec<f32>> {
-        // A plan that somebody else's panic left behind holds nothing that the next call reads.
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(plan.logits(pixels, [n, h, w])?.to_vec())
+        let mut plan = self.idle().pop().unwrap_or_else(|| self.plan.again());
+        let logits = plan.logits(pixels, [n, h, w])?.to_vec();
+        self.idle().push(plan);
+        Ok(logits)
+    }
+
+    /// A list that somebody else's panic left behind is whole: nothing panics while it is changed.
+    fn idle(&self) -> MutexGuard<'_, Vec<Plan>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The fully convolutional pass over pictures of any size: see [`Model::dense`].

@@ -21,6 +21,7 @@ use residual_kernels::Isa;
 use residual_kernels::memory::Memory;
 use schedule::Schedule;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Bytes from which the activations of a buffer get huge pages.
 const HUGE_FROM: usize = 2 << 20;
@@ -28,6 +29,15 @@ const HUGE_FROM: usize = 2 << 20;
 /// A network ready to classify.
 #[derive(Debug)]
 pub struct Plan {
+    network: Arc<Network>,
+    schedule: Schedule,
+    /// What [`Schedule`] assigns the activations to.
+    buffers: Vec<Option<Memory>>,
+}
+
+/// What no call changes, shared by all plans of a network.
+#[derive(Debug)]
+struct Network {
     program: Program,
     /// What holds the logits behind the last step.
     logits: Value,
@@ -36,9 +46,6 @@ pub struct Plan {
     /// it changes nothing, and it takes its own size alone.
     sides: RangeInclusive<usize>,
     classes: usize,
-    schedule: Schedule,
-    /// What [`Schedule`] assigns the activations to.
-    buffers: Vec<Option<Memory>>,
 }
 
 impl Plan {
@@ -49,12 +56,22 @@ impl Plan {
         let mut program = Program::new([n.max(1), h, w, c], precise);
         let logits = model.valid().plan(&mut program);
         let schedule = Schedule::new(&program, [n.max(1), h, w, c]);
-        let buffers = schedule.sizes.iter().map(|_| None).collect();
         let sides = match model.net {
             Net::ResNet(_) => model.spec.smallest_input()..=usize::MAX,
             Net::Vgg(_) => h..=h,
         };
-        Self { program, logits, channels: c, sides, classes: model.spec.classes, schedule, buffers }
+        let network = Network { program, logits, channels: c, sides, classes: model.spec.classes };
+        Self::with(Arc::new(network), schedule)
+    }
+
+    fn with(network: Arc<Network>, schedule: Schedule) -> Self {
+        let buffers = schedule.sizes.iter().map(|_| None).collect();
+        Self { network, schedule, buffers }
+    }
+
+    /// The same network with buffers of its own, for a call at the same time. The weights are shared.
+    pub fn again(&self) -> Self {
+        Self::with(Arc::clone(&self.network), self.schedule.clone())
     }
 
     /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
@@ -62,37 +79,37 @@ impl Plan {
     /// # Errors
     /// Pixels that are not `n` pictures of this size; a size that the network does not take.
     pub fn logits(&mut self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<&[f32]> {
-        let shape = [n, h, w, self.channels];
+        let Self { network, schedule, buffers } = self;
+        let Network { ref program, logits, channels, ref sides, classes } = **network;
+        let shape = [n, h, w, channels];
         let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
         if n == 0 || len != Some(pixels.len()) {
-            let message = format!("{} values are not {n} pictures of {h}x{w}x{}", pixels.len(), self.channels);
+            let message = format!("{} values are not {n} pictures of {h}x{w}x{channels}", pixels.len());
             return Err(Error::data(message));
         }
-        if ![h, w].iter().all(|side| self.sides.contains(side)) {
-            let least = self.sides.start();
+        if ![h, w].iter().all(|side| sides.contains(side)) {
+            let least = sides.start();
             return Err(Error::data(format!("the plan is for pictures of {least}x{least}, not of {h}x{w}")));
         }
-        if self.schedule.input() != shape {
-            self.schedule = Schedule::new(&self.program, shape);
+        if schedule.input() != shape {
+            *schedule = Schedule::new(program, shape);
         }
-        for (buffer, &size) in self.buffers.iter_mut().zip(&self.schedule.sizes) {
+        for (buffer, &size) in buffers.iter_mut().zip(&schedule.sizes) {
             if buffer.as_ref().is_none_or(|memory| memory.len() < size) {
                 *buffer = Some(Memory::new(size, HUGE_FROM));
             }
         }
         // One hand-over to the pool for all steps, not one for each. The instruction set is the calling thread's choice.
-        let Self { program, schedule, buffers, .. } = &mut *self;
         let isa = Isa::active();
         profile::timed("inference", || {
             rayon::scope(|_| isa.with(|| program.steps.iter().for_each(|step| run(step, schedule, buffers, pixels))));
         });
-        let slot = self.schedule.slot(self.logits);
-        Ok(&held(&self.buffers[slot])[..n * self.classes])
+        Ok(&held(&buffers[schedule.slot(logits)])[..n * classes])
     }
 
     /// Bytes of the packed weights, and of the activations' buffers at their present size.
     pub fn bytes(&self) -> (usize, usize) {
-        let weights = self.program.steps.iter().map(|placed| placed.step.bytes()).sum();
+        let weights = self.network.program.steps.iter().map(|placed| placed.step.bytes()).sum();
         (weights, self.schedule.sizes.iter().sum::<usize>() * size_of::<f32>())
     }
 }

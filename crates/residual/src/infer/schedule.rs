@@ -3,7 +3,7 @@
 use super::program::{Program, Value};
 
 /// Dimensions of every value, and the buffer of each.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Schedule {
     dims: Vec<[usize; 4]>,
     /// Buffer of each value; the input has none.

@@ -5,8 +5,9 @@ use pulp::{Simd, WithSimd};
 use super::gather::{Grid, MAX_ROWS, block_step, gather};
 use super::panels::Weights;
 use super::windows::Rectangle;
-use crate::blocks::{DEPTH, FEW_PIECES, OUTER_VECTORS, PATCH_CHANNELS, PATCH_ROWS, even_blocks};
-use crate::conv::epilogue::{Area, End, Ended, Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
+use crate::blocks::{DEPTH, OUTER_VECTORS, PATCH_CHANNELS, PATCH_ROWS, even_blocks, few_pieces};
+use crate::conv::end::{Area, End, Ended};
+use crate::conv::epilogue::{Ending, Finish, Masked, Moments, SUMS, Sums, add_up, merge};
 use crate::conv::input::Input;
 use crate::isa::Isa;
 use crate::pieces::{self, Parts};
@@ -49,7 +50,7 @@ pub(crate) fn correlate(
     let cold = packed.is_some();
     let packed = packed.or(own.as_deref()).expect("weights are packed just above where they were not before");
     let (rows, blocks) = even_blocks(grid.count(), grid.count().div_ceil(PATCH_ROWS));
-    let chunks = FEW_PIECES.div_ceil(blocks).max(weights.outputs.div_ceil(PATCH_CHANNELS)).min(panels);
+    let chunks = few_pieces().div_ceil(blocks).max(weights.outputs.div_ceil(PATCH_CHANNELS)).min(panels);
     let chunk = panels.div_ceil(chunks);
     let chunks = panels.div_ceil(chunk);
     let (to, rectangle) = (Parts::new(to), Rectangle::of(grid, &from, isa.lanes()));
@@ -218,9 +219,12 @@ impl Ended for Write<'_, '_> {
         let Job { grid, outputs, rows, finish, to, .. } = *block.job;
         let lanes = S::F32_LANES;
         let width = OUTER_VECTORS * lanes;
+        assert!(sums.len() >= (block.last - block.first) * rows * width && count <= rows, "the sums are too few");
         for channel in (block.first * width..outputs.min(block.last * width)).step_by(lanes) {
             let from = (channel / width - block.first) * rows * width + channel % width;
             let columns = lanes.min(outputs - channel);
+            // SAFETY: these channels exist.
+            let channels = unsafe { end.channels(simd, channel, columns) };
             let mut moments = Moments::new(simd);
             for row in (0..count).step_by(together) {
                 let height = together.min(count - row);
@@ -233,8 +237,8 @@ impl Ended for Write<'_, '_> {
                 for i in 0..height {
                     // SAFETY: `sums` is `[panels, rows, P]`; the area is as above.
                     unsafe {
-                        let value = load(simd, sums[from + (row + i) * width..].as_ptr());
-                        area.row(simd, i, [value], end, channel, &mut own);
+                        let value = load(simd, sums.as_ptr().add(from + (row + i) * width));
+                        area.row(simd, i, [value], end, channels, &mut own);
                     }
                 }
                 moments.merge(simd, own);

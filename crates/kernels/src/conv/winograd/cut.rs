@@ -1,11 +1,11 @@
-//! How a Winograd correlation is cut into pieces: blocks of tiles and chunks of output channels, by shape and instruction set alone. Their
-//! sizes are in [`crate::blocks`].
+//! How a Winograd correlation is cut into pieces: blocks of tiles, over which sums are taken, by shape and instruction set alone, and chunks of
+//! output channels. Their sizes are in [`crate::blocks`].
 //!
 //! The weight gradient has cuts of its own: [`super::dw`].
 
 use super::filter::Filters;
 use super::tiles::Tiles;
-use crate::blocks::{FEW_PIECES, OUTER_VECTORS, TileBlocks, even_blocks};
+use crate::blocks::{OUTER_VECTORS, TileBlocks, even_blocks, few_pieces};
 use crate::isa::Isa;
 use crate::scratch::odd_lines;
 
@@ -16,7 +16,7 @@ const TILES_OF_FEW: usize = 18;
 /// Transformed filters larger than this are not kept whole when there are few tiles.
 const FILTER_BYTES: usize = 4 << 20;
 
-/// How a correlation is cut. A function of its shape and the instruction set alone.
+/// How a correlation is cut.
 #[derive(Clone, Copy)]
 pub(super) struct Cut {
     /// Tiles of a block, and blocks.
@@ -39,13 +39,15 @@ impl Cut {
         let most = fitting.clamp(*sizes.tiles.start(), *sizes.tiles.end());
         // Large filters are better read by few blocks, and shared by channels where there are fewer tiles than these.
         let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
-        let by_channels = large && 4 * tiles.count() < 3 * filters.outputs;
         let few = if large { 1 } else { FEW_BLOCKS.min(tiles.count() / TILES_OF_FEW) };
         let (block, blocks) = even_blocks(tiles.count(), tiles.count().div_ceil(most).max(few));
+        // A picture of 28x28 has two blocks: more threads than that share the channels, if no filter has to be transformed twice for it.
+        let idle = packed && blocks < rayon::current_num_threads();
+        let by_channels = idle || large && 4 * tiles.count() < 3 * filters.outputs;
         let panels = filters.panels(lanes);
         let chunk = (sizes.channels / (OUTER_VECTORS * lanes)).max(1).min(panels);
         let shares = if by_channels && packed { blocks } else { 1 };
-        let chunk = if by_channels { chunk.min((panels * shares).div_ceil(FEW_PIECES)) } else { chunk };
+        let chunk = if by_channels { chunk.min((panels * shares).div_ceil(few_pieces())) } else { chunk };
         Self { block, blocks, chunk, panels, shares, by_channels }
     }
 

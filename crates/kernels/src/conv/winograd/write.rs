@@ -8,7 +8,8 @@ use pulp::Simd;
 use super::forward::{Job, Kind};
 use super::transform::{Minimal, Output, Sink, Strided, square};
 use crate::blocks::OUTER_VECTORS;
-use crate::conv::epilogue::{Area, End, Ended, Moments};
+use crate::conv::end::{Area, End, Ended};
+use crate::conv::epilogue::Moments;
 use crate::pool::larger;
 
 /// Where a tile is written: the first element, and the rows and columns inside the output.
@@ -55,6 +56,13 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize, const POOL: usize> Ended 
         for (index, panel) in self.panels.clone().enumerate() {
             let channels = panel * width..k.min((panel + 1) * width);
             let mut moments = [Moments::new(simd); OUTER_VECTORS];
+            let needs = |v: usize| {
+                // A last panel that is half empty has no channels for its second vector.
+                let channel = (panel * width + v * lanes).min(k - 1);
+                // SAFETY: these channels exist.
+                unsafe { end.channels(simd, channel, lanes.min(k - channel)) }
+            };
+            let needs: [_; OUTER_VECTORS] = std::array::from_fn(needs);
             for (t, &OutputTile { at, height, width: width_in }) in self.places.iter().enumerate() {
                 // Of an odd last row or column the pooling takes nothing.
                 if POOL > 1 && (height == 0 || width_in == 0) {
@@ -71,8 +79,13 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize, const POOL: usize> Ended 
                         let to = to.pointer(at + channel, len);
                         let area = Area { to, at: at + channel, row, column, height, width: width_in, count };
                         let above = [simd.splat_f32s(0.0); M];
-                        let mut sink =
-                            Outputs::<_, _, M, POOL> { area, end, channel, moments: moments[v].area(simd), above };
+                        let mut sink = Outputs::<S, E, M, POOL> {
+                            area,
+                            end,
+                            channels: needs[v],
+                            moments: moments[v].area(simd),
+                            above,
+                        };
                         square::<S, Output<W, M, N>, N, M>(simd, &source, &mut sink);
                         moments[v].merge(simd, sink.moments);
                     }
@@ -89,21 +102,21 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize, const POOL: usize> Ended 
 }
 
 /// The outputs of a tile, written row by row.
-struct Outputs<E, V, const M: usize, const POOL: usize> {
+struct Outputs<S: Simd, E: End, const M: usize, const POOL: usize> {
     area: Area,
     end: E,
-    channel: usize,
-    moments: Moments<V>,
+    channels: E::Channels<S>,
+    moments: Moments<S::f32s>,
     /// The upper row of a pair that is pooled.
-    above: [V; M],
+    above: [S::f32s; M],
 }
 
-impl<S: Simd, E: End, const M: usize, const POOL: usize> Sink<S, M> for Outputs<E, S::f32s, M, POOL> {
+impl<S: Simd, E: End, const M: usize, const POOL: usize> Sink<S, M> for Outputs<S, E, M, POOL> {
     #[inline(always)]
     unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; M]) {
         if POOL == 1 {
             // SAFETY: the contract.
-            unsafe { self.area.row(simd, i, row, self.end, self.channel, &mut self.moments) };
+            unsafe { self.area.row(simd, i, row, self.end, self.channels, &mut self.moments) };
         } else if i.is_multiple_of(2) {
             self.above = row;
         } else {
@@ -114,7 +127,7 @@ impl<S: Simd, E: End, const M: usize, const POOL: usize> Sink<S, M> for Outputs<
                 largest[j] = larger(simd, row[2 * j + 1], larger(simd, row[2 * j], above));
             }
             // SAFETY: the contract.
-            unsafe { self.area.row(simd, i / 2, largest, self.end, self.channel, &mut self.moments) };
+            unsafe { self.area.row(simd, i / 2, largest, self.end, self.channels, &mut self.moments) };
         }
     }
 }
