@@ -5,7 +5,7 @@
 //! gradients are `d` and a name.
 //!
 //! # Threads and bits
-//! Kernels run on rayon's current pool. Work is cut by shape and partial sums are added in index order, so results are the same
+//! Kernels run on rayon's current pool. Sums are cut by shape and added in index order, so results are the same
 //! bits with any number of threads, on one machine and one [`Isa`]. Denormals are flushed while a kernel computes.
 //!
 //! # Panics

@@ -1,6 +1,6 @@
 //! How every kernel is threaded: work cut into numbered pieces by shape, run on rayon's current pool.
 //!
-//! The number of pieces never depends on the number of threads, each output element belongs to one piece, and partial
+//! Each output element belongs to one piece. What is summed over is cut by shape, never by the number of threads, and partial
 //! sums are added in the order of the piece numbers afterwards. So the bits are the same with 1, 2 or 64 threads.
 
 use std::marker::PhantomData;
