@@ -118,9 +118,9 @@ impl Finish<'_> {
             match self {
                 Self::Store => work.run(simd, Plain),
                 Self::Add => work.run(simd, Accumulate),
-                Self::Bias { bias, relu: false } => work.run(simd, Bias(bias)),
-                Self::Bias { bias, relu: true } | Self::Pooled { bias } => work.run(simd, Relu(bias)),
-                Self::Residual { bias } => work.run(simd, Residual(bias)),
+                Self::Bias { bias, relu: false } => work.run(simd, Biased::<false, false>::new(bias)),
+                Self::Bias { bias, relu: true } | Self::Pooled { bias } => work.run(simd, Relu::new(bias)),
+                Self::Residual { bias } => work.run(simd, Biased::<true, true>::new(bias)),
                 Self::Statistics(_) => work.run(simd, Counted),
                 Self::Masked(masked) => work.run(simd, masked),
             }
@@ -140,17 +140,19 @@ struct Counted;
 #[derive(Clone, Copy)]
 struct Accumulate;
 
-/// Adds a bias.
+/// Adds a bias, what is there already if `AROUND`, and clamps at zero if `RELU`.
 #[derive(Clone, Copy)]
-struct Bias<'a>(&'a [f32]);
+pub(crate) struct Biased<'a, const AROUND: bool, const RELU: bool>(&'a [f32]);
 
-/// Adds a bias and clamps at zero.
-#[derive(Clone, Copy)]
-pub(crate) struct Relu<'a>(pub(crate) &'a [f32]);
+/// Bias and ReLU.
+pub(crate) type Relu<'a> = Biased<'a, false, true>;
 
-/// Adds a bias and what is there, and clamps at zero.
-#[derive(Clone, Copy)]
-struct Residual<'a>(&'a [f32]);
+impl<'a, const AROUND: bool, const RELU: bool> Biased<'a, AROUND, RELU> {
+    /// One value for each output channel.
+    pub(crate) fn new(bias: &'a [f32]) -> Self {
+        Self(bias)
+    }
+}
 
 impl End for Plain {
     type Channels<S: Simd> = ();
@@ -226,7 +228,7 @@ impl End for Accumulate {
     }
 }
 
-impl End for Bias<'_> {
+impl<const AROUND: bool, const RELU: bool> End for Biased<'_, AROUND, RELU> {
     /// The bias.
     type Channels<S: Simd> = S::f32s;
 
@@ -242,55 +244,14 @@ impl End for Bias<'_> {
         simd: S,
         bias: S::f32s,
         value: S::f32s,
-        _: Place,
-        _: &mut Moments<S::f32s>,
-    ) -> S::f32s {
-        simd.add_f32s(value, bias)
-    }
-}
-
-impl End for Relu<'_> {
-    type Channels<S: Simd> = S::f32s;
-
-    #[inline(always)]
-    unsafe fn channels<S: Simd>(self, simd: S, channel: usize, count: usize) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe { Bias(self.0).channels(simd, channel, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(
-        self,
-        simd: S,
-        bias: S::f32s,
-        value: S::f32s,
-        _: Place,
-        _: &mut Moments<S::f32s>,
-    ) -> S::f32s {
-        relu(simd, simd.add_f32s(value, bias))
-    }
-}
-
-impl End for Residual<'_> {
-    type Channels<S: Simd> = S::f32s;
-
-    #[inline(always)]
-    unsafe fn channels<S: Simd>(self, simd: S, channel: usize, count: usize) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe { Bias(self.0).channels(simd, channel, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(
-        self,
-        simd: S,
-        bias: S::f32s,
-        value: S::f32s,
         place: Place,
         _: &mut Moments<S::f32s>,
     ) -> S::f32s {
-        // SAFETY: the contract.
-        let around = unsafe { load_first(simd, place.to, place.count) };
-        relu(simd, simd.add_f32s(simd.add_f32s(value, bias), around))
+        let mut sum = simd.add_f32s(value, bias);
+        if AROUND {
+            // SAFETY: the contract.
+            sum = simd.add_f32s(sum, unsafe { load_first(simd, place.to, place.count) });
+        }
+        if RELU { relu(simd, sum) } else { sum }
     }
 }

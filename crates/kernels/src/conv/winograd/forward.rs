@@ -391,7 +391,7 @@ impl Job<'_> {
             match self.finish {
                 Finish::Pooled { bias } => {
                     let places = self.places(block, 2);
-                    Write::<W, M, N, 2>::new(self, block, panels, &places, products).run(simd, Relu(bias));
+                    Write::<W, M, N, 2>::new(self, block, panels, &places, products).run(simd, Relu::new(bias));
                 }
                 finish => {
                     let places = self.places(block, 1);
