@@ -56,13 +56,12 @@ impl<W: Minimal<M, N>, const M: usize, const N: usize, const POOL: usize> Ended 
         for (index, panel) in self.panels.clone().enumerate() {
             let channels = panel * width..k.min((panel + 1) * width);
             let mut moments = [Moments::new(simd); OUTER_VECTORS];
-            let needs = |v: usize| {
+            let needs: [_; OUTER_VECTORS] = std::array::from_fn(|v| {
                 // A last panel that is half empty has no channels for its second vector.
                 let channel = (panel * width + v * lanes).min(k - 1);
                 // SAFETY: these channels exist.
                 unsafe { end.channels(simd, channel, lanes.min(k - channel)) }
-            };
-            let needs: [_; OUTER_VECTORS] = std::array::from_fn(needs);
+            });
             for (t, &OutputTile { at, height, width: width_in }) in self.places.iter().enumerate() {
                 // Of an odd last row or column the pooling takes nothing.
                 if POOL > 1 && (height == 0 || width_in == 0) {
