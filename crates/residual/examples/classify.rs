@@ -2,10 +2,9 @@
 //!
 //!     cargo run --release -p residual --example classify -- runs/…/best.safetensors cat.jpg
 
-use burn::tensor::Device;
+use residual::Error;
 use residual::data::Picture;
-use residual::eval::Classifier;
-use residual::{Error, weights};
+use residual::eval::Weights;
 use std::io::Write;
 use std::path::Path;
 
@@ -14,17 +13,17 @@ fn main() -> residual::Result<()> {
     let [file, picture] = arguments.as_slice() else {
         return Err(Error::usage("usage: classify WEIGHTS PICTURE"));
     };
-    let (model, metadata) = weights::load(Path::new(file), &Device::flex())?;
-    let preprocessing = &metadata.preprocessing;
+    let weights = Weights::load(Path::new(file))?;
+    let preprocessing = &weights.metadata.preprocessing;
     let pixels = preprocessing.fit(&Picture::open(Path::new(picture))?);
     let mut normalised = vec![0.0; pixels.len()];
     preprocessing.normalizer()?.apply(&pixels, &mut normalised);
-    let probabilities = Classifier::new(&model, 1, false).probabilities(&normalised, 1)?;
+    let probabilities = weights.classifier(1).probabilities(&normalised, 1)?;
     let mut ranked: Vec<usize> = (0..probabilities.len()).collect();
     ranked.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let mut out = std::io::stdout().lock();
     for &class in ranked.iter().take(5) {
-        let _ = writeln!(out, "{:6.2} %  {}", 100.0 * probabilities[class], metadata.classes[class]);
+        let _ = writeln!(out, "{:6.2} %  {}", 100.0 * probabilities[class], weights.metadata.classes[class]);
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ fn main() -> residual::Result<()> {
     let data = data::open(&DataOptions::new(source), &mut ())?;
     let (h, w, c) = (data.train.height(), data.train.width(), data.train.channels());
     let classes = data.classes.len();
-    let normalizer = Arc::new(data::Normalizer::new(&Normalize::channel_of(&data.train)?, h, w, c)?);
+    let normalizer = Arc::new(data::Normalizer::new(&Normalize::channel_of(&data.train, &mut ())?, h, w, c)?);
     let augment = Augment { pad_crop: 4, flip: Flip::Random, ..Augment::default() };
     let options = LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
     let mut loader = Loader::new(Arc::new(data.train.clone()), Arc::clone(&normalizer), augment, options)?;

@@ -27,7 +27,7 @@ fn main() -> residual::Result<()> {
 
     let pictures = data::open(&DataOptions::new("shapes".to_owned()), &mut ())?.train;
     let (h, w, c) = (pictures.height(), pictures.width(), pictures.channels());
-    let normalizer = data::Normalizer::new(&Normalize::channel_of(&pictures)?, h, w, c)?;
+    let normalizer = data::Normalizer::new(&Normalize::channel_of(&pictures, &mut ())?, h, w, c)?;
     let Some(batch) = data::batches(&pictures, &normalizer, PICTURES).next() else {
         return Err(residual::Error::data("shapes has no pictures"));
     };

@@ -10,6 +10,9 @@ use std::path::Path;
 /// # Errors
 /// A folder that cannot be made or written, or a full disk; the old file is untouched then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A link stays one; what it points to is replaced.
+    let target = path.canonicalize();
+    let path = target.as_deref().unwrap_or(path);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -27,10 +30,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         let error = error.raw_os_error().map_or(error, std::io::Error::from_raw_os_error);
         Error::io("write", path, error).with_hint(hint)
     };
+    // A device or a pipe takes the bytes; renamed over, /dev/null would be a file from then on.
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return std::fs::File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(fail);
+    }
     std::fs::create_dir_all(folder).map_err(fail)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let mut file = builder().tempfile_in(folder).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
-    readable_by_others(file.as_file()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|error| fail(error.error))?;
     sync_folder(folder)
@@ -47,16 +57,32 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Temporary files are private to their owner; a result is not.
+/// Temporary files are private to their owner; a result may be read by those whom the user's umask lets.
 #[cfg(unix)]
-fn readable_by_others(file: &std::fs::File) -> std::io::Result<()> {
+fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY).permissions(std::fs::Permissions::from_mode(0o666));
+    builder
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    builder
+}
+
+/// How a file is called until it is whole.
+const TEMPORARY: &str = ".residual-";
+
+/// Removes what a kill in the middle of a write left in `folder`, up to a gigabyte of a VGG. Nobody else may write there.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(TEMPORARY)) {
+        // What cannot be removed does no harm.
+        let _ = std::fs::remove_file(entry.path());
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +95,24 @@ mod tests {
         let path = folder.path().join("a").join("b").join("weights");
         write(&path, b"new").expect("folders can be made");
         assert_eq!(std::fs::read(path).expect("there"), b"new");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_keeps_being_one_and_a_device_takes_the_bytes() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        std::fs::write(&target, b"old").expect("a file");
+        std::os::unix::fs::symlink(&target, &link).expect("a link");
+        write(&link, b"new").expect("a link can be written through");
+        assert!(link.symlink_metadata().expect("there").is_symlink());
+        assert_eq!(std::fs::read(target).expect("there"), b"new");
+        write(Path::new("/dev/null"), b"nothing").expect("it takes anything");
+        assert!(Path::new("/dev/null").metadata().expect("there").file_type().is_char_device());
+        std::fs::write(folder.path().join(".residual-x7"), b"half").expect("a file");
+        sweep(folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Error {
         if self.kind == Kind::Interrupted { self.with_hint(hint) } else { self }
     }
 
+    /// The same error, said of `what`.
+    pub fn about(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> Kind {
         self.kind

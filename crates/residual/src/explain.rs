@@ -7,6 +7,7 @@
 
 use crate::data::Picture;
 use crate::error::{Error, Result};
+use crate::infer::{check_pixels, check_sides};
 use crate::layers::Pass;
 use crate::models::Model;
 use crate::ops::Nhwc;
@@ -32,6 +33,8 @@ pub fn grad_cam(model: &Model, pixels: Vec<f32>, dims: [usize; 4], classes: &[us
     if classes.len() != n {
         return Err(Error::usage(format!("{} classes do not belong to {n} pictures", classes.len())));
     }
+    check_pixels(pixels.len(), dims)?;
+    check_sides(dims, model.spec.smallest_input())?;
     if let Some(class) = classes.iter().find(|class| **class >= known) {
         return Err(Error::usage(format!("there is no class {class}: the network tells {known} apart")));
     }

@@ -26,4 +26,6 @@ pub mod reproduce;
 pub mod train;
 pub mod weights;
 
+/// The tensors and devices that some functions take: the version that this library is built with.
+pub use burn;
 pub use error::{Error, Kind, Result};

@@ -55,22 +55,39 @@ fn pickle_of(tensors: &Tensors, storage: &str) -> Vec<u8> {
     text(&mut out, "state_dict");
     out.extend(b"ccollections\nOrderedDict\n)R(");
     for (i, (key, data)) in tensors.iter().enumerate() {
-        let shape = data.shape().to_vec();
-        let strides: Vec<usize> = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
         text(&mut out, key);
-        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        text(&mut out, "storage");
-        out.extend(format!("ctorch\n{storage}\n").as_bytes());
-        text(&mut out, &i.to_string());
-        text(&mut out, "cpu");
-        number(&mut out, shape.iter().product());
-        out.extend(b"NtQ");
-        number(&mut out, 0);
-        tuple(&mut out, &shape);
-        tuple(&mut out, &strides);
-        out.extend(b"\x89NtR");
+        tensor(&mut out, i, data, storage);
     }
     out.extend(b"us.");
+    out
+}
+
+fn tensor(out: &mut Vec<u8>, i: usize, data: &TensorData, storage: &str) {
+    let shape = data.shape().to_vec();
+    let strides: Vec<usize> = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
+    out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+    text(out, "storage");
+    out.extend(format!("ctorch\n{storage}\n").as_bytes());
+    text(out, &i.to_string());
+    text(out, "cpu");
+    number(out, shape.iter().product());
+    out.extend(b"NtQ");
+    number(out, 0);
+    tuple(out, &shape);
+    tuple(out, &strides);
+    out.extend(b"\x89NtR");
+}
+
+/// As Python 2 saves an OrderedDict: `OrderedDict([[key, tensor], …])`.
+fn pickle_of_python_2(tensors: &Tensors) -> Vec<u8> {
+    let mut out = b"\x80\x02ccollections\nOrderedDict\n(](".to_vec();
+    for (i, (key, data)) in tensors.iter().enumerate() {
+        out.extend(b"](");
+        text(&mut out, key);
+        tensor(&mut out, i, data, "FloatStorage");
+        out.push(b'e');
+    }
+    out.extend(b"etR.");
     out
 }
 
@@ -137,7 +154,7 @@ fn both_formats_give_the_weights_to_the_bit_and_name_their_maker() {
 #[test]
 fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_their_storage() {
     // fixtures/make.py says what is in them.
-    let stored = |i: usize| ((7919 * i % 251) as f32 - 125.0) / 256.0;
+    let stored = |i: usize| ((7919 * i % 251) as f32 + 1.0) / 256.0;
     let files = [("ema-f16.pt", "model_ema, state_dict, module."), ("nested-bf16-legacy.th", "state_dict")];
     for (name, place) in files {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
@@ -165,6 +182,97 @@ fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_the
             assert_eq!(data.as_slice::<f32>().ok(), Some(&expected[..]), "{name}: {key}");
         }
     }
+}
+
+#[test]
+fn what_python_2_saved_is_read() {
+    let ours = network();
+    let theirs = akamaster(&ours);
+    let imported = read(&legacy(&pickle_of_python_2(&theirs), &theirs)).expect("a file of Python 2");
+    assert_eq!(weights::values(&imported.model), ours);
+}
+
+#[test]
+fn filters_of_blue_green_and_red_are_turned_round() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("theirs.pt");
+    let theirs = akamaster(&network());
+    std::fs::write(&path, legacy(&pickle(&theirs), &theirs)).expect("a folder of ours");
+    let options = ImportOptions { name: NAME.into(), bgr: true, ..ImportOptions::default() };
+    let turned = weights::values(&import(&path, &options, &Device::flex()).expect("a network of theirs").model);
+    let first = |tensors: &Tensors| tensors["conv1.weight"].as_slice::<f32>().expect("floats").to_vec();
+    for (ours, theirs) in first(&turned).chunks_exact(27).zip(first(&network()).chunks_exact(27)) {
+        assert_eq!([&ours[..9], &ours[9..18], &ours[18..]], [&theirs[18..], &theirs[9..18], &theirs[..9]]);
+    }
+    assert_eq!(turned["layer1.0.conv1.weight"], network()["layer1.0.conv1.weight"]);
+}
+
+#[test]
+fn two_tensors_for_one_layer_are_refused_by_name() {
+    let mut theirs = akamaster(&network());
+    for part in ["weight", "bias"] {
+        let head = theirs[&format!("module.linear.{part}")].clone();
+        theirs.insert(format!("module.fc.{part}"), head);
+    }
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("module.fc.bias and module.linear.bias both stand for fc.bias"), "{message}");
+}
+
+#[test]
+fn a_network_of_one_output_tells_no_classes_apart_and_a_variance_is_not_negative() {
+    let mut theirs = akamaster(&network());
+    theirs.insert("module.linear.weight".into(), TensorData::new(vec![0.5f32; 64], [1, 64]));
+    theirs.insert("module.linear.bias".into(), TensorData::new(vec![0.5f32], [1]));
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("its last layer has one output"), "{message}");
+    let mut theirs = akamaster(&network());
+    theirs.insert("module.bn1.running_var".into(), TensorData::new(vec![-0.5f32; 16], [16]));
+    let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
+    assert!(message.contains("module.bn1.running_var holds -0.5"), "{message}");
+}
+
+#[test]
+fn a_file_of_ours_keeps_what_it_knows_at_another_size_and_under_other_names() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, theirs) = (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
+    let device = Device::flex();
+    let options = ModelOptions { name: NAME.into(), classes: Some(3), ..ModelOptions::default() };
+    let model = Model::new(Spec::resolve(&options).expect("a small network"), &device).initialised(5, &device);
+    let normalize = Normalize::Channel { mean: vec![0.3; 3], std: vec![0.2; 3] };
+    let (resize, filter) = (Resize::Crop, Filter::Bicubic);
+    let preprocessing =
+        Preprocessing { height: 32, width: 32, channels: 3, scale: Some(40), resize, filter, normalize };
+    let classes = ["cat", "dog", "eel"].map(String::from).to_vec();
+    let metadata =
+        Metadata { model: model.spec.options(), preprocessing, classes, recipe: None, step: 7, trained_on: None };
+    weights::save(&ours, &model, &metadata).expect("a folder of ours");
+    let keys = residual::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
+    assert!(keys > 0);
+    let once = std::fs::read(&theirs).expect("just written");
+    residual::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
+    assert_eq!(std::fs::read(&theirs).expect("just written"), once, "the same bytes every time");
+    let header = String::from_utf8_lossy(&once[8..4096]).into_owned();
+    assert!(header.contains(r#""format":"pt""#), "{header}");
+    let imported = |path: &Path, input| {
+        let options = ImportOptions { name: NAME.into(), input, ..ImportOptions::default() };
+        import(path, &options, &device).expect("a file of ours").metadata
+    };
+    for path in [&ours, &theirs] {
+        assert_eq!(imported(path, None), metadata);
+        let larger = imported(path, Some(48));
+        assert_eq!((larger.preprocessing.height, larger.preprocessing.scale), (48, Some(60)));
+        assert_eq!(
+            (larger.preprocessing.normalize, larger.classes),
+            (metadata.preprocessing.normalize.clone(), metadata.classes.clone())
+        );
+    }
+    // The plain twin has tensors of the same names and shapes.
+    let options = ImportOptions { name: "plain-cifar-8".into(), ..ImportOptions::default() };
+    let error = import(&ours, &options, &device).expect_err("another network");
+    assert!(error.to_string().contains("says that it holds resnet-cifar-8, not plain-cifar-8"), "{error}");
+    // From memory, as from the file.
+    let bytes = std::fs::read(&ours).expect("just written");
+    assert_eq!(weights::from_bytes(bytes, "ours", &device).expect("whole").1, metadata);
 }
 
 #[test]

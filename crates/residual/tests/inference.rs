@@ -67,6 +67,39 @@ fn plan_agrees(name: &str, input: usize, options: ModelOptions) {
 }
 
 #[test]
+fn any_number_of_pictures_is_taken_and_what_is_none_is_refused() {
+    let model = network("resnet-20", 32, ModelOptions::default());
+    let classifier = Classifier::new(&model, 4, false);
+    let most = residual::eval::batch_of(32, 32).max(4);
+    let n = 2 * most + 1;
+    let pixels = noise(n * 32 * 32 * 3, 100);
+    let together = classifier.logits(&pixels, [n, 32, 32]).expect("pictures of its size");
+    let apart: Vec<f32> = pixels
+        .chunks(most * 32 * 32 * 3)
+        .flat_map(|part| classifier.logits(part, [part.len() / (32 * 32 * 3), 32, 32]).expect("pictures"))
+        .collect();
+    assert_eq!(together, apart);
+    for wrong in [classifier.logits(&[], [0, 32, 32]), classifier.logits(&pixels[1..], [n, 32, 32])] {
+        assert!(wrong.expect_err("no pictures").to_string().contains("pictures of 32x32x3"));
+    }
+    let vgg = network("vgg-a", 32, ModelOptions::default());
+    let error = Classifier::new(&vgg, 1, false).dense_logits(&noise(16 * 16 * 3, 1), [1, 16, 16]).expect_err("small");
+    assert!(error.to_string().contains("smaller than the 32x32"), "{error}");
+    let error = residual::explain::grad_cam(&model, pixels, [n, 32, 31, 3], &vec![0; n]).expect_err("wrong size");
+    assert!(error.to_string().contains("pictures of 32x31x3"), "{error}");
+}
+
+#[test]
+fn a_clone_keeps_its_running_statistics_while_the_original_trains() {
+    let model = network("resnet-cifar-8", 32, ModelOptions::default());
+    let (before, clone) = (weights::values(&model), model.clone());
+    let x = Tensor::from_data(TensorData::new(noise(2 * 32 * 32 * 3, 3), [2, 32, 32, 3]), &Device::flex());
+    let _ = model.forward(Nhwc(x), &Pass::train(0, 0, false));
+    assert_ne!(weights::values(&model), before, "a training pass moves them");
+    assert_eq!(weights::values(&clone), before);
+}
+
+#[test]
 fn plans_of_every_family_give_the_logits_of_the_forward_pass() {
     let c = ModelOptions { shortcut: Some(Shortcut::C), ..ModelOptions::default() };
     plan_agrees("resnet-20", 32, ModelOptions::default());

@@ -75,7 +75,7 @@ impl Eval {
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
         let known = members.map(|weights| weights.label(&data)).collect::<Result<Vec<_>>>()?;
         if self.fuse {
-            same_order(&weights)?;
+            Weights::same_classes(&weights)?;
         }
         self.tell_of_classes(&weights, &data, ui);
         for warning in &data.warnings {
@@ -151,19 +151,6 @@ impl Eval {
             return Ok(vec![(files, Ensemble::new(members)?)]);
         }
         members.into_iter().map(|(path, member)| Ok((vec![path], Ensemble::new(vec![member])?))).collect()
-    }
-}
-
-/// Networks whose answers are averaged must mean the same by a class's number.
-fn same_order(weights: &[Weights]) -> Result<()> {
-    let [first, others @ ..] = weights else { return Ok(()) };
-    match others.iter().find(|other| other.metadata.classes != first.metadata.classes) {
-        None => Ok(()),
-        Some(other) => {
-            let (a, b) = (first.path.display(), other.path.display());
-            Err(Error::data(format!("{a} and {b} tell other classes apart, or in another order"))
-                .with_hint("only networks of the same classes can be averaged"))
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{not_onto, parsed};
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::data::{Filter, Preprocessing, Resize};
+use residual::data::{Filter, Normalize, Preprocessing, Resize};
 use residual::models::options::StrideIn;
 use residual::weights::{self, Given, import};
 use residual::{Error, Kind, Result};
@@ -17,7 +17,8 @@ use std::path::PathBuf;
   residual import resnet20-12fca82f.th --as resnet-20 --out resnet20.safetensors
   residual import resnet50-v2.pth --as resnet-50 --scale 232 --out v2.safetensors        as its recipe tested
   residual import a1.safetensors --as resnet-50 --preset timm --input 288 --scale 288 --out a1-288.safetensors
-  residual import caffe-resnet50.pth --as resnet-50 --stride-in 1x1 --out v1.safetensors    as the paper's authors stride
+  residual import caffe-resnet50.pth --as resnet-50 --stride-in 1x1 --bgr --mean 0.485,0.458,0.408 \\
+      --std 0.00392,0.00392,0.00392 --out v1.safetensors        as the paper's authors stride, in Caffe's colours
   residual import mine.pt --as resnet-18 --names classes.txt --out mine.safetensors")]
 pub struct Import {
     /// A file of torch.save (.pth, .pt, .th) or safetensors
@@ -47,6 +48,10 @@ pub struct Import {
     /// Where bottlenecks stride, which no weight tells: 3x3 (torchvision), 1x1 (the paper) [default: 3x3]
     #[arg(long, value_name = "CONV", value_parser = stride_in)]
     stride_in: Option<StrideIn>,
+
+    /// Its first layer takes blue, green, red, as Caffe's do; `--mean` and `--std` are those of red, green, blue all the same
+    #[arg(long)]
+    bgr: bool,
 
     /// Bring the shorter side of pictures to this before the centre is cut out [default: 8/7 of the input from 65 px on]
     #[arg(long, value_name = "SIZE")]
@@ -120,6 +125,7 @@ impl Import {
             classes: self.classes,
             input: self.input,
             stride_in: self.stride_in,
+            bgr: self.bgr,
             given: self.given()?,
         };
         let imported = import::import(&self.file, &options, &Device::flex())?;
@@ -135,13 +141,14 @@ impl Import {
         };
         let spec = &imported.model.spec;
         ui.line(&format!(
-            "{}, {} classes ({}): {} tensors under the names of {}{place}\npictures: {}\n{}",
+            "{}, {} classes ({}): {} tensors under the names of {}{place}\npictures: {}, {}\n{}",
             spec.name,
             spec.classes,
             some(&imported.metadata.classes),
             imported.keys,
             imported.preset.name(),
             prepared(&imported.metadata.preprocessing),
+            normalised(&imported.metadata.preprocessing),
             path.display()
         ))
     }
@@ -152,6 +159,15 @@ fn some(names: &[String]) -> String {
     match names {
         [a, b, c, _, ..] => format!("{a}, {b}, {c}, …"),
         few => few.join(", "),
+    }
+}
+
+/// What is taken off its values, and what they are divided by.
+fn normalised(pictures: &Preprocessing) -> String {
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
+    match &pictures.normalize {
+        Normalize::Channel { mean, std } => format!("mean {}, deviation {}", list(mean), list(std)),
+        Normalize::Pixel { std, .. } => format!("less a mean picture, deviation {}", list(std)),
     }
 }
 

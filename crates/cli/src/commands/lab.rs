@@ -116,6 +116,14 @@ impl Lab {
             }
             Self::Nonlinearity(lab) => (Kind::Nonlinearity, Net::stacks(), &lab.common),
         };
+        // Named twice it would be shown as two seeds.
+        let mut named: Vec<Net> = Vec::new();
+        nets.into_iter().for_each(|net| {
+            if !named.contains(&net) {
+                named.push(net)
+            }
+        });
+        let nets = named;
         if nets.is_empty() {
             return Err(Error::usage("there is nothing to compare").with_hint("name at least one network"));
         }

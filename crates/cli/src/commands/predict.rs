@@ -12,10 +12,11 @@ use residual::explain;
 use residual::weights::Metadata;
 use residual::{Error, Result};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use unicode_width::UnicodeWidthStr;
 
 /// Tell what is in pictures
 #[derive(Debug, clap::Args)]
@@ -185,7 +186,12 @@ impl Network {
             return Ok(Vec::new());
         }
         let rows = self.classifier.probabilities(&batch(pictures), pictures.len())?;
-        Ok(rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect())
+        let rows: Vec<Vec<f32>> = rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect();
+        match pictures.iter().zip(&rows).find(|(_, row)| row.iter().any(|p| p.is_nan())) {
+            Some((Seen { name, .. }, _)) => Err(Error::weights(format!("the network's answer to {name} is no number"))
+                .with_hint("its weights may be too large; test them with `residual eval`")),
+            None => Ok(rows),
+        }
     }
 
     /// The `n` likeliest classes; the first of equals comes first.
@@ -211,13 +217,13 @@ fn batch(pictures: &[Seen]) -> Vec<f32> {
 /// The folder of `--explain`, and the names that are taken in it.
 struct Overlays {
     folder: PathBuf,
-    taken: BTreeMap<String, usize>,
+    taken: BTreeSet<String>,
 }
 
 impl Overlays {
     fn open(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        Ok(Self { folder: folder.to_owned(), taken: BTreeMap::new() })
+        Ok(Self { folder: folder.to_owned(), taken: BTreeSet::new() })
     }
 
     /// Writes what spoke for the likeliest class of each picture.
@@ -244,9 +250,12 @@ impl Overlays {
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let stem = if picture == "-" { "stdin".into() } else { stem };
         let name: String = format!("{stem}-{class}").chars().map(plain).collect();
-        let count = self.taken.entry(name.clone()).or_default();
-        *count += 1;
-        if *count == 1 { format!("{name}.png") } else { format!("{name}-{count}.png") }
+        // `img` of class 7, again, and `img-7` of class 2 would be `img-7-2` both.
+        let numbered = (2..).map(|count: u64| format!("{name}-{count}.png"));
+        let free = std::iter::once(format!("{name}.png")).chain(numbered).find(|name| !self.taken.contains(name));
+        let free = free.expect("there are more numbers than pictures");
+        self.taken.insert(free.clone());
+        free
     }
 }
 
@@ -258,8 +267,8 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
 
 /// A table's columns, wide enough for all of these.
 fn columns(pictures: &[PathBuf], classes: &[String]) -> Columns {
-    let name = pictures.iter().map(|path| path.to_string_lossy().chars().count()).max().unwrap_or(0);
-    let class = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+    let name = pictures.iter().map(|path| path.to_string_lossy().width()).max().unwrap_or(0);
+    let class = classes.iter().map(|class| class.width()).max().unwrap_or(0);
     Columns::new(&[
         (Align::Left, name.max("picture".len())),
         (Align::Left, class.max("class".len())),
@@ -306,10 +315,11 @@ mod tests {
 
     #[test]
     fn overlays_are_named_after_picture_and_class_and_never_overwrite_each_other() {
-        let mut overlays = Overlays { folder: PathBuf::new(), taken: BTreeMap::new() };
+        let mut overlays = Overlays { folder: PathBuf::new(), taken: BTreeSet::new() };
         let names = [("a/cat.jpg", "great dane"), ("b/cat.jpg", "great dane"), ("-", "x/y")]
             .map(|(picture, class)| overlays.file_name(picture, class));
         assert_eq!(names, ["cat-great_dane.png", "cat-great_dane-2.png", "stdin-x_y.png"]);
+        assert_eq!(overlays.file_name("cat-great_dane.jpg", "2"), "cat-great_dane-2-2.png");
     }
 
     #[test]

@@ -8,13 +8,14 @@ use crate::ui::table::{Align, Table};
 use residual::eval::Weights;
 use residual::report::{self, Lang};
 use residual::reproduce::estimate::Pace;
-use residual::reproduce::run::{Claim, Options, Outcome, Row, default_folder, folder, run, verify, weights};
+use residual::reproduce::outcome::{Claim, Outcome, Row};
+use residual::reproduce::run::{Options, default_folder, folder, run, verify, weights};
 use residual::reproduce::verdict::Verdict;
-use residual::reproduce::{Experiment, Scale, experiments, find, given, stacks};
+use residual::reproduce::{Experiment, Part, Scale, experiments, find, given, stacks};
 use residual::train::Record;
 use residual::{Error, Result};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Repeat a row of the papers' tables, or list them
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,7 @@ Examples:
   residual reproduce resnet/t6/n=3 --seeds 3                     trained as the paper did, three times
   residual reproduce resnet/t6/n=3 --scale quick                 a shortened comparison, minutes
   residual reproduce resnet/t3/50 --weights resnet50.safetensors --data imagenet
+  residual reproduce vgg/t6 --weights vgg16.safetensors --weights vgg19.safetensors --data imagenet
   residual reproduce resnet/t6                                   every row of the table")]
 pub struct Reproduce {
     /// An experiment, or a table of them
@@ -41,9 +43,9 @@ pub struct Reproduce {
     #[arg(long, value_name = "full|quick", default_value = "full")]
     scale: Length,
 
-    /// Test these weights by the paper's protocol rather than train
+    /// Test these weights by the paper's protocol rather than train; again for each network of a row that averages several
     #[arg(long, value_name = "FILE", requires = "id", conflicts_with_all = ["seeds", "scale"])]
-    weights: Option<PathBuf>,
+    weights: Vec<PathBuf>,
 
     /// Pictures: a data set's name or a folder [default: the experiment's]
     #[arg(long, value_name = "D", requires = "id")]
@@ -96,12 +98,10 @@ impl Reproduce {
             let message = format!("{id} is {} experiments, and --out names one folder", found.len());
             return Err(Error::usage(message).with_hint("leave --out away, or name one of them"));
         }
-        let found = match &self.weights {
-            Some(path) if found.len() > 1 => about(found, path)?,
-            _ => found,
-        };
+        let given = self.weights.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
+        let found = if given.is_empty() || found.len() == 1 { found } else { about(found, &given) };
         for experiment in found {
-            let outcome = self.one(experiment, ui)?;
+            let outcome = self.one(experiment, &given, ui)?;
             if ui.json() {
                 ui.value(&outcome)?;
             } else {
@@ -111,9 +111,9 @@ impl Reproduce {
         Ok(())
     }
 
-    fn one(&self, experiment: &Experiment, ui: &mut Ui) -> Result<Outcome> {
-        if let Some(path) = &self.weights {
-            return weights(experiment, path, self.data.as_deref(), &mut ui.bars());
+    fn one(&self, experiment: &Experiment, given: &[Weights], ui: &mut Ui) -> Result<Outcome> {
+        if !given.is_empty() {
+            return weights(experiment, given, self.data.as_deref(), &mut ui.bars());
         }
         let scale = if self.scale == Length::Quick { Scale::Quick } else { Scale::Full };
         if experiment.only_counts(scale) {
@@ -138,8 +138,8 @@ impl Reproduce {
         }
         let mut outcome = run(experiment, &options, &mut ui.bars(), &mut sink)?;
         let mut records: Vec<Record> = Vec::new();
-        for part in &experiment.parts {
-            let path = folder(part, &out, 0);
+        for part in experiment.parts.iter().flat_map(Part::members) {
+            let path = folder(&part, &out, 0);
             // Parts that differ in the protocol alone share a run.
             if records.iter().all(|record| record.path.file_name() != path.file_name()) {
                 records.push(Record::read(&path)?);
@@ -151,11 +151,10 @@ impl Reproduce {
     }
 }
 
-/// Those of `experiments` that are about the network of the weights in `path`; all of them where none is, for the error.
-fn about(experiments: Vec<&'static Experiment>, path: &Path) -> Result<Vec<&'static Experiment>> {
-    let weights = Weights::load(path)?;
-    let about: Vec<_> = experiments.iter().copied().filter(|one| given::is_about(one, &weights)).collect();
-    Ok(if about.is_empty() { experiments } else { about })
+/// Those of `experiments` that can be tested with `weights`; all of them where none can, for the error.
+fn about(experiments: Vec<&'static Experiment>, weights: &[Weights]) -> Vec<&'static Experiment> {
+    let about: Vec<_> = experiments.iter().copied().filter(|one| given::is_about(one, weights)).collect();
+    if about.is_empty() { experiments } else { about }
 }
 
 fn list(ui: &mut Ui) -> Result<()> {
@@ -175,7 +174,8 @@ fn list(ui: &mut Ui) -> Result<()> {
     for experiment in experiments() {
         let line = line(experiment, &pace)?;
         let time = |seconds: f64| if seconds > 0.0 { long(seconds) } else { "-".into() };
-        let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit));
+        let aside = matches!(line.verdict, Some(Verdict::OtherPictures | Verdict::OtherNetwork));
+        let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit) + if aside { "*" } else { "" });
         table.row(vec![
             line.id.to_owned(),
             goal(&row_of(experiment), line.unit),
@@ -188,8 +188,8 @@ fn list(ui: &mut Ui) -> Result<()> {
     }
     ui.line(&table.render())?;
     ui.line(
-        "\nerrors in %, in brackets those of a replication where the paper prints no number; `full` and `quick`: time on this \
-         machine,\nfrom 20 measured training steps of a small network of each kind; `residual reproduce ID` runs one",
+        "\nerrors in %, in brackets those of a replication where the paper prints no number; *: on other pictures than the \
+         paper's;\n`full` and `quick`: time on this machine, from 20 measured training steps of a small network of each kind; `residual reproduce ID` runs one",
     )
 }
 
@@ -207,10 +207,10 @@ fn line<'a>(experiment: &'a Experiment, pace: &Pace) -> Result<Line<'a>> {
         paper_top5: main.top5,
         ours: done.as_ref().and_then(|done| done.ours),
         std: done.as_ref().and_then(|done| done.std),
-        tolerance: experiment.tolerance,
+        tolerance: experiment.tolerance(main),
         verdict: done.as_ref().map(|done| done.verdict),
         unit: &experiment.unit,
-        networks: experiment.parts.iter().map(residual::reproduce::Part::name).collect(),
+        networks: experiment.parts.iter().map(Part::name).collect(),
         needs: experiment.data.as_deref(),
         protocol: (!experiment.is_count()).then(|| experiment.protocol(main)),
         estimated_seconds: pace.seconds(experiment, Scale::Full)?,
@@ -309,7 +309,7 @@ fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
         }
     }
     if paper.or(reference).or(at_least).is_some() {
-        text += &format!(" | tolerance {}", outcome.tolerance);
+        text += &format!(" | tolerance {}", row.tolerance);
     }
     text + &format!(" | {}", row.verdict.words())
 }

@@ -49,7 +49,7 @@ impl Row {
             seed: record.recipe.train.seed,
             step: record.steps.last().map_or(0, |step| step.step),
             steps: record.steps_planned,
-            best_error: record.best_error(),
+            best_error: record.best_val_error(),
             test_top1_error: record.result.as_ref().and_then(|result| result.test_top1_error),
             seconds: record.seconds(),
             failure: record.failure.clone(),
@@ -106,7 +106,7 @@ fn table(rows: &[Row]) -> String {
         ("recipe", Align::Left),
         ("seed", Align::Right),
         ("steps", Align::Right),
-        ("best error", Align::Right),
+        ("best validation error", Align::Right),
         ("test error", Align::Right),
         ("time", Align::Right),
     ]);

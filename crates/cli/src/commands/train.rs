@@ -156,7 +156,13 @@ impl Train {
                 .with_hint(format!("did you mean the recipe {near}?")),
             None => error,
         })?;
-        Recipe::default_for(self.data.as_deref().unwrap_or("shapes"), &entry.name)
+        Recipe::default_for(self.source().unwrap_or("shapes"), &entry.name)
+    }
+
+    /// The pictures that are named, by `--data` or as a change.
+    fn source(&self) -> Option<&str> {
+        let set = self.sets.iter().rev().find_map(|set| set.strip_prefix("data.source="));
+        set.map(|source| source.trim_matches(['"', '\''])).or(self.data.as_deref())
     }
 
     /// The recipe of the run in `out`, if that is to be gone on with and nothing else is named.
@@ -168,7 +174,7 @@ impl Train {
 
     /// Nothing is named: it is the built-in recipe of the data.
     fn unnamed(&self) -> Result<Recipe> {
-        match &self.data {
+        match self.source() {
             Some(data) => Recipe::default_for(data, "resnet-20"),
             None => Recipe::load("shapes-resnet20", &[]),
         }
@@ -208,20 +214,38 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// `RUNS/resnet-20-shapes`, then `-2`, `-3`, …
-fn folders(runs: &Path, recipe: &Recipe) -> impl Iterator<Item = PathBuf> {
+/// `resnet-20-shapes` of the folders that a recipe's runs go to; the second is `resnet-20-shapes-2`.
+fn folder_name(recipe: &Recipe) -> String {
     let source = Path::new(&recipe.data.source).file_name().map_or("data".into(), |name| name.to_string_lossy());
-    let first = runs.join(format!("{}-{source}", recipe.model.name));
-    let name = first.display().to_string();
-    std::iter::once(first).chain((2..).map(move |number: u32| PathBuf::from(format!("{name}-{number}"))))
+    format!("{}-{source}", recipe.model.name)
 }
 
-/// The first folder that is free. It is made at once: reading the data takes long enough for another process to look for
+/// The folder of the recipe's run `number`.
+fn folder(runs: &Path, recipe: &Recipe, number: u32) -> PathBuf {
+    let name = folder_name(recipe);
+    runs.join(if number == 1 { name } else { format!("{name}-{number}") })
+}
+
+/// The numbers of the recipe's runs that are there, in no order: some may have been taken away.
+fn numbers(runs: &Path, recipe: &Recipe) -> Vec<u32> {
+    let name = folder_name(recipe);
+    let number = |entry: fs::DirEntry| {
+        let found = entry.file_name().into_string().ok()?;
+        match found.strip_prefix(&name)? {
+            "" => Some(1),
+            rest => rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1),
+        }
+    };
+    runs.read_dir().into_iter().flatten().flatten().filter_map(number).collect()
+}
+
+/// The folder behind the last one. It is made at once: reading the data takes long enough for another process to look for
 /// one.
 fn new_folder(runs: &Path, recipe: &Recipe) -> Result<PathBuf> {
     let failed = |path: &Path, error| Error::io("make", path, error).with_hint("choose another folder with --out");
     fs::create_dir_all(runs).map_err(|error| failed(runs, error))?;
-    for path in folders(runs, recipe) {
+    let last = numbers(runs, recipe).into_iter().max().unwrap_or(0);
+    for path in (last.saturating_add(1)..).map(|number| folder(runs, recipe, number)) {
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -234,9 +258,10 @@ fn new_folder(runs: &Path, recipe: &Recipe) -> Result<PathBuf> {
 /// The last folder that a run is in, or the first of all. What is empty belongs to a process that still reads its data,
 /// or was stopped while it did.
 fn last_folder(runs: &Path, recipe: &Recipe) -> PathBuf {
-    let holds_something = |path: &PathBuf| path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    let last = folders(runs, recipe).take_while(|path| path.exists()).filter(holds_something).last();
-    last.or_else(|| folders(runs, recipe).next()).unwrap_or_else(|| runs.to_owned())
+    let holds_something =
+        |number: &u32| folder(runs, recipe, *number).read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let last = numbers(runs, recipe).into_iter().filter(holds_something).max();
+    folder(runs, recipe, last.unwrap_or(1))
 }
 
 #[cfg(test)]
@@ -293,6 +318,10 @@ mod tests {
             fs::write(run.join("recipe.toml"), "").expect("writable");
         }
         assert_eq!(last_folder(&runs, &recipe), made[1]);
+        // The first was taken away: what comes next is behind the last all the same.
+        fs::remove_dir_all(&made[0]).expect("there");
+        assert_eq!(last_folder(&runs, &recipe), made[1]);
+        assert_eq!(new_folder(&runs, &recipe).expect("writable"), runs.join("resnet-20-shapes-4"));
     }
 
     #[test]

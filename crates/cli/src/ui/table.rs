@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as their widest cell, text left, numbers right, no lines around.
 
+use unicode_width::UnicodeWidthStr;
+
 /// How a column is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -33,7 +35,7 @@ impl Table {
 
     /// The table as text, without a newline at its end.
     pub fn render(&self) -> String {
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let widths = self.aligns.iter().enumerate().map(|(column, align)| (*align, width(column)));
         let columns = Columns(widths.collect());
         self.rows.iter().map(|row| columns.line(row)).collect::<Vec<_>>().join("\n")
@@ -45,16 +47,20 @@ impl Table {
 pub struct Columns(Vec<(Align, usize)>);
 
 impl Columns {
-    /// Columns that hold texts of these widths at most, in characters.
+    /// Columns that hold texts of these widths at most, in a terminal's columns: a Korean syllable takes two.
     pub fn new(columns: &[(Align, usize)]) -> Self {
         Self(columns.to_vec())
     }
 
     /// A row, or the titles.
     pub fn line<S: AsRef<str>>(&self, cells: &[S]) -> String {
-        let cell = |(cell, &(align, width)): (&S, &(Align, usize))| match align {
-            Align::Left => format!("{:<width$}", cell.as_ref()),
-            Align::Right => format!("{:>width$}", cell.as_ref()),
+        let cell = |(cell, &(align, width)): (&S, &(Align, usize))| {
+            let text = cell.as_ref();
+            let blanks = " ".repeat(width.saturating_sub(text.width()));
+            match align {
+                Align::Left => format!("{text}{blanks}"),
+                Align::Right => format!("{blanks}{text}"),
+            }
         };
         cells.iter().zip(&self.0).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     }
@@ -70,5 +76,8 @@ mod tests {
         table.row(vec!["resnet-20".into(), "269,722".into()]);
         table.row(vec!["vgg".into()]);
         assert_eq!(table.render(), "name        params\nresnet-20  269,722\nvgg");
+        let mut table = Table::new(&[("class", Align::Left), ("n", Align::Right)]);
+        table.row(vec!["고양이".into(), "3".into()]);
+        assert_eq!(table.render(), "class   n\n고양이  3", "three syllables, six columns");
     }
 }

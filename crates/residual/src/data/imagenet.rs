@@ -35,13 +35,16 @@ pub(crate) fn is_id(text: &str) -> bool {
 /// Where each class of some data is among the classes that a network tells apart.
 ///
 /// A class may be called by its WordNet ID on one side and by its name on the other. Capitals, underscores and hyphens do
-/// not count where only one class is meant then (a Cardigan is a dog, a cardigan is not). The data may have fewer classes than the network. A network that only numbers its classes (`class 0`, an
-/// import without names) takes the data's in their order, if they are as many.
+/// not count where only one class is meant then (a Cardigan is a dog, a cardigan is not). The data may have fewer classes
+/// than the network. A network that only numbers its classes (`class 0`, an import without names) takes the data's in their
+/// order, if they are as many and not called so themselves.
 ///
 /// # Errors
 /// A class of the data that the network does not know, or two that are one to it.
 pub fn places(data: &[String], network: &[String]) -> Result<Vec<u32>> {
-    if is_numbered(network) && data.len() == network.len() {
+    // Folders called after the numbers are sorted 0, 1, 10, 2.
+    let are_called_so = || data.iter().all(|class| network.contains(class));
+    if is_numbered(network) && data.len() == network.len() && !are_called_so() {
         return Ok((0..data.len() as u32).collect());
     }
     let known: HashMap<&str, usize> = network.iter().enumerate().map(|(i, class)| (called(class), i)).collect();
@@ -141,5 +144,9 @@ mod tests {
         assert_eq!(places(&strings(&["cat", "dog"]), &network).expect("as many"), [0, 1]);
         assert!(places(&strings(&["cat", "dog", "eel"]), &network).is_err());
         assert!(!is_numbered(&strings(&["cat", "class 1"])));
+        let twelve: Vec<String> = (0..12).map(numbered).collect();
+        let mut folders = twelve.clone();
+        folders.sort();
+        assert_eq!(places(&folders, &twelve).expect("called so")[..3], [0, 1, 10]);
     }
 }

@@ -33,6 +33,7 @@ mod tests;
 pub use augment::{Augment, Crop, Draws, Flip, Jitter, Operation, Policy, PolicyKind, STEPS};
 pub use check::{Report, check};
 pub use fetch::{FetchOptions, cache_dir, fetch};
+pub(crate) use folder::KAGGLE;
 pub use folder::pictures_below;
 pub use imagenet::{is_numbered, places};
 pub use loader::{Batch, Loader, LoaderOptions, Repeats, batches, epoch_order};

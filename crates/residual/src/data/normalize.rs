@@ -4,6 +4,7 @@
 //! that the loop over a row has no channel index in it and vectorises.
 
 use super::pictures::Pictures;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -48,9 +49,9 @@ impl Normalize {
     ///
     /// # Errors
     /// Where there are no pictures or one cannot be read.
-    pub fn channel_of(pictures: &Pictures) -> Result<Self> {
+    pub fn channel_of(pictures: &Pictures, progress: &mut dyn Progress) -> Result<Self> {
         let c = pictures.channels();
-        let (sums, squares) = reduce(pictures, 2 * c, |sums, pixels| {
+        let (sums, squares) = reduce(pictures, 2 * c, progress, |sums, pixels| {
             for pixel in pixels.chunks_exact(c) {
                 for (channel, &value) in pixel.iter().enumerate() {
                     sums[channel] += u64::from(value);
@@ -74,8 +75,8 @@ impl Normalize {
     ///
     /// # Errors
     /// Where there are no pictures or one cannot be read.
-    pub fn pixel_of(pictures: &Pictures) -> Result<Self> {
-        let sums = reduce(pictures, pictures.stride(), |sums, pixels| {
+    pub fn pixel_of(pictures: &Pictures, progress: &mut dyn Progress) -> Result<Self> {
+        let sums = reduce(pictures, pictures.stride(), progress, |sums, pixels| {
             for (sum, &value) in sums.iter_mut().zip(pixels) {
                 *sum += u64::from(value);
             }
@@ -88,29 +89,43 @@ impl Normalize {
     }
 }
 
+/// Pictures between two words on how far it is: those that stay on disk are decoded for this, ImageNet's in an hour.
+const ROUND: usize = 1024;
+
+/// Pictures that a thread adds up at a time.
+const CHUNK: usize = 16;
+
 /// Adds up `width` integers over all pictures, in parallel: integers, so any order gives the same.
-fn reduce(pictures: &Pictures, width: usize, add: impl Fn(&mut [u64], &[u8]) + Sync) -> Result<Vec<u64>> {
+fn reduce(
+    pictures: &Pictures,
+    width: usize,
+    progress: &mut dyn Progress,
+    add: impl Fn(&mut [u64], &[u8]) + Sync,
+) -> Result<Vec<u64>> {
     if pictures.is_empty() {
         return Err(Error::data("a mean needs at least one picture"));
     }
-    let chunk = pictures.len().div_ceil(4 * rayon::current_num_threads()).max(16);
-    let starts: Vec<usize> = (0..pictures.len()).step_by(chunk).collect();
-    starts
-        .into_par_iter()
-        .map(|start| {
+    progress.start("averaging pictures", pictures.len() as u64);
+    let plus = |mut a: Vec<u64>, b: Vec<u64>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        a
+    };
+    let mut sums = vec![0; width];
+    for round in (0..pictures.len()).step_by(ROUND) {
+        let end = (round + ROUND).min(pictures.len());
+        let starts: Vec<usize> = (round..end).step_by(CHUNK).collect();
+        let chunk = |start: usize| {
             let mut sums = vec![0; width];
-            for i in start..(start + chunk).min(pictures.len()) {
+            for i in start..(start + CHUNK).min(end) {
                 add(&mut sums, &pictures.pixels(i)?);
             }
-            Ok(sums)
-        })
-        .try_reduce(
-            || vec![0; width],
-            |mut a, b| {
-                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                Ok(a)
-            },
-        )
+            Ok::<_, Error>(sums)
+        };
+        let more = starts.into_par_iter().map(chunk).try_reduce(|| vec![0; width], |a, b| Ok(plus(a, b)))?;
+        sums = plus(sums, more);
+        progress.advance((end - round) as u64);
+    }
+    Ok(sums)
 }
 
 /// A [`Normalize`] made ready for pictures of one size.
@@ -211,7 +226,8 @@ mod tests {
     #[test]
     fn normalised_training_pictures_have_mean_zero_and_deviation_one() {
         let pictures = two();
-        let normalizer = Normalizer::new(&Normalize::channel_of(&pictures).expect("two"), 1, 2, 3).expect("fits");
+        let normalizer =
+            Normalizer::new(&Normalize::channel_of(&pictures, &mut ()).expect("two"), 1, 2, 3).expect("fits");
         let mut out = [0.0; 12];
         for i in 0..2 {
             normalizer.apply(&pictures.pixels(i).expect("in memory"), &mut out[6 * i..6 * i + 6]);
@@ -226,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_mean_of_each_pixel_is_subtracted_at_its_own_place() {
-        let normalize = Normalize::pixel_of(&two()).expect("two");
+        let normalize = Normalize::pixel_of(&two(), &mut ()).expect("two");
         let normalizer = Normalizer::new(&normalize, 1, 2, 3).expect("fits");
         let mut out = [9.0; 3];
         normalizer.apply_row(0, 1, &[90, 100, 255], &mut out);

@@ -197,6 +197,15 @@ fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<
     let budget = budget(options);
     let all = pictures(train, options, budget);
     let (train, held_out) = split(&all, options, validation.is_some())?;
+    if let (Some(own), Some(wanted)) = (&validation, options.validation)
+        && wanted > 0
+        && wanted != own.labels().len()
+    {
+        warnings.push(format!(
+            "data.validation = {wanted} is not heeded: the folder has {} validation pictures of its own, or by their names",
+            own.labels().len()
+        ));
+    }
     let validation = match (validation, options.validation) {
         // A folder's own validation pictures are left alone where none are wanted.
         (Some(own), Some(0)) => pictures(own, options, budget).subset(&[]),

@@ -5,7 +5,7 @@
 use super::batch_of;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::infer::Plan;
+use crate::infer::{Plan, check_pixels, check_sides};
 use crate::layers::Pass;
 use crate::models::{Model, Net};
 use crate::ops::Nhwc;
@@ -51,9 +51,20 @@ impl Classifier {
     /// # Errors
     /// Pixels that are not as many pictures of that size.
     pub fn logits(&self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<Vec<f32>> {
+        check_pixels(pixels.len(), [n, h, w, self.model.spec.input[2]])?;
         let mut plan = self.idle().pop().unwrap_or_else(|| self.plan.again());
-        let logits = plan.logits(pixels, [n, h, w])?.to_vec();
-        self.idle().push(plan);
+        // All at once, a thousand pictures of 224x224 would take 13 GB a map.
+        let together = self.batch.max(batch_of(h, w)).min(n);
+        let mut logits = Vec::with_capacity(n * self.model.spec.classes);
+        let picture = pixels.len() / n;
+        for pixels in pixels.chunks(together * picture) {
+            logits.extend_from_slice(plan.logits(pixels, [pixels.len() / picture, h, w])?);
+        }
+        let mut idle = self.idle();
+        // More calls at once than cores are not what buffers are kept for.
+        if idle.len() < rayon::current_num_threads() {
+            idle.push(plan);
+        }
         Ok(logits)
     }
 
@@ -71,7 +82,10 @@ impl Classifier {
             // Its global pooling takes any map.
             Net::ResNet(_) => self.logits(pixels, [n, h, w]),
             Net::Vgg(_) => {
-                let data = TensorData::new(pixels.to_vec(), [n, h, w, self.model.spec.input[2]]);
+                let shape = [n, h, w, self.model.spec.input[2]];
+                check_pixels(pixels.len(), shape)?;
+                check_sides(shape, self.model.spec.smallest_dense()?)?;
+                let data = TensorData::new(pixels.to_vec(), shape);
                 let pass = if self.precise { Pass::test().precisely() } else { Pass::test() };
                 let logits = self.model.dense(Nhwc(Tensor::from_data(data, &Device::flex())), &pass);
                 let numbers = logits.into_data().try_to_vec::<f32>();

@@ -142,8 +142,12 @@ impl Ensemble {
     /// # Errors
     /// Pictures that a member cannot look at.
     pub fn probabilities(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>> {
-        let views = pictures.par_iter().map(|picture| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
-        self.average(views)
+        let mut rows = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(DECODED) {
+            let views = pictures.par_iter().map(|picture| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
+            rows.append(&mut self.average(views)?);
+        }
+        Ok(rows)
     }
 
     /// What each member sees in `picture`.
@@ -174,13 +178,7 @@ impl Ensemble {
     /// What each member sees in picture `i`. The picture itself, 36 MB if it comes from a phone, is gone afterwards.
     fn look_at(&self, pictures: &Pictures, i: usize) -> Result<Vec<Vec<View>>> {
         let picture = pictures.original(i)?;
-        self.views_of(&picture).map_err(|error| {
-            let named = Error::new(error.kind(), format!("{}: {error}", pictures.name(i)));
-            match error.hint() {
-                Some(hint) => named.with_hint(hint),
-                None => named,
-            }
-        })
+        self.views_of(&picture).map_err(|error| error.about(pictures.name(i)))
     }
 
     /// Tests on `pictures`. With `skip_bad` those that do not decode, or are too large to be looked at densely, are left

@@ -18,6 +18,9 @@ pub struct Evaluation {
     pub per_class: Vec<ClassResult>,
     /// `confusion[truth][prediction]`: pictures.
     pub confusion: Vec<Vec<u64>>,
+    /// Whether each picture was classified right, in the split's order: by it two networks are compared picture by picture.
+    #[serde(skip)]
+    pub right: Vec<bool>,
     /// Expected calibration error over 15 bins of equal width (Guo et al. 2017), as a fraction.
     pub ece: f64,
     /// How each picture was looked at; names joined by `+` where several ways were averaged.
@@ -86,6 +89,7 @@ impl Evaluation {
             seconds: cost.seconds,
             images_per_second: images as f64 / cost.seconds.max(1e-9),
             confusion,
+            right: predictions.right(),
         }
     }
 }

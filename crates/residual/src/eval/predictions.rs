@@ -116,6 +116,11 @@ impl Predictions {
         Ok(Self { rows })
     }
 
+    /// Whether each picture was classified right.
+    pub fn right(&self) -> Vec<bool> {
+        self.rows.iter().map(Prediction::is_right).collect()
+    }
+
     /// Top-1 error, percent.
     pub fn top1_error(&self) -> f64 {
         self.error_within(1)
@@ -137,7 +142,8 @@ impl Predictions {
     /// `[truth][told]`: pictures.
     pub fn confusion(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut confusion = vec![vec![0; classes]; classes];
-        for row in &self.rows {
+        // A network that answers NaN tells no class.
+        for row in self.rows.iter().filter(|row| !row.confidence.is_nan()) {
             if let Some(cell) = confusion.get_mut(row.truth).and_then(|told| told.get_mut(row.told)) {
                 *cell += 1;
             }

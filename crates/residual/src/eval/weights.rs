@@ -31,9 +31,35 @@ impl Weights {
     /// # Errors
     /// A file that is missing, damaged or foreign.
     pub fn load(path: &Path) -> Result<Self> {
-        let (model, metadata) = weights::load(path, &Device::flex())?;
+        let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        Self::from_bytes(bytes, path)
+    }
+
+    /// As [`load`](Self::load), of a file's `bytes`: from an object store, or `include_bytes!`. Errors call it `path`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
+        let (model, metadata) = weights::from_bytes(bytes, &path.display().to_string(), &Device::flex())?;
         let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
         Ok(Self { path: path.to_owned(), model, metadata, recipe })
+    }
+
+    /// Whether all of `weights` mean the same by a class's number, so that their answers can be averaged.
+    ///
+    /// # Errors
+    /// Two of them do not.
+    pub fn same_classes<'a>(weights: impl IntoIterator<Item = &'a Self>) -> Result<()> {
+        let mut weights = weights.into_iter();
+        let Some(first) = weights.next() else { return Ok(()) };
+        match weights.find(|other| other.metadata.classes != first.metadata.classes) {
+            None => Ok(()),
+            Some(other) => {
+                let (a, b) = (first.path.display(), other.path.display());
+                Err(Error::data(format!("{a} and {b} tell other classes apart, or in another order"))
+                    .with_hint("only networks of the same classes can be averaged"))
+            }
+        }
     }
 
     /// The network looking by `views` at `scales`.
@@ -95,13 +121,7 @@ impl Weights {
     /// # Errors
     /// Classes that the network does not know.
     pub fn label(&self, data: &Dataset) -> Result<Dataset> {
-        data.for_classes(&self.metadata.classes).map_err(|error| {
-            let named = Error::data(format!("{}: {error}", self.path.display()));
-            match error.hint() {
-                Some(hint) => named.with_hint(hint),
-                None => named,
-            }
-        })
+        data.for_classes(&self.metadata.classes).map_err(|error| error.about(self.path.display()))
     }
 }
 

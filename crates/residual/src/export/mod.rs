@@ -14,13 +14,13 @@ use crate::weights::{self, Metadata, container};
 use burn::tensor::TensorData;
 use std::path::Path;
 
-/// Writes `model` as safetensors that PyTorch's `load_state_dict(…, strict=True)` takes: into a network of torchvision
-/// ([`Preset::Torchvision`], whose names are ours, so that every command takes the file as well), or of akamaster's
-/// CIFAR networks ([`Preset::CifarAkamaster`]). Each normalisation gets the `num_batches_tracked` that PyTorch keeps. Returns the
+/// Writes `model` as safetensors that PyTorch's `load_state_dict(…, strict=True)` takes: under torchvision's names
+/// ([`Preset::Torchvision`], which are ours, so that every command takes the file as well; a network that torchvision has
+/// not needs one of the same layers there), or of akamaster's CIFAR networks ([`Preset::CifarAkamaster`]). Each normalisation gets the `num_batches_tracked` that PyTorch keeps. Returns the
 /// number of tensors.
 ///
 /// # Errors
-/// A network that those programs do not have; a folder that cannot be written.
+/// A network that akamaster's program does not have, another preset; a folder that cannot be written.
 pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Preset) -> Result<usize> {
     has(preset, model)?;
     let mut tensors = container::Tensors::new();

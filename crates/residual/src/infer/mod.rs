@@ -82,11 +82,7 @@ impl Plan {
         let Self { network, schedule, buffers } = self;
         let Network { ref program, logits, channels, ref sides, classes } = **network;
         let shape = [n, h, w, channels];
-        let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
-        if n == 0 || len != Some(pixels.len()) {
-            let message = format!("{} values are not {n} pictures of {h}x{w}x{channels}", pixels.len());
-            return Err(Error::data(message));
-        }
+        check_pixels(pixels.len(), shape)?;
         if ![h, w].iter().all(|side| sides.contains(side)) {
             let least = sides.start();
             return Err(Error::data(format!("the plan is for pictures of {least}x{least}, not of {h}x{w}")));
@@ -111,6 +107,29 @@ impl Plan {
     pub fn bytes(&self) -> (usize, usize) {
         let weights = self.network.program.steps.iter().map(|placed| placed.step.bytes()).sum();
         (weights, self.schedule.sizes.iter().sum::<usize>() * size_of::<f32>())
+    }
+}
+
+/// Whether `len` values are pictures `[n, h, w, c]`, one at least.
+///
+/// # Errors
+/// They are not.
+pub(crate) fn check_pixels(len: usize, [n, h, w, c]: [usize; 4]) -> Result<()> {
+    let wanted = [n, h, w, c].iter().try_fold(1usize, |len, &size| len.checked_mul(size));
+    if len == 0 || wanted != Some(len) {
+        return Err(Error::data(format!("{len} values are not {n} pictures of {h}x{w}x{c}")));
+    }
+    Ok(())
+}
+
+/// Whether pictures `[n, h, w, c]` have `least` rows and columns.
+///
+/// # Errors
+/// They have not.
+pub(crate) fn check_sides([_, h, w, _]: [usize; 4], least: usize) -> Result<()> {
+    match h.min(w) < least {
+        true => Err(Error::data(format!("pictures of {h}x{w} are smaller than the {least}x{least} that it takes"))),
+        false => Ok(()),
     }
 }
 

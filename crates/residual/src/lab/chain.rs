@@ -14,6 +14,7 @@ use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_r
 use crate::models::parameters;
 use crate::ops::{self, Nhwc, Window};
 use crate::recipe::{Recipe, ScheduleKind};
+use crate::train::machine::Machine;
 use crate::train::optimizer::{Optimizer, gradients};
 use crate::train::schedule::ScheduleState;
 use crate::train::targets::smoothed;
@@ -165,6 +166,7 @@ pub(super) fn run(
     }
     std::fs::create_dir_all(out).map_err(|error| Error::io("make", out, error))?;
     crate::atomic::write(&by, asked.as_bytes())?;
+    Machine::here().save(out)?;
     let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing, .. } = prepare(recipe, false, &device, progress)?;
     let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;

@@ -47,6 +47,12 @@ impl BatchNorm {
         self.weight.lazy_shape().num_elements()
     }
 
+    /// Parts its running statistics from those of the layer that it is a clone of.
+    pub(crate) fn own_statistics(&mut self) {
+        self.running_mean = RunningState::new(self.running_mean.value_sync());
+        self.running_var = RunningState::new(self.running_var.value_sync());
+    }
+
     fn affine(&self) -> Affine {
         Affine { gamma: self.weight.val(), beta: self.bias.val(), eps: Self::EPSILON as f32 }
     }

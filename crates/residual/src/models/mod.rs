@@ -34,12 +34,26 @@ pub enum Net {
 }
 
 /// A network: what it is, and its layers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Model {
     /// Everything that decides its shape.
     pub spec: Spec,
     /// The layers.
     pub net: Net,
+}
+
+/// Weights are shared until one of the two changes, running statistics are not: Burn's own clone would go on moving with the network that
+/// it was made from.
+impl Clone for Model {
+    fn clone(&self) -> Self {
+        let mut net = self.net.clone();
+        let own = |_: &str, bn: &mut BatchNorm| bn.own_statistics();
+        match &mut net {
+            Net::Vgg(net) => net.for_each_norm(own),
+            Net::ResNet(net) => net.for_each_norm(own),
+        }
+        Self { spec: self.spec.clone(), net }
+    }
 }
 
 impl Model {

@@ -15,6 +15,9 @@ pub(super) fn run(bytes: &[u8], allowed: fn(&str) -> bool) -> Step<(Vec<Value>, 
     }
 }
 
+/// Values of one program: a byte may make one of fifty, and ResNet-1202's checkpoint with its optimiser makes a hundred thousand.
+const MOST_VALUES: usize = 4_000_000;
+
 /// The stack machine.
 struct Machine<'a> {
     bytes: &'a [u8],
@@ -34,6 +37,9 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Step<Id> {
         loop {
             let opcode = self.take(1)?[0];
+            if self.values.len() > MOST_VALUES {
+                return Err(format!("it makes more than {MOST_VALUES} values, and a checkpoint's few thousand"));
+            }
             if opcode == b'.' {
                 return self.pop();
             }
@@ -234,6 +240,8 @@ impl<'a> Machine<'a> {
                 }
                 _ => return Err("an encoding of something that is not text".into()),
             },
+            // Python 3 sets an OrderedDict's items one by one; Python 2 hands them over as a list of pairs.
+            ("collections.OrderedDict", Value::List(given)) => Value::Dict(self.pairs(given)),
             ("collections.OrderedDict" | "collections.defaultdict" | "collections.Counter", _) => {
                 Value::Dict(Vec::new())
             }
@@ -241,6 +249,17 @@ impl<'a> Machine<'a> {
         };
         self.push(value);
         Ok(())
+    }
+
+    /// The pairs in `([[k, v], …],)`; none where that is not what was given.
+    fn pairs(&self, given: &[Id]) -> Vec<(Id, Id)> {
+        let [list] = given else { return Vec::new() };
+        let Value::List(items) = &self.values[*list] else { return Vec::new() };
+        let pair = |&item: &Id| match &self.values[item] {
+            Value::List(pair) => pair.as_slice().try_into().ok().map(|[key, value]: [Id; 2]| (key, value)),
+            _ => None,
+        };
+        items.iter().filter_map(pair).collect()
     }
 
     fn build(&mut self) -> Step<()> {

@@ -127,14 +127,19 @@ impl Draft {
         self.accept(section, key)
     }
 
-    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`, or the keys of
-    /// another schedule.
+    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`, windows and `pad_crop`, or
+    /// the keys of another schedule.
     fn settle_alternatives(&mut self, overrides: &[String]) -> Result<()> {
         let is_set = |key: &str| overrides.iter().any(|o| o.split('=').next().is_some_and(|path| path.trim() == key));
         for (given, other) in [("steps", "epochs"), ("epochs", "steps")] {
             if is_set(&format!("train.{given}")) && !is_set(&format!("train.{other}")) {
                 self.drop_key("train", other);
             }
+        }
+        // Windows of a random place and size are shifted enough.
+        let is_windowed = ["augment.resized_crop", "augment.scale"].iter().any(|key| is_set(key));
+        if is_windowed && !is_set("augment.pad_crop") {
+            self.drop_key("augment", "pad_crop");
         }
         if !is_set("schedule.kind") {
             return Ok(());

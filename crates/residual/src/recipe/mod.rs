@@ -170,6 +170,21 @@ impl Recipe {
         }
     }
 
+    /// What the schedule would do only after a run of `steps` steps, in a sentence.
+    pub fn out_of_reach(&self, steps: u64) -> Option<String> {
+        let schedule = &self.schedule;
+        if schedule.warmup_steps > 0 && schedule.warmup_steps >= steps {
+            let warm_up = schedule.warmup_steps;
+            return Some(format!(
+                "the warm-up takes {warm_up} steps and the run {steps}: the rate never gets where it is to"
+            ));
+        }
+        let beyond = |milestone: &&u64| **milestone >= steps;
+        let late: Vec<String> = schedule.milestones.iter().flatten().filter(beyond).map(u64::to_string).collect();
+        (!late.is_empty() && schedule.kind == ScheduleKind::MultiStep)
+            .then(|| format!("the run ends at step {steps}: the rate does not fall at {}", late.join(", ")))
+    }
+
     /// The learning rate of a run of `steps` steps.
     pub fn schedule(&self, steps: u64) -> Schedule {
         Schedule::new(&self.schedule, self.optimizer.lr, steps)

@@ -1,7 +1,7 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
 use super::{Flip, Recipe};
-use crate::data::{is_mnist_layout, is_picture_name};
+use crate::data::{KAGGLE, is_mnist_layout, is_picture_name};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::find;
 use crate::models::options::ModelOptions;
@@ -65,16 +65,36 @@ pub(super) fn native_input(network: &str) -> usize {
     find(network).map_or(224, |entry| entry.input)
 }
 
-/// Whether `path` holds pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`.
-fn is_picture_folder(path: &Path) -> bool {
-    let inside = |path: &Path| {
+/// Pictures of a folder that are looked at for their size.
+const SAMPLE: usize = 16;
+
+/// Squares up to this size are small pictures, which keep their size.
+const SMALL: u32 = 64;
+
+/// Some pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
+fn some_pictures(path: &Path) -> Vec<PathBuf> {
+    let inside = |path: &PathBuf| {
         let entries = std::fs::read_dir(path).into_iter().flatten();
         entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
     };
-    let is_picture = |path: &PathBuf| is_picture_name(path);
-    let classes = inside(path);
-    classes.iter().any(|class| inside(class).iter().any(is_picture))
-        || classes.iter().flat_map(|split| inside(split)).any(|class| inside(&class).iter().any(is_picture))
+    let kaggle = KAGGLE.into_iter().map(|below| path.join(below)).find(|path| path.is_dir());
+    let tops = inside(&kaggle.unwrap_or_else(|| path.to_owned()));
+    let within = |folders: &[PathBuf]| -> Vec<PathBuf> {
+        folders.iter().flat_map(inside).filter(|path| is_picture_name(path)).take(SAMPLE).collect()
+    };
+    let classes = within(&tops);
+    if !classes.is_empty() {
+        return classes;
+    }
+    let folders: Vec<PathBuf> = tops.iter().flat_map(inside).collect();
+    within(&folders)
+}
+
+/// The side of `pictures` where all of them are squares of one small size.
+fn small_side(pictures: &[PathBuf]) -> Option<usize> {
+    let mut sides = pictures.iter().map(|path| image::image_dimensions(path).ok());
+    let (side, height) = sides.next()??;
+    (side == height && side <= SMALL && sides.all(|size| size == Some((side, side)))).then_some(side as usize)
 }
 
 /// The default recipe of a data source, with `network`.
@@ -95,8 +115,11 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
         recipe.augment.flip = Flip::None;
     }
     let network = network.to_lowercase();
-    if is_picture_folder(Path::new(source)) {
+    let pictures = some_pictures(Path::new(source));
+    if !pictures.is_empty() {
         let input = native_input(&network);
+        // CIFAR as PNG, Tiny ImageNet: at 224 px they would cost twelve to fifty times as much.
+        let input = small_side(&pictures).filter(|side| *side < input).unwrap_or(input);
         recipe.model.input = Some(input);
         // Four pixels of 32, in proportion.
         recipe.augment.pad_crop = input / 8;

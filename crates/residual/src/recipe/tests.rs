@@ -279,6 +279,27 @@ fn a_folder_of_pictures_is_brought_to_the_size_of_the_network() {
     assert_eq!((large.model.input, large.augment.pad_crop, large.train.batch), (Some(224), 28, 32));
     let small = recipe("resnet-20");
     assert_eq!((small.model.input, small.augment.pad_crop, small.train.batch), (Some(32), 4, 128));
+    // Squares as small as CIFAR's keep their size.
+    let square = |side| image::RgbImage::new(side, side).save(class.join("1.png")).expect("writable");
+    std::fs::remove_file(class.join("1.JPG")).expect("there");
+    square(48);
+    let kept = recipe("resnet-18");
+    assert_eq!((kept.model.input, kept.augment.pad_crop, kept.train.batch), (Some(48), 6, 128));
+    square(65);
+    assert_eq!(recipe("resnet-18").model.input, Some(224));
+}
+
+#[test]
+fn windows_take_the_place_of_shifts_and_what_the_schedule_never_gets_to_is_told() {
+    let recipe = Recipe::load("cifar10-resnet20-paper", &["augment.resized_crop=[0.5, 1.0]".into()]).expect("a recipe");
+    assert_eq!(recipe.augment.pad_crop, 0);
+    let recipe = Recipe::load("cifar10-resnet20-paper", &["train.epochs=10".into()]).expect("a recipe");
+    let told = recipe.out_of_reach(recipe.total_steps(50_000)).unwrap_or_default();
+    assert_eq!(told, "the run ends at step 3900: the rate does not fall at 32000, 48000");
+    assert_eq!(recipe.out_of_reach(64_000), None);
+    let warm = ["schedule.warmup_steps=500".into()];
+    let recipe = Recipe::load("cifar10-resnet20-paper", &warm).expect("a recipe");
+    assert!(recipe.out_of_reach(400).is_some_and(|told| told.contains("the warm-up takes 500 steps")));
 }
 
 proptest! {

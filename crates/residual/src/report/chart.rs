@@ -73,7 +73,27 @@ pub struct Chart {
     /// The curves.
     pub series: Vec<Series>,
     /// The y axis's range, where it is to be that of a neighbour.
-    pub range: Option<(f64, f64)>,
+    pub range: Option<Extent>,
+}
+
+/// Between which values a chart's curves lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    low: f64,
+    high: f64,
+    /// The lowest above zero, where a logarithmic scale can begin.
+    positive: f64,
+}
+
+impl Extent {
+    /// That of both.
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+            positive: self.positive.min(other.positive),
+        }
+    }
 }
 
 /// A scale from values to pixels.
@@ -132,7 +152,10 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
 /// A tick's text: no more digits than it has.
 pub fn label(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e7) {
-        return format!("{value:.0e}");
+        // Steps of a half need a second digit: 1.5e-4 is neither of its neighbours.
+        let one = format!("{value:.0e}");
+        let is_exact = one.parse::<f64>().is_ok_and(|one| (one - value).abs() <= 1e-6 * value.abs());
+        return if is_exact { one } else { format!("{value:.1e}") };
     }
     if value.abs() >= 1000.0 && value.fract() == 0.0 {
         return thousands(value as u64);
@@ -188,16 +211,17 @@ impl Chart {
         Scale { low: 0.0, high: if high > 0.0 { high } else { 1.0 }, log: false }
     }
 
-    /// The lowest and highest value drawn, for a neighbour of the same range.
-    pub fn extent(&self) -> (f64, f64) {
-        let values = || self.points().map(|p| p.1);
-        (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+    /// Of the values drawn, for a neighbour of the same range.
+    pub fn extent(&self) -> Extent {
+        let of =
+            |value: f64| Extent { low: value, high: value, positive: if value > 0.0 { value } else { f64::INFINITY } };
+        let none = Extent { low: f64::INFINITY, high: f64::NEG_INFINITY, positive: f64::INFINITY };
+        self.points().map(|p| of(p.1)).fold(none, Extent::with)
     }
 
     fn y_scale(&self, log: bool) -> Option<Scale> {
-        let (low, high) = self.range.unwrap_or_else(|| self.extent());
+        let Extent { low, high, positive } = self.range.unwrap_or_else(|| self.extent());
         if log {
-            let positive = self.points().map(|p| p.1).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
             let low = if low > 0.0 { low } else { positive };
             return (low.is_finite() && high > low).then_some(Scale { low: low * 0.93, high: high * 1.07, log });
         }

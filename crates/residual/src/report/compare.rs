@@ -53,14 +53,18 @@ impl Difference {
         if !same || a.rows.is_empty() {
             return None;
         }
-        let pairs = || a.rows.iter().zip(&b.rows).map(|(a, b)| (a.is_right(), b.is_right()));
-        let only_a = pairs().filter(|pair| *pair == (false, true)).count();
-        let only_b = pairs().filter(|pair| *pair == (true, false)).count();
-        let (n, b, c) = (a.rows.len() as f64, only_a as f64, only_b as f64);
+        Some(Self::picture_by_picture(&a.right(), &b.right()))
+    }
+
+    /// As [`paired`](Self::paired), of what two networks got right; the same pictures in the same order.
+    pub fn picture_by_picture(a: &[bool], b: &[bool]) -> Self {
+        let count = |sought: (bool, bool)| a.iter().zip(b).filter(|pair| (*pair.0, *pair.1) == sought).count();
+        let (only_a, only_b) = (count((false, true)), count((true, false)));
+        let (n, b, c) = (a.len().max(1) as f64, only_a as f64, only_b as f64);
         let difference = (c - b) / n;
         // The variance of a difference of paired proportions.
         let half = Z * ((b + c) / n - difference * difference).max(0.0).sqrt() / n.sqrt();
-        Some(Self {
+        Self {
             test: "mcnemar",
             difference: 100.0 * difference,
             low: 100.0 * (difference - half),
@@ -68,7 +72,7 @@ impl Difference {
             p: mcnemar(only_a, only_b),
             only_a_wrong: Some(only_a),
             only_b_wrong: Some(only_b),
-        })
+        }
     }
 
     /// Two errors in percent on test sets of `n_a` and `n_b` pictures that cannot be matched picture by picture.

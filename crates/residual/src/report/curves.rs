@@ -9,7 +9,7 @@ use maud::{Markup, html};
 /// The four charts, all runs over each other.
 pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
     let charts = [loss(runs, lang), error(runs, lang), rate(runs, lang), speed(runs, lang)];
-    let validated = runs.iter().any(|run| run.epochs.iter().any(|epoch| epoch.val_error.is_some()));
+    let validated = runs.iter().any(|run| run.recipe.data.validation != Some(0));
     html! {
         p class="note" {
             (hint(lang)) " "
@@ -18,7 +18,7 @@ pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
                 "학습 곡선은 가중치가 바뀌는 동안 증강된 배치에서 잰 값입니다. 검증 오류율은 에폭이 끝난 뒤 증강 없이 재므로, 학습 오류율이 검증 오류율보다 높게 보일 수 있습니다.",
             ))
             @if !validated {
-                " " (lang.of("There is no validation split: the last weights are those that were tested.", "검증 세트를 나누지 않았으므로 마지막 가중치로 시험했습니다."))
+                " " (lang.of("There is no validation split: the last weights are those that are tested.", "검증 세트를 나누지 않았으므로 마지막 가중치로 시험합니다."))
             }
         }
         div class="grid" { @for chart in charts.iter().filter(|chart| !chart.is_empty()) { (chart.render(lang)) } }

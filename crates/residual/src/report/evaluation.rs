@@ -106,7 +106,8 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
         html! { td class=(class) style=(format!("--share:{share:.2}")) { (n) } }
     };
     html! {
-        table class="confusion" {
+        // Narrower columns would cut numbers of three digits off.
+        div class="scroll" tabindex="0" { table class="confusion" style=(format!("min-width:{:.1}em", 7.2 + 2.2 * confusion.len() as f64)) {
             caption class="visually-hidden" { (lang.of("Rows: true class. Columns: class told by the network.", "행: 실제 클래스, 열: 신경망의 예측")) }
             thead { tr { th class="row" { span class="visually-hidden" { (lang.of("true class", "실제 클래스")) } } @for name in &subject.classes { th scope="col" { span { (name) } } } } }
             tbody {
@@ -117,7 +118,7 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
                     }
                 }
             }
-        }
+        } }
         p class="note" { (lang.of("A row for each true class, a column for each answer.", "행은 실제 클래스, 열은 신경망의 답입니다.")) }
     }
 }

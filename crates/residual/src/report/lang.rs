@@ -63,6 +63,7 @@ const ROWS: &[(&str, &str)] = &[
     ("one 7x7, trained", "7x7 하나, 학습"),
     ("dense at five scales", "조밀 평가, 다섯 크기"),
     ("S in 256 to 512", "S=256–512"),
+    ("nets D and E averaged", "구성 D와 E의 평균"),
     ("nets D and E", "구성 D와 E"),
     (" on CIFAR-10", ", CIFAR-10"),
     (" on ImageNet", ", ImageNet"),

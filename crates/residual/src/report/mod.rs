@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::lab::Specimen;
 use crate::numbers::{percent, short, thousands};
 use crate::reproduce::Scale;
-use crate::reproduce::run::Outcome;
+use crate::reproduce::outcome::Outcome;
 use crate::train::Record;
 use crate::train::record::State;
 use compare::Difference;
@@ -145,10 +145,12 @@ fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<P
             lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len()))
         }
     };
-    let head = match subjects {
-        [] => html! {},
-        [one] => headline(one, lang),
-        several => headlines(several, lang),
+    let head = match (outcome, subjects) {
+        // A run's own test may have looked in another way than the paper, and is one seed of several.
+        (Some(outcome), _) => paper::headline(outcome, lang),
+        (None, []) => html! {},
+        (None, [one]) => headline(one, lang),
+        (None, several) => headlines(several, lang),
     };
     let over = match outcome {
         Some(outcome) if outcome.scale == Some(Scale::Quick) => lang.of("Reproduction, shortened", "재현 실험 (단축)"),

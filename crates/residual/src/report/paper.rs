@@ -4,7 +4,7 @@ use super::lang::{self, Lang};
 use super::subject::Subject;
 use crate::numbers::{percent, significant};
 use crate::reproduce::mark::Mark;
-use crate::reproduce::run::{Outcome, Row};
+use crate::reproduce::outcome::{Outcome, Row};
 use crate::reproduce::verdict::{Goal, Order, Sample, Verdict, judge};
 use crate::reproduce::{Scale, is_papers_own};
 use maud::{Markup, html};
@@ -12,11 +12,12 @@ use maud::{Markup, html};
 fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
     let korean = match verdict {
         Verdict::Reproduced => "재현됨",
-        Verdict::Better => "논문보다 좋음",
+        Verdict::Better => "더 좋음: 잡음보다 큰 차이",
         Verdict::WithinNoise => "판단 불가: 허용 오차를 벗어났으나 잡음 범위 안",
         Verdict::NotReproduced => "재현되지 않음",
         Verdict::Shortened => "판단하지 않음: 단축 실행",
         Verdict::OtherPictures => "판단하지 않음: 논문과 다른 이미지",
+        Verdict::OtherNetwork => "판단하지 않음: 논문과 다른 신경망",
     };
     lang.of(verdict.words(), korean)
 }
@@ -63,17 +64,27 @@ fn compared(
     }
 }
 
-/// The head of the tables.
-fn head(lang: Lang) -> Markup {
+/// The head of the tables; with `top5`, where the paper prints that error too, its two columns.
+fn head(top5: bool, lang: Lang) -> Markup {
     html! {
         thead { tr {
             th class="text" scope="col" { (lang.of("row", "항목")) }
             th scope="col" { (lang.of("paper", "논문")) }
             th scope="col" { (lang.of("ours", "결과")) }
+            @if top5 {
+                th scope="col" { (lang.of("paper, top-5", "논문, top-5")) }
+                th scope="col" { (lang.of("ours, top-5", "결과, top-5")) }
+            }
             th scope="col" { (lang.of("tolerance", "허용 오차")) }
             th class="text" scope="col" { (lang.of("verdict", "판정")) }
         } }
     }
+}
+
+/// The cells of both top-5 errors.
+fn top5(paper: Option<f64>, ours: Option<f64>) -> Markup {
+    let cell = |error: Option<f64>| error.map_or_else(|| "–".into(), percent);
+    html! { td { (cell(paper)) } td { (cell(ours)) } }
 }
 
 /// The row that `subject` reproduces; nothing where it reproduces none or was not tested yet.
@@ -82,11 +93,12 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
     let mark = Mark::of(&record.path, &record.recipe)?;
     let result = record.result.as_ref()?;
     let ours = result.test_top1_error?;
-    let sample = Sample { values: vec![ours], images: subject.predictions.rows.len() };
+    let images = subject.predictions.rows.len();
+    let sample = Sample { values: vec![ours], images, right: Vec::new() };
     let goal = Goal::new(mark.paper.or(mark.reference.as_ref().map(|reference| reference.0)), mark.at_least);
     let judged = match (mark.scale, mark.protocol.as_str()) {
         (Scale::Quick, _) => Some(Verdict::Shortened),
-        _ if !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0)) => {
+        _ if !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0), images) => {
             Some(Verdict::OtherPictures)
         }
         (Scale::Full, "center") => Some(judge(goal, &sample, mark.tolerance, true)),
@@ -101,11 +113,12 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
             (lang.of("One seed; the 95 % interval is that of the test pictures alone.", "시드 하나의 결과이며, 95 % 구간은 시험 이미지 수만 고려한 것입니다."))
         }
         div class="scroll" tabindex="0" { table {
-            (head(lang))
+            (head(mark.paper_top5.is_some(), lang))
             tbody { tr {
                 th class="text" scope="row" { (lang::row(&mark.part, lang)) }
                 td { (compared(mark.paper, reference, mark.at_least, "%", lang)) }
                 td { (percent(ours)) " ± " (format!("{:.2}", sample.noise())) }
+                @if mark.paper_top5.is_some() { (top5(mark.paper_top5, result.test_top5_error)) }
                 td { (mark.tolerance) }
                 td class="text" { @match judged {
                     Some(judged) => (verdict(judged, lang)),
@@ -116,19 +129,41 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
     })
 }
 
+/// Our value of `row`, with its deviation over seeds.
+fn ours(row: &Row) -> String {
+    let std = row.std.map_or_else(String::new, |std| format!(" ± {std:.2}"));
+    row.ours.map_or_else(|| "–".into(), |ours| format!("{}{std}", value(ours, &row.unit)))
+}
+
+/// The values that an experiment gave, the one that it is named after first.
+pub fn headline(outcome: &Outcome, lang: Lang) -> Markup {
+    html! {
+        dl class="figures" {
+            @for (i, row) in outcome.rows.iter().rev().enumerate() {
+                div class=[(i == 0).then_some("first")] {
+                    dt {
+                        (lang::row(&row.name, lang))
+                        small {
+                            (lang.of("paper: ", "논문: "))
+                            (compared(row.paper, row.reference.zip(row.source.as_deref()), row.at_least, &row.unit, lang))
+                        }
+                    }
+                    dd { (ours(row)) }
+                }
+            }
+        }
+    }
+}
+
 /// Everything that an experiment gave.
 pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
-    let ours = |row: &Row| {
-        let unit = row.unit.as_str();
-        let std = row.std.map_or_else(String::new, |std| format!(" ± {std:.2}"));
-        row.ours.map_or_else(|| "–".into(), |ours| format!("{}{std}", value(ours, unit)))
-    };
     let seeds = match outcome.seeds {
         1 => lang.of("One seed.".into(), "시드 1개의 결과입니다.".into()),
         n => {
             lang.of(format!("Mean ± standard deviation of {n} seeds."), format!("시드 {n}개의 평균 ± 표준 편차입니다."))
         }
     };
+    let has_top5 = outcome.rows.iter().any(|row| row.paper_top5.is_some());
     html! {
         @if outcome.scale == Some(Scale::Quick) { (shortened(lang)) }
         p class="note" {
@@ -136,12 +171,13 @@ pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
             @if let Some(data) = &outcome.data { " " (lang.of("Tested on ", "시험 데이터: ")) (lang::data(data, lang)) "." }
         }
         div class="scroll" tabindex="0" { table {
-            (head(lang))
+            (head(has_top5, lang))
             tbody { @for row in &outcome.rows { tr {
                 th class="text" scope="row" { (lang::row(&row.name, lang)) }
                 td { (compared(row.paper, row.reference.zip(row.source.as_deref()), row.at_least, &row.unit, lang)) }
                 td { (ours(row)) }
-                td { @if row.paper.or(row.reference).or(row.at_least).is_some() { (outcome.tolerance) } @else { "–" } }
+                @if has_top5 { (top5(row.paper_top5, row.ours_top5)) }
+                td { @if row.paper.or(row.reference).or(row.at_least).is_some() { (row.tolerance) } @else { "–" } }
                 td class="text" { (verdict(row.verdict, lang)) }
             } } }
         } }

@@ -61,7 +61,7 @@ mod tests {
         for experiment in experiments().iter().filter(|experiment| experiment.is_count()) {
             for part in &experiment.parts {
                 let ours = count(experiment, part).expect("a network");
-                let verdict = judge(Goal::of(part), &Sample::exact(ours), experiment.tolerance, false);
+                let verdict = judge(Goal::of(part), &Sample::exact(ours), experiment.tolerance(part), false);
                 assert_eq!(verdict, Verdict::Reproduced, "{} {}: {ours}", experiment.id, part.name());
                 rows += 1;
             }

@@ -4,7 +4,7 @@
 //! measurement of its own; within a kind, time is taken to grow with multiply-adds. The measurement is kept in the cache
 //! folder and made anew where processor, threads, instruction set or version differ.
 
-use super::{Experiment, Scale};
+use super::{Experiment, Part, Scale};
 use crate::data::{self, cache_dir};
 use crate::error::Result;
 use crate::models::options::Head;
@@ -77,14 +77,14 @@ impl Pace {
             let macs: u64 = experiment.stacks.iter().map(|stack| stack.design().macs(32, 3)).sum();
             return Ok(images as f64 * macs as f64 / self.macs_per_second[0]);
         }
-        for part in experiment.parts.iter().filter(|_| !experiment.is_count()) {
+        for part in experiment.parts.iter().filter(|_| !experiment.is_count()).flat_map(Part::members) {
             // Parts that differ in the protocol alone share their weights.
             let network = (part.network.clone(), part.shortcut);
             if seen.contains(&network) {
                 continue;
             }
             seen.push(network);
-            let recipe = experiment.recipe(part, scale, None, 0)?;
+            let recipe = experiment.recipe(&part, scale, None, 0)?;
             let input = (scale == Scale::Quick).then_some(32);
             let summary = models::summary(&ModelOptions { input, ..recipe.model.clone() })?;
             let kind = match (summary.family.as_str(), summary.input[0]) {

@@ -1,44 +1,70 @@
 //! Weights that somebody has already, tested by a row's protocol.
 
-use super::{Experiment, Part};
+use super::{Experiment, Part, Scale};
 use crate::data::{self, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::eval::{Ensemble, Evaluation, Weights};
-use crate::models::{ModelOptions, Spec};
+use crate::models::{Architecture, ModelOptions, Spec};
 
-/// The parts of `experiment` that `weights` belong to.
+/// The parts of `experiment` that `weights` belong to, each with those of its networks.
 ///
 /// # Errors
-/// Weights of another network, or an experiment that tests none.
-pub fn parts<'a>(experiment: &'a Experiment, weights: &Weights) -> Result<Vec<&'a Part>> {
+/// Weights that belong to none, or an experiment that tests none.
+pub fn parts<'a>(experiment: &'a Experiment, weights: &'a [Weights]) -> Result<Vec<(&'a Part, Vec<&'a Weights>)>> {
     if experiment.is_count() {
         return Err(Error::usage(format!("{} counts, and tests no weights", experiment.id))
             .with_hint(format!("`residual reproduce {}` verifies it without", experiment.id)));
     }
-    let spec = &weights.model.spec;
-    let parts: Vec<&Part> = fitting(experiment, weights).collect();
-    if parts.is_empty() {
+    let parts: Vec<_> = experiment.parts.iter().filter_map(|part| Some((part, of_networks(part, weights)?))).collect();
+    let is_used = |one: &Weights| parts.iter().any(|(_, used)| used.iter().any(|used| std::ptr::eq(*used, one)));
+    if let Some(Weights { model, path, .. }) = weights.iter().find(|one| !is_used(one)) {
         let wanted: Vec<String> = experiment.parts.iter().map(Part::name).collect();
-        let shortcuts = spec.shortcut.map_or_else(String::new, |shortcut| format!(" with shortcuts {shortcut:?}"));
-        let message = format!("{} holds {}{shortcuts}", weights.path.display(), spec.name);
+        let shortcuts = model.spec.shortcut.map_or_else(String::new, |kind| format!(" with shortcuts {kind:?}"));
+        let message = format!("{} holds {}{shortcuts}", path.display(), model.spec.name);
         return Err(Error::weights(message).with_hint(format!("{} is about {}", experiment.id, wanted.join(", "))));
     }
     Ok(parts)
 }
 
-/// Whether any part of `experiment` is about the network of `weights`.
-pub fn is_about(experiment: &Experiment, weights: &Weights) -> bool {
-    fitting(experiment, weights).next().is_some()
+/// Whether any part of `experiment` can be tested with `weights`.
+pub fn is_about(experiment: &Experiment, weights: &[Weights]) -> bool {
+    experiment.parts.iter().any(|part| of_networks(part, weights).is_some())
 }
 
-fn fitting<'a>(experiment: &'a Experiment, weights: &Weights) -> impl Iterator<Item = &'a Part> {
-    let (name, shortcut) = (weights.model.spec.name.clone(), weights.model.spec.shortcut);
-    let usual = ModelOptions { name: name.clone(), ..ModelOptions::default() };
-    let usual = Spec::resolve(&usual).ok().and_then(|spec| spec.shortcut);
-    experiment
-        .parts
-        .iter()
-        .filter(move |part| part.network.as_deref() == Some(name.as_str()) && part.shortcut.or(usual) == shortcut)
+/// Those of each of `part`'s networks; nothing where one has none. Of two of the same network the first counts.
+fn of_networks<'a>(part: &Part, weights: &'a [Weights]) -> Option<Vec<&'a Weights>> {
+    let members = part.members();
+    let found = members.iter().map(|member| weights.iter().find(|one| is_of(one, member)));
+    found.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())
+}
+
+/// Whether `weights` are those of `member`'s network, with its kind of shortcut.
+fn is_of(weights: &Weights, member: &Part) -> bool {
+    let spec = &weights.model.spec;
+    let usual = Spec::resolve(&ModelOptions { name: spec.name.clone(), ..ModelOptions::default() });
+    let usual = usual.ok().and_then(|spec| spec.shortcut);
+    member.network.as_ref() == Some(&spec.name) && member.shortcut.or(usual) == spec.shortcut
+}
+
+/// Whether `weights` are, for each network of `part`, the paper's own: a name says nothing of where bottlenecks stride (torchvision's do
+/// not as the paper's do), nor of the stem or head.
+///
+/// # Errors
+/// A network that cannot be built.
+pub fn are_papers_own(experiment: &Experiment, part: &Part, weights: &[&Weights]) -> Result<bool> {
+    for (member, weights) in part.members().iter().zip(weights) {
+        let found = &weights.model.spec;
+        let [size, _, channels] = found.input;
+        let (input, channels, classes) = (Some(size), Some(channels), Some(found.classes));
+        let paper = experiment.recipe(member, Scale::Full, None, 0)?.model;
+        let paper = Spec::resolve(&ModelOptions { input, channels, classes, ..paper })?;
+        let has_bottlenecks =
+            matches!(found.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
+        if paper.imagenet != found.imagenet || (has_bottlenecks && paper.stride_in != found.stride_in) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The pictures on which `weights` are tested: `data`, or those of the experiment.
@@ -79,19 +105,22 @@ pub fn available(experiment: &Experiment) -> Result<&str> {
     }
 }
 
-/// Tests `weights` on `data` as `part` wants it. `scaled`: at the row's scales, else at those of the weights' own input.
+/// Tests `weights`, one for each network of `part`, on `data` as it wants. `scaled`: at the row's scales, else at those of the
+/// weights' own input.
 ///
 /// # Errors
 /// A network that cannot look so.
 pub fn test(
     experiment: &Experiment,
     part: &Part,
-    weights: &Weights,
+    weights: &[&Weights],
     data: &Dataset,
     scaled: bool,
     progress: &mut dyn data::Progress,
 ) -> Result<Evaluation> {
     let scales = if scaled { experiment.look.scales.as_slice() } else { &[] };
-    let members = experiment.views(part)?.into_iter().map(|views| weights.member(views, scales));
+    Weights::same_classes(weights.iter().copied())?;
+    let views = experiment.views(part)?;
+    let members = weights.iter().flat_map(|weights| views.iter().map(|&views| weights.member(views, scales)));
     Ensemble::new(members.collect::<Result<_>>()?)?.evaluate(&data.test, &data.classes, false, progress)
 }

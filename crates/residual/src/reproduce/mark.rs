@@ -49,7 +49,7 @@ impl Mark {
             paper_top5: part.top5,
             reference: part.reference.zip(part.source.clone()),
             at_least: part.at_least,
-            tolerance: experiment.tolerance,
+            tolerance: experiment.tolerance(part),
             data: experiment.data.clone(),
         }
     }
@@ -73,6 +73,7 @@ impl Mark {
     fn by_recipe(recipe: &Recipe) -> Option<Self> {
         let rows = experiments().iter().filter(|experiment| !experiment.is_count());
         rows.flat_map(|experiment| experiment.parts.iter().map(move |part| (experiment, part)))
+            .filter(|(_, part)| part.with.is_empty())
             .find(|(experiment, part)| {
                 let own = experiment.recipe(part, Scale::Full, Some(&recipe.data.source), recipe.train.seed);
                 own.is_ok_and(|own| is_same(&own, recipe))
@@ -85,8 +86,10 @@ impl Mark {
 /// from another's layers, as the paper's did.
 fn is_same(row: &Recipe, run: &Recipe) -> bool {
     let shortcut = |recipe: &Recipe| crate::models::Spec::resolve(&recipe.model).map(|spec| spec.shortcut).ok();
-    let pictures =
-        |recipe: &Recipe| (recipe.data.train_size, recipe.data.validation, recipe.data.normalize, recipe.data.scale);
+    let pictures = |recipe: &Recipe| {
+        let data = &recipe.data;
+        (data.train_size, data.validation, data.normalize, data.scale, data.test)
+    };
     let start = |recipe: &Recipe| {
         let model = recipe.model.clone();
         (model.from.filter(|_| !model.name.starts_with("vgg")), model.freeze, model.zero_last_gamma)
@@ -122,6 +125,7 @@ mod tests {
         assert_eq!(id(&paper(&["model.name=resnet-56"])).as_deref(), Some("resnet/t6/n=9"));
         assert_eq!(id(&paper(&["model.shortcut=B"])), None);
         assert_eq!(id(&paper(&["train.steps=640"])), None);
+        assert_eq!(id(&paper(&["data.test=flip"])), None, "the paper looks once at a test picture");
     }
 
     #[test]

@@ -4,13 +4,15 @@
 //! outcome is `OUT/result.json`.
 
 use super::mark::Mark;
-use super::verdict::{Goal, Order, Sample, Verdict, judge, order};
+use super::outcome::{Claim, Outcome, Row};
+use super::verdict::{Sample, Verdict};
 use super::{Experiment, Part, Scale, counts, find, given, is_papers_own};
-use crate::data;
+use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
-use crate::eval::Weights;
+use crate::eval::{Evaluation, Weights};
 use crate::ops::buffer;
-use crate::train::{self, RunOptions, Sink};
+use crate::recipe::Recipe;
+use crate::train::{self, RunOptions, RunResult, Sink};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,88 +33,6 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
 }
 
-/// A network's value beside the paper's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The part's name.
-    pub name: String,
-    /// The paper's value.
-    pub paper: Option<f64>,
-    /// What stands in where the paper prints none.
-    pub reference: Option<f64>,
-    /// Whose that is.
-    pub source: Option<String>,
-    /// The least that the paper says it is.
-    pub at_least: Option<f64>,
-    /// The mean over seeds.
-    pub ours: Option<f64>,
-    /// Their standard deviation.
-    pub std: Option<f64>,
-    /// Half the width of the mean's 95 % interval.
-    pub noise: f64,
-    /// A value for each seed.
-    pub sample: Sample,
-    /// The paper's top-5 error.
-    pub paper_top5: Option<f64>,
-    /// Our mean top-5 error.
-    pub ours_top5: Option<f64>,
-    /// How test pictures were looked at.
-    pub protocol: String,
-    /// `%` of error, or the unit of a count.
-    #[serde(default = "super::percent")]
-    pub unit: String,
-    /// Beside the paper's value.
-    pub verdict: Verdict,
-}
-
-/// Two networks of which the paper says that the first errs more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The one that errs more.
-    pub worse: String,
-    /// The one that errs less.
-    pub better: String,
-    /// Points between them, positive where the claim is right.
-    pub difference: f64,
-    /// Half the width of the difference's 95 % interval.
-    pub noise: f64,
-    /// Whether it is found again.
-    pub verdict: Order,
-}
-
-/// What came out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The experiment.
-    pub id: String,
-    /// Where it stands in the paper.
-    pub title: String,
-    /// Of the row that the experiment is named after, as everything down to `verdict`.
-    pub paper: Option<f64>,
-    /// The mean over seeds.
-    pub ours: Option<f64>,
-    /// Their standard deviation.
-    pub std: Option<f64>,
-    /// How far a value may be from the paper's.
-    pub tolerance: f64,
-    /// The least favourable of all rows.
-    pub verdict: Verdict,
-    /// `%` of error, or the unit of a count.
-    pub unit: String,
-    /// How much of it was done; `None` for weights that were given.
-    pub scale: Option<Scale>,
-    /// Seeds behind each value.
-    pub seeds: u64,
-    /// What it was tested on.
-    pub data: Option<String>,
-    /// All rows.
-    pub rows: Vec<Row>,
-    /// The paper's conclusions.
-    pub claims: Vec<Claim>,
-    /// The page about it.
-    pub report: Option<PathBuf>,
-}
-
 /// What testing one run gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tested {
@@ -122,9 +42,43 @@ struct Tested {
     data: String,
     #[serde(default)]
     classes: usize,
+    /// A digit for each test picture: 1 where it was classified right.
+    #[serde(default)]
+    right: String,
     /// What it was asked to train by, as TOML: of anything else this is no result.
     #[serde(default)]
-    recipe: String,
+    asked: String,
+}
+
+impl Tested {
+    fn new(result: &Evaluation, data: &Dataset) -> Self {
+        Self {
+            top1_error: result.top1_error,
+            top5_error: result.top5_error,
+            images: result.images,
+            data: data.label(),
+            classes: data.classes.len(),
+            right: digits(&result.right),
+            asked: String::new(),
+        }
+    }
+
+    /// Whether it was tested on the pictures of `experiment`'s paper.
+    fn is_on_papers_own(&self, experiment: &Experiment) -> bool {
+        is_papers_own(experiment.data.as_deref(), &self.data, self.classes, self.images)
+    }
+
+    /// Adds the seed's errors to those of others, `[top-1, top-5]`.
+    fn add_to(&self, [top1, top5]: &mut [Sample; 2]) {
+        top1.values.push(self.top1_error);
+        top1.right.push(self.right.bytes().map(|digit| digit == b'1').collect());
+        top5.values.extend(self.top5_error);
+        (top1.images, top5.images) = (self.images, self.images);
+    }
+}
+
+fn digits(right: &[bool]) -> String {
+    right.iter().map(|right| if *right { '1' } else { '0' }).collect()
 }
 
 /// Verifies an experiment that trains nothing.
@@ -132,33 +86,39 @@ struct Tested {
 /// # Errors
 /// One that does.
 pub fn verify(experiment: &Experiment) -> Result<Outcome> {
-    let count =
-        |part| counts::count(experiment, part).map(|ours| row(experiment, part, Sample::exact(ours), None, None, true));
+    let count = |part| {
+        counts::count(experiment, part)
+            .map(|ours| Row::new(experiment, part, [Sample::exact(ours), Sample::default()], None))
+    };
     let rows = experiment.parts.iter().map(count).collect::<Result<Vec<_>>>()?;
-    Ok(outcome(experiment, rows, None, 1, None))
+    Ok(Outcome::new(experiment, rows, None, 1, None))
 }
 
-/// Tests the weights in `path` by the protocol of each row that is about their network.
+/// Tests `weights` by the protocol of each row that is about their networks.
 ///
 /// # Errors
 /// Weights of another network; pictures that cannot be had.
 pub fn weights(
     experiment: &Experiment,
-    path: &Path,
+    weights: &[Weights],
     data: Option<&str>,
     progress: &mut dyn data::Progress,
 ) -> Result<Outcome> {
-    let weights = Weights::load(path)?;
-    let parts = given::parts(experiment, &weights)?;
-    let data = given::pictures(experiment, &weights, data, progress)?;
+    let parts = given::parts(experiment, weights)?;
+    let data = given::pictures(experiment, &weights[0], data, progress)?;
     let mut rows = Vec::new();
-    for part in parts {
-        let result = given::test(experiment, part, &weights, &data, true, progress)?;
-        let sample = Sample { values: vec![result.top1_error], images: result.images };
-        let own = is_papers_own(experiment.data.as_deref(), &data.label(), data.classes.len());
-        rows.push(row(experiment, part, sample, result.top5_error, None, own));
+    for (part, weights) in parts {
+        let tested = Tested::new(&given::test(experiment, part, &weights, &data, true, progress)?, &data);
+        let mut samples = <[Sample; 2]>::default();
+        tested.add_to(&mut samples);
+        let unjudged = match given::are_papers_own(experiment, part, &weights)? {
+            _ if !tested.is_on_papers_own(experiment) => Some(Verdict::OtherPictures),
+            false => Some(Verdict::OtherNetwork),
+            true => None,
+        };
+        rows.push(Row::new(experiment, part, samples, unjudged));
     }
-    Ok(outcome(experiment, rows, None, 1, Some(data.label())))
+    Ok(Outcome::new(experiment, rows, None, 1, Some(data.label())))
 }
 
 /// Trains and tests every network of `experiment` with every seed; `sink` hears of each run.
@@ -183,26 +143,28 @@ pub fn run(
     let mut rows = Vec::new();
     let mut label = None;
     for part in &experiment.parts {
-        let (mut sample, mut top5, mut own) = (Sample::default(), Sample::default(), true);
+        let (mut samples, mut own) = (<[Sample; 2]>::default(), true);
         for seed in 0..options.seeds {
             let tested = one(experiment, part, options, seed, progress, sink)?;
-            sample.values.push(tested.top1_error);
-            sample.images = tested.images;
-            top5.values.extend(tested.top5_error);
-            own &= is_papers_own(experiment.data.as_deref(), &tested.data, tested.classes);
+            tested.add_to(&mut samples);
+            own &= tested.is_on_papers_own(experiment);
             label = Some(tested.data);
         }
         // The next network's activations have other sizes.
         buffer::trim();
-        rows.push(row(experiment, part, sample, top5.mean(), Some(options.scale), own));
+        let unjudged = match options.scale {
+            Scale::Quick => Some(Verdict::Shortened),
+            Scale::Full => (!own).then_some(Verdict::OtherPictures),
+        };
+        rows.push(Row::new(experiment, part, samples, unjudged));
     }
-    let mut outcome = outcome(experiment, rows, Some(options.scale), options.seeds, label);
+    let mut outcome = Outcome::new(experiment, rows, Some(options.scale), options.seeds, label);
     outcome.claims.extend(beside_twin(experiment, options, &outcome));
     outcome.save(&options.out)?;
     Ok(outcome)
 }
 
-/// The run folder of `part` with `seed`; parts that differ in the protocol alone share it.
+/// The run folder of `part`'s network with `seed`; parts that differ in the protocol alone share it.
 pub fn folder(part: &Part, out: &Path, seed: u64) -> PathBuf {
     let network = part.network.as_deref().unwrap_or("network");
     let shortcut = part.shortcut.map_or_else(String::new, |shortcut| format!("-{shortcut:?}"));
@@ -215,7 +177,7 @@ pub fn default_folder(experiment: &Experiment, scale: Scale) -> PathBuf {
     Path::new("runs").join(format!("reproduce-{}{quick}", experiment.id.replace('/', "-")))
 }
 
-/// One network with one seed: trained, as far as it was not yet, and tested by the row's protocol.
+/// One row with one seed: its networks trained, as far as they were not yet, and tested by the row's protocol.
 fn one(
     experiment: &Experiment,
     part: &Part,
@@ -225,113 +187,62 @@ fn one(
     sink: &mut dyn Sink,
 ) -> Result<Tested> {
     let out = folder(part, &options.out, seed);
-    let kept = out.join(format!("tested-{}.json", experiment.protocol(part)));
-    let recipe = experiment.recipe(part, options.scale, options.data.as_deref(), seed)?;
-    let asked = recipe.to_toml()?;
+    // Rows that differ in the protocol, the scales or the networks beside this one share a folder.
+    let scales = experiment.look.scales.iter().map(usize::to_string);
+    let looked: Vec<String> =
+        [experiment.protocol(part).to_owned()].into_iter().chain(scales).chain(part.with.clone()).collect();
+    let kept = out.join(format!("tested-{}.json", looked.join("-")));
+    let members = part.members();
+    let recipe = |member| experiment.recipe(member, options.scale, options.data.as_deref(), seed);
+    let recipes = members.iter().map(recipe).collect::<Result<Vec<_>>>()?;
+    let asked = recipes.iter().map(Recipe::to_toml).collect::<Result<String>>()?;
     let read = || serde_json::from_str::<Tested>(&std::fs::read_to_string(&kept).ok()?).ok();
     // A folder that holds another run is refused below, by the state in it.
-    if let Some(tested) = read().filter(|tested| tested.recipe == asked) {
+    if let Some(tested) = read().filter(|tested| tested.asked == asked) {
         return Ok(tested);
     }
-    Mark::new(experiment, part, options.scale).write(&out)?;
-    let run = RunOptions { out, resume: true, skip_bad: false, stop: Arc::clone(&options.stop) };
-    let result = train::run(&recipe, &run, progress, sink)
-        .map_err(|error| error.with_hint_when_interrupted("the same command goes on from there"))?;
-    let no_test = || Error::data(format!("{} has no test pictures", result.data));
-    let tested = match (experiment.protocol(part), result.test_top1_error) {
-        ("center", Some(top1_error)) => {
-            let record = train::Record::read(&run.out)?;
-            let images = record.predictions()?.map_or(0, |predictions| predictions.rows.len());
-            let top5_error = result.test_top5_error;
-            let classes = record.recipe.model.classes.unwrap_or(0);
-            Tested { top1_error, top5_error, images, data: result.data.clone(), classes, recipe: asked }
+    let mut results = Vec::new();
+    for (member, recipe) in members.iter().zip(&recipes) {
+        let out = folder(member, &options.out, seed);
+        if part.with.is_empty() {
+            Mark::new(experiment, part, options.scale).write(&out)?;
         }
-        ("center", None) => return Err(no_test()),
+        let run = RunOptions { out, resume: true, skip_bad: false, stop: Arc::clone(&options.stop) };
+        let result = train::run(recipe, &run, progress, sink)
+            .map_err(|error| error.with_hint_when_interrupted("the same command goes on from there"))?;
+        results.push(result);
+    }
+    let mut tested = match (experiment.protocol(part), results.as_slice()) {
+        ("center", [result]) => center(result, &out)?,
         _ => {
-            let weights = Weights::load(&result.checkpoint)?;
-            let data = given::pictures(experiment, &weights, Some(&recipe.data.source), progress)?;
+            let weights = results.iter().map(|result| Weights::load(&result.checkpoint)).collect::<Result<Vec<_>>>()?;
+            let data = given::pictures(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
+            let weights: Vec<&Weights> = weights.iter().collect();
             let scaled = options.scale == Scale::Full;
-            let result = given::test(experiment, part, &weights, &data, scaled, progress)?;
-            let (top1_error, top5_error) = (result.top1_error, result.top5_error);
-            let classes = data.classes.len();
-            Tested { top1_error, top5_error, images: result.images, data: data.label(), classes, recipe: asked }
+            Tested::new(&given::test(experiment, part, &weights, &data, scaled, progress)?, &data)
         }
     };
+    tested.asked = asked;
     crate::atomic::write(&kept, &serde_json::to_vec_pretty(&tested).expect("plain data"))?;
     Ok(tested)
 }
 
-pub(super) fn row(
-    experiment: &Experiment,
-    part: &Part,
-    sample: Sample,
-    top5: Option<f64>,
-    scale: Option<Scale>,
-    own_pictures: bool,
-) -> Row {
-    let verdict = match scale {
-        Some(Scale::Quick) => Verdict::Shortened,
-        _ if !own_pictures => Verdict::OtherPictures,
-        _ => judge(Goal::of(part), &sample, experiment.tolerance, !experiment.is_count()),
+/// What the run in `folder` was tested to at its end: by the centre of each picture.
+fn center(result: &RunResult, folder: &Path) -> Result<Tested> {
+    let Some(top1_error) = result.test_top1_error else {
+        return Err(Error::data(format!("{} has no test pictures", result.data)));
     };
-    Row {
-        name: part.name(),
-        paper: part.paper,
-        reference: part.reference,
-        source: part.source.clone(),
-        at_least: part.at_least,
-        ours: sample.mean(),
-        std: sample.std(),
-        noise: sample.noise(),
-        paper_top5: part.top5,
-        ours_top5: top5,
-        protocol: if experiment.is_count() { "count".into() } else { experiment.protocol(part).to_owned() },
-        unit: experiment.unit.clone(),
-        verdict,
-        sample,
-    }
-}
-
-pub(super) fn outcome(
-    experiment: &Experiment,
-    rows: Vec<Row>,
-    scale: Option<Scale>,
-    seeds: u64,
-    data: Option<String>,
-) -> Outcome {
-    let main = rows.iter().rfind(|row| row.unit == experiment.unit).expect("every experiment has a part");
-    Outcome {
-        id: experiment.id.clone(),
-        title: experiment.title.clone(),
-        paper: main.paper,
-        ours: main.ours,
-        std: main.std,
-        tolerance: experiment.tolerance,
-        verdict: rows.iter().map(|row| row.verdict).max().unwrap_or(Verdict::NotReproduced),
-        unit: experiment.unit.clone(),
-        scale,
-        seeds,
-        data,
-        claims: claims(experiment, &rows),
-        rows,
-        report: None,
-    }
-}
-
-/// The paper's conclusions, as far as both sides were tested.
-fn claims(experiment: &Experiment, rows: &[Row]) -> Vec<Claim> {
-    let named = |name: &str| {
-        let at = experiment.parts.iter().find(|part| part.is_called(name)).map(Part::name);
-        let at = at.as_deref().unwrap_or(name);
-        rows.iter().find(|row| row.name == at)
-    };
-    let claims = experiment.claims.iter().filter_map(|[worse, better]| claim(named(worse)?, named(better)?));
-    claims.collect()
-}
-
-fn claim(worse: &Row, better: &Row) -> Option<Claim> {
-    let (difference, noise, verdict) = order(&worse.sample, &better.sample)?;
-    Some(Claim { worse: worse.name.clone(), better: better.name.clone(), difference, noise, verdict })
+    let record = train::Record::read(folder)?;
+    let right = record.predictions()?.map_or_else(Vec::new, |predictions| predictions.right());
+    Ok(Tested {
+        top1_error,
+        top5_error: result.test_top5_error,
+        images: right.len(),
+        data: result.data.clone(),
+        classes: record.recipe.model.classes.unwrap_or(0),
+        right: digits(&right),
+        asked: String::new(),
+    })
 }
 
 /// The plain twin or the residual one beside this one, where it was run at the same scale in a folder beside this one's.
@@ -345,22 +256,7 @@ fn beside_twin(experiment: &Experiment, options: &Options, outcome: &Outcome) ->
         return None;
     }
     let (ours, theirs) = (outcome.rows.last()?, theirs.rows.last()?);
-    if other.id == plain.id { claim(theirs, ours) } else { claim(ours, theirs) }
-}
-
-impl Outcome {
-    /// Keeps it as `result.json` in `folder`.
-    ///
-    /// # Errors
-    /// A folder that cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        crate::atomic::write(&folder.join("result.json"), &serde_json::to_vec_pretty(self).expect("plain data"))
-    }
-
-    /// The outcome that was kept in `folder`.
-    pub fn load(folder: &Path) -> Option<Self> {
-        serde_json::from_str(&std::fs::read_to_string(folder.join("result.json")).ok()?).ok()
-    }
+    if other.id == plain.id { Claim::between(theirs, ours) } else { Claim::between(ours, theirs) }
 }
 
 #[cfg(test)]
@@ -389,7 +285,11 @@ mod tests {
             look = { protocol = "dense" }
             tolerance = 0.5
             claims = [["plain-cifar-8", "resnet-cifar-8"]]
-            parts = [{ network = "plain-cifar-8", paper = 9.0 }, { network = "resnet-cifar-8", paper = 8.0, top5 = 1.0 }]
+            parts = [
+                { network = "plain-cifar-8", paper = 9.0 },
+                { network = "plain-cifar-8", with = ["resnet-cifar-8"], paper = 7.0 },
+                { network = "resnet-cifar-8", paper = 8.0, top5 = 1.0 },
+            ]
             "#,
         )
         .expect("a table")
@@ -401,9 +301,9 @@ mod tests {
         let mut steps = 0;
         let mut count = |event: &train::Event| steps += u64::from(matches!(event, train::Event::Step { .. }));
         let first = run(&tiny(), &shapes(folder.path(), 2), &mut (), &mut count).expect("it runs");
-        assert_eq!((first.verdict, first.scale, first.rows.len()), (Verdict::Shortened, Some(Scale::Quick), 2));
-        assert_eq!((first.rows[0].sample.values.len(), first.rows[1].sample.images), (2, 2000));
-        assert!(first.std.is_some() && first.rows[1].ours_top5.is_some(), "two seeds, ten classes");
+        assert_eq!((first.verdict, first.scale, first.rows.len()), (Verdict::Shortened, Some(Scale::Quick), 3));
+        assert_eq!((first.rows[0].sample.values.len(), first.rows[2].sample.images), (2, 2000));
+        assert!(first.std.is_some() && first.rows[2].ours_top5.is_some(), "two seeds, ten classes");
         assert_eq!(first.claims.len(), 1);
         assert_eq!(steps, 12, "two networks, two seeds, three steps");
         let mut silence = |event: &train::Event| panic!("run again: {event:?}");
@@ -414,6 +314,36 @@ mod tests {
         longer.quick[0] = "train.steps=4".into();
         let error = run(&longer, &shapes(folder.path(), 2), &mut (), &mut silence).expect_err("another recipe");
         assert!(error.to_string().contains("belongs to another recipe"), "{error}");
+    }
+
+    #[test]
+    fn a_row_of_two_networks_averages_those_of_the_rows_of_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&tiny(), &shapes(folder.path(), 1), &mut (), &mut |_: &train::Event| ()).expect("it runs");
+        assert_eq!(outcome.rows[1].name, "plain-cifar-8 + resnet-cifar-8");
+        let load = |part: &Part| Weights::load(&self::folder(part, folder.path(), 0).join("last.safetensors"));
+        let given: Vec<Weights> = tiny().parts[1].members().iter().map(|part| load(part).expect("weights")).collect();
+        let data = given::pictures(&tiny(), &given[0], Some("shapes"), &mut ()).expect("pictures");
+        let probabilities = |given: &[Weights]| {
+            let dense = given.iter().map(|weights| weights.member(crate::eval::Views::Dense, &[]).expect("a look"));
+            let pictures: Vec<_> = (0..50).map(|i| data.test.original(i).expect("a picture")).collect();
+            let ensemble = crate::eval::Ensemble::new(dense.collect()).expect("networks");
+            ensemble.probabilities(&pictures).expect("looks")
+        };
+        let (plain, residual) = (probabilities(&given[..1]), probabilities(&given[1..]));
+        for ((both, a), b) in
+            probabilities(&given).iter().flatten().zip(plain.iter().flatten()).zip(residual.iter().flatten())
+        {
+            assert!((both - (a + b) / 2.0).abs() < 1e-6, "{both}: {a}, {b}");
+        }
+        // Given as files they are tested alike; one of them alone is only for its own row.
+        let again = weights(&tiny(), &given, Some("shapes"), &mut ()).expect("weights of every row");
+        assert_eq!(
+            again.rows.iter().map(|row| row.ours).collect::<Vec<_>>(),
+            outcome.rows.iter().map(|row| row.ours).collect::<Vec<_>>()
+        );
+        let alone = weights(&tiny(), &given[1..], Some("shapes"), &mut ()).expect("weights of one row");
+        assert_eq!(alone.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["resnet-cifar-8"]);
     }
 
     #[test]

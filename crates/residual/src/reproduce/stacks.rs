@@ -1,8 +1,9 @@
 //! Stacks of filters that are trained beside their counts (`vgg/small-filters`): VGG's argument for three 3x3 in place of one
 //! 7x7, which the paper makes with counts and tests on no such pair.
 
-use super::run::{Options, Outcome, Row, outcome, row, verify};
-use super::verdict::Sample;
+use super::outcome::{Outcome, Row};
+use super::run::{Options, verify};
+use super::verdict::{Sample, Verdict};
 use super::{Experiment, Part, Scale, percent};
 use crate::data;
 use crate::error::Result;
@@ -31,12 +32,16 @@ pub fn run(
     for (stack, net) in experiment.stacks.iter().zip(&nets) {
         let of_net = specimens.iter().filter(|specimen| specimen.row.net == net.name());
         let values = of_net.filter_map(|specimen| specimen.row.test_error).collect();
-        let sample = Sample { values, images: data.test.len() };
+        let sample = Sample { values, images: data.test.len(), right: Vec::new() };
         let part = Part { name: Some(stack.name.clone()), ..Part::default() };
         let (protocol, unit) = ("center".to_owned(), percent());
-        rows.push(Row { protocol, unit, ..row(experiment, &part, sample, None, Some(Scale::Quick), true) });
+        rows.push(Row {
+            protocol,
+            unit,
+            ..Row::new(experiment, &part, [sample, Sample::default()], Some(Verdict::Shortened))
+        });
     }
-    let outcome = outcome(experiment, rows, Some(Scale::Quick), options.seeds, Some(data.label()));
+    let outcome = Outcome::new(experiment, rows, Some(Scale::Quick), options.seeds, Some(data.label()));
     outcome.save(&options.out)?;
     Ok((outcome, specimens))
 }

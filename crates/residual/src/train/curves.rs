@@ -49,7 +49,7 @@ fn head(svg: &mut String, title: &str) {
 <style>
 text {{ font: 13px system-ui, sans-serif; fill: #333 }} .title {{ font-size: 16px; font-weight: 600 }}
 .bg {{ fill: #fff }} .grid {{ stroke: #ddd }} .t {{ stroke: #0b63b0; stroke-dasharray: 6 3 }} .v {{ stroke: #c2410c }}
-polyline {{ fill: none; stroke-width: 2 }}
+polyline {{ fill: none; stroke-width: 2 }} circle {{ stroke-width: 5; stroke-dasharray: none }}
 @media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .bg {{ fill: #16181d }} .grid {{ stroke: #3a3f4a }}
 .t {{ stroke: #6cb6ff }} .v {{ stroke: #ff9d5c }} }}
 </style>
@@ -80,6 +80,10 @@ fn panel(svg: &mut String, top: f64, title: &str, curves: &[Curve]) {
     for (i, curve) in curves.iter().filter(|curve| !curve.points.is_empty()).enumerate() {
         let path: Vec<String> = curve.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
         let _ = writeln!(svg, r#"<polyline class="{}" points="{}"/>"#, curve.class, path.join(" "));
+        // A line of one epoch has no length.
+        if let [p] = curve.points.as_slice() {
+            let _ = writeln!(svg, r#"<circle class="{}" cx="{:.1}" cy="{:.1}" r="1.5"/>"#, curve.class, x(p.0), y(p.1));
+        }
         let legend = LEFT + PLOT_WIDTH - 190.0 + 100.0 * i as f64;
         let at = top + TOP - 18.0;
         let _ = writeln!(svg, r#"<polyline class="{}" points="{legend},{at} {},{at}"/>"#, curve.class, legend + 24.0);

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "state.safetensors";
+const SUMMARY: &str = "summary.json";
 const PREVIOUS_STATE: &str = "state.previous.safetensors";
 
 /// A run folder that this process has for itself.
@@ -42,13 +43,20 @@ impl RunFolder {
             }
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
         }
+        crate::atomic::sweep(&path);
         let metrics = create("metrics.jsonl")?;
         Ok(Self { metrics, _lock: lock, path })
     }
 
     /// Whether a run has left a state in `path`; a kill between two renames leaves the earlier one alone.
-    pub fn holds_a_run(path: &Path) -> bool {
+    pub fn holds_a_state(path: &Path) -> bool {
         [STATE, PREVIOUS_STATE].iter().any(|name| path.join(name).exists())
+    }
+
+    /// Whether a run has left a state or a result in `path`: of a finished run the states may have been taken away, or it was
+    /// copied without them.
+    pub fn holds_a_run(path: &Path) -> bool {
+        Self::holds_a_state(path) || path.join(SUMMARY).exists()
     }
 
     /// Where it is, absolute.
@@ -83,7 +91,7 @@ impl RunFolder {
 
     /// The result of a finished run.
     pub fn summary(&self) -> PathBuf {
-        self.file("summary.json")
+        self.file(SUMMARY)
     }
 
     /// What the tested weights said of each test picture.

@@ -1,7 +1,9 @@
 //! What a run was made on: it goes beside every result.
 
+use crate::error::Result;
 use residual_kernels::Isa;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The machine and the program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,12 +44,34 @@ impl Machine {
             burn: BURN.to_owned(),
         }
     }
+
+    /// The one that the run in `folder` was trained on, where it says.
+    pub fn of_run(folder: &Path) -> Option<Self> {
+        serde_json::from_str(&std::fs::read_to_string(folder.join(Self::FILE)).ok()?).ok()
+    }
+
+    /// Leaves it in a run's `folder`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        crate::atomic::write(&folder.join(Self::FILE), &serde_json::to_vec_pretty(self).expect("plain data"))
+    }
+
+    const FILE: &str = "machine.json";
 }
 
 /// Memory that could be had at the moment, in bytes, where the system says.
 pub fn available_memory() -> Option<u64> {
-    memory_kb("MemAvailable").map(|kb| kb * 1024)
+    let number = |name: &str| std::fs::read_to_string(Path::new(CGROUP).join(name)).ok()?.trim().parse::<u64>().ok();
+    // "max" is no number: no limit.
+    let left = number("memory.max").zip(number("memory.current")).map(|(most, now)| most.saturating_sub(now));
+    let free = memory_kb("MemAvailable").map(|kb| kb * 1024);
+    free.into_iter().chain(left).min()
 }
+
+/// Where a container's limits are.
+const CGROUP: &str = "/sys/fs/cgroup";
 
 /// The most memory that this process has used so far, in MiB, where the system says.
 pub fn peak_rss_mb() -> Option<u64> {

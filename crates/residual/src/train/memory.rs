@@ -1,6 +1,7 @@
-//! What a training step will need, before it is taken.
+//! What a training step or a forward pass will need, before it is taken.
 
-use super::machine::available_memory;
+use super::machine::{Machine, available_memory};
+use crate::error::{Error, Result};
 use crate::models::Summary;
 
 /// Batches that the loader has ready or in work beside those of the step: three that wait and the one that it fills.
@@ -9,7 +10,7 @@ const AHEAD: usize = 4;
 /// Bytes that a training step of `accumulate` portions of `batch` pictures needs, to within a third or so.
 ///
 /// Kept for the backward pass: the output of each convolution, normalisation and pooling (a fused ReLU shares its
-/// layer's). Beside them one layer's gradients, and weights, gradients and velocities. All portions are there as pictures
+/// layer's). Beside them one layer's gradients, weights, gradients and velocities, and a checkpoint under way. All portions are there as pictures
 /// before the first goes through the network: 380 MB where 1,024 of 176x176 make a step.
 pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 {
     let kept = |kind: &str| {
@@ -19,13 +20,42 @@ pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 
     let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
     let largest = summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0);
     let pictures = (accumulate + AHEAD) as u64 * size(summary.input);
-    4 * (batch as u64 * (activations + 3 * largest + pictures) + 3 * summary.params)
+    let a_picture = activations + 3 * largest + pictures;
+    // A checkpoint holds weights and velocities once as values and once as the file's bytes.
+    let parameters = (3 + 2 * 2) * summary.params;
+    (batch as u64).saturating_mul(a_picture).saturating_add(parameters).saturating_mul(4)
+}
+
+/// Bytes that a forward pass of `batch` pictures needs at least: weights, pictures, and the two largest maps that are there at once.
+pub fn forward_pass(summary: &Summary, batch: usize) -> u64 {
+    let size = |output: [usize; 3]| output.iter().product::<usize>() as u64;
+    let largest = summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0);
+    let a_picture = size(summary.input) + 2 * largest;
+    (batch as u64).saturating_mul(a_picture).saturating_add(summary.params).saturating_mul(4)
+}
+
+/// Refuses `batch` pictures at once through the network of `summary` where the `needed` bytes are more than the machine has.
+///
+/// # Errors
+/// They are. A machine that does not say what it has is taken to have enough.
+pub fn refuse(summary: &Summary, batch: usize, needed: u64) -> Result<()> {
+    let Some(mb) = Machine::here().memory_mb.filter(|mb| needed >> 20 > *mb) else { return Ok(()) };
+    let message = format!(
+        "{batch} pictures at once through {} need about {:.0} GiB, and this machine has {:.1}",
+        summary.name,
+        gib(needed),
+        gib(mb << 20)
+    );
+    Err(Error::usage(message).with_hint("fewer of them with --batch"))
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / (1u64 << 30) as f64
 }
 
 /// A sentence of warning where a step will not fit into the memory that can be had now.
 pub fn warning(summary: &Summary, batch: usize, accumulate: usize) -> Option<(String, String)> {
     let (needed, available) = (training_step(summary, batch, accumulate), available_memory()?);
-    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
     (needed > available).then(|| {
         let message = format!(
             "a step of {batch} pictures through {} needs about {:.1} GiB, and {:.1} GiB can be had",
@@ -50,6 +80,16 @@ mod tests {
         };
         assert!((8_000..30_000).contains(&step("vgg-d")), "{}", step("vgg-d"));
         assert!((100..1_000).contains(&step("resnet-20")), "{}", step("resnet-20"));
+    }
+
+    #[test]
+    fn more_pictures_at_once_than_memory_holds_are_refused() {
+        let summary =
+            summary(&ModelOptions { name: "resnet-20".into(), ..ModelOptions::default() }).expect("a network");
+        let refused = |batch| refuse(&summary, batch, forward_pass(&summary, batch)).is_err();
+        assert_eq!([16, usize::MAX].map(refused), [false, Machine::here().memory_mb.is_some()]);
+        // ResNet-20's largest maps are 32x32x16.
+        assert_eq!(forward_pass(&summary, 8), 4 * (8 * (32 * 32 * (3 + 2 * 16)) + summary.params));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing, Repeats};
 use crate::error::{Error, Kind, Result};
+use crate::models::options::StrideIn;
 use crate::models::{Architecture, Model, Spec, find, parameters, speedrun, vgg};
 use crate::recipe::{self, DataFacts, Recipe, TrainOptions};
 use crate::weights;
@@ -38,7 +39,13 @@ pub fn prepare(
         _ => model,
     };
     let model = match &recipe.model.from {
-        Some(path) => from_file(model, path, device, progress)?,
+        Some(path) => {
+            let (model, theirs) = from_file(model, path, device, progress)?;
+            if let Some(note) = other_statistics(&theirs, &preprocessing) {
+                progress.note(&format!("{}: {note}", path.display()));
+            }
+            model
+        }
         None => model,
     };
     let model = model.frozen(&recipe.model.freeze);
@@ -79,8 +86,13 @@ pub fn pictures(
         let message = format!("{} can be tested on, not trained on: it has no train folder", data.name);
         return Err(Error::data(message).with_hint("put the training pictures into train, a folder for each class"));
     }
-    let recipe = recipe.resolve(&facts(recipe, &data)?)?;
-    let preprocessing = preprocessing(&recipe, &data)?;
+    if data.train.height() != data.train.width() {
+        let (h, w) = (data.train.height(), data.train.width());
+        return Err(Error::data(format!("{} has pictures of {h}x{w}, and networks here take squares", data.name))
+            .with_hint("--set model.input=N brings them to NxN"));
+    }
+    let recipe = recipe.resolve(&facts(recipe, &data, progress)?)?;
+    let preprocessing = preprocessing(&recipe, &data, progress)?;
     Ok((recipe, data, preprocessing))
 }
 
@@ -138,12 +150,12 @@ fn customary(data: &Dataset) -> Option<data::Normalize> {
 }
 
 /// What the recipe must know of the data to be resolved.
-fn facts(recipe: &Recipe, data: &Dataset) -> Result<DataFacts> {
+fn facts(recipe: &Recipe, data: &Dataset, progress: &mut dyn data::Progress) -> Result<DataFacts> {
     let wanted = recipe.data.mean.is_none() || recipe.data.std.is_none();
     let measured = match customary(data) {
         Some(known) => known,
         None if wanted && recipe.data.normalize == recipe::Normalize::Channel => {
-            data::Normalize::channel_of(&data.train)?
+            data::Normalize::channel_of(&data.train, progress)?
         }
         None => data::Normalize::Channel { mean: Vec::new(), std: Vec::new() },
     };
@@ -160,13 +172,13 @@ fn facts(recipe: &Recipe, data: &Dataset) -> Result<DataFacts> {
     })
 }
 
-fn preprocessing(recipe: &Recipe, data: &Dataset) -> Result<Preprocessing> {
+fn preprocessing(recipe: &Recipe, data: &Dataset, progress: &mut dyn data::Progress) -> Result<Preprocessing> {
     let single = |values: &Option<Vec<f64>>| values.iter().flatten().map(|&value| value as f32).collect();
     let normalize = match recipe.data.normalize {
         recipe::Normalize::Channel => {
             data::Normalize::Channel { mean: single(&recipe.data.mean), std: single(&recipe.data.std) }
         }
-        recipe::Normalize::Pixel => data::Normalize::pixel_of(&data.train)?,
+        recipe::Normalize::Pixel => data::Normalize::pixel_of(&data.train, progress)?,
     };
     Ok(Preprocessing {
         height: data.train.height(),
@@ -205,8 +217,21 @@ fn parts(names: &[String]) -> String {
 
 /// Another net's weights where names and shapes agree; a head of other classes keeps its own start. A deeper VGG takes
 /// the layers that VGG §3.1 names from a net A. What starts anew is told.
-fn from_file(model: Model, path: &Path, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
+fn from_file(
+    model: Model,
+    path: &Path,
+    device: &Device,
+    progress: &mut dyn data::Progress,
+) -> Result<(Model, Preprocessing)> {
     let (source, metadata) = weights::load(path, device)?;
+    let has_bottlenecks =
+        matches!(source.spec.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
+    if has_bottlenecks && source.spec.stride_in != model.spec.stride_in {
+        // The same tensors of the same names, and another function.
+        let stride = if source.spec.stride_in == StrideIn::Conv1x1 { "1x1" } else { "3x3" };
+        let message = format!("the bottlenecks of {} stride in their {stride}, this network's do not", path.display());
+        return Err(Error::new(Kind::Recipe, message).with_hint(format!("--set model.stride_in={stride}")));
+    }
     let mut tensors = weights::values(&source);
     if let (Architecture::Vgg { steps: to, norm: to_norm }, Architecture::Vgg { steps: from, norm: from_norm }) =
         (model.spec.architecture, find(&metadata.model.name)?.architecture)
@@ -225,7 +250,7 @@ fn from_file(model: Model, path: &Path, device: &Device, progress: &mut dyn data
     }
     let head = names.last().and_then(|name| name.rsplit_once('.')).map_or("", |(layer, _)| layer);
     if kept.is_empty() {
-        return Ok(Model { spec, net });
+        return Ok((Model { spec, net }, metadata.preprocessing));
     }
     let note = if kept.iter().all(|name| parameters::is_within(name, head)) {
         let (there, here) = (from.classes, to.classes);
@@ -235,5 +260,31 @@ fn from_file(model: Model, path: &Path, device: &Device, progress: &mut dyn data
         format!("{file}: {fit} of {} tensors fit; these start anew, in whole or in part: {}", names.len(), parts(&kept))
     };
     progress.note(&note);
-    Ok(Model { spec, net })
+    Ok((Model { spec, net }, metadata.preprocessing))
+}
+
+/// How far channel statistics may be from those that weights were trained with. Those of most photographs lie within this; a deviation of
+/// 0.5 beside one of 0.23 does not.
+const UNLIKE: f32 = 0.1;
+
+/// A note where pictures come to the weights with other statistics than they know.
+fn other_statistics(theirs: &Preprocessing, ours: &Preprocessing) -> Option<String> {
+    let (data::Normalize::Channel { mean: a, std: s }, data::Normalize::Channel { mean: b, std: t }) =
+        (&theirs.normalize, &ours.normalize)
+    else {
+        return None;
+    };
+    let far = |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).any(|(a, b)| (a - b).abs() > UNLIKE);
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    (far(a, b) || far(s, t)).then(|| {
+        format!(
+            "trained on pictures less a mean of {} over {}, which are less {} over {} here; --set data.mean=[{}] --set data.std=[{}] takes its own",
+            list(a),
+            list(s),
+            list(b),
+            list(t),
+            list(a),
+            list(s)
+        )
+    })
 }

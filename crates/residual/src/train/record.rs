@@ -97,6 +97,12 @@ pub struct Record {
     pub state: State,
 }
 
+/// `result` with its weights in `folder`, which may have moved since.
+fn at(result: RunResult, folder: &Path) -> RunResult {
+    let moved = result.checkpoint.file_name().map(|name| folder.join(name)).filter(|moved| moved.is_file());
+    RunResult { checkpoint: moved.unwrap_or(result.checkpoint), ..result }
+}
+
 impl Record {
     /// Reads the run in `path`.
     ///
@@ -113,13 +119,15 @@ impl Record {
         let mut record = Self {
             recipe: Recipe::parse(&recipe_text, &name, &[])?,
             recipe_text,
-            machine: text("machine.json").and_then(|text| serde_json::from_str(&text).ok()),
+            machine: Machine::of_run(&path),
             steps_planned: None,
             steps: Vec::new(),
             epochs: Vec::new(),
             warnings: Vec::new(),
             failure: None,
-            result: text("summary.json").and_then(|text| serde_json::from_str(&text).ok()),
+            result: text("summary.json")
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .map(|result| at(result, &path)),
             state: State::Interrupted,
             path,
         };
@@ -192,10 +200,9 @@ impl Record {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into())
     }
 
-    /// The lowest error of an epoch in percent: on the validation split where there is one, in training where not.
-    pub fn best_error(&self) -> Option<f64> {
-        let validation = self.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min);
-        validation.or_else(|| self.epochs.iter().map(|epoch| epoch.train_error).reduce(f64::min))
+    /// The lowest validation error of an epoch in percent, where there is a validation split.
+    pub fn best_val_error(&self) -> Option<f64> {
+        self.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min)
     }
 
     /// Seconds of training so far.

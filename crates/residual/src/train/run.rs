@@ -159,16 +159,18 @@ impl Run {
             let mut batches = self.next_batches()?;
             let (outcome, lr) = self.step(&mut batches);
             self.observe(outcome, lr, sink)?;
-            if (self.is_checkpoint_due() || options.stop.load(Ordering::Relaxed)) && !self.trainer.is_finite() {
+            // Once for the step: asked to stop between two looks, it would stop without the checkpoint that it tells of.
+            let stop = options.stop.load(Ordering::Relaxed);
+            if (self.is_checkpoint_due() || stop) && !self.trainer.is_finite() {
                 return Err(self.diverged("the weights are no longer finite after", lr));
             }
             if self.is_epoch_end() {
                 self.validate(lr, progress, sink)?;
             }
-            if self.is_checkpoint_due() || options.stop.load(Ordering::Relaxed) {
+            if self.is_checkpoint_due() || stop {
                 self.checkpoint(sink)?;
             }
-            if options.stop.load(Ordering::Relaxed) && self.now.step < self.steps {
+            if stop && self.now.step < self.steps {
                 return Err(self.interrupted());
             }
         }
@@ -185,6 +187,9 @@ impl Run {
             data.warnings.iter().map(|warning| Notice { message: warning.clone(), hint: None }).collect();
         let tight = memory::warning(&model.summary(), recipe.train.batch, recipe.train.accumulate);
         warnings.extend(tight.map(|(message, hint)| Notice { message, hint: Some(hint) }));
+        warnings.extend(
+            recipe.out_of_reach(recipe.total_steps(data.train.len())).map(|message| Notice { message, hint: None }),
+        );
         let mut trainer = Trainer::new(model, &recipe, device);
         let now = if goes_on {
             let origin = Origin { recipe: &recipe_text, pictures: &data.provenance.md5 };
@@ -196,7 +201,7 @@ impl Run {
         };
         folder.rewind(now.step)?;
         folder.write("recipe.toml", &recipe_text)?;
-        folder.write("machine.json", &serde_json::to_string_pretty(&Machine::here()).expect("plain data"))?;
+        Machine::here().save(folder.path())?;
         let normalizer = Arc::new(preprocessing.normalizer()?);
         let first_step = now.step * recipe.train.accumulate as u64;
         let loader = loader(Arc::new(data.train.clone()), &preprocessing, &recipe, first_step)?;
@@ -421,7 +426,14 @@ fn restore(
         Err(error) => error,
     };
     if !previous.exists() {
-        return Err(error);
+        return Err(match newest.exists() {
+            true => error,
+            false => Error::usage(format!(
+                "{} holds a finished run, and no state of it to go on from",
+                folder.path().display()
+            ))
+            .with_hint("choose another --out"),
+        });
     }
     let progress = state::load(&previous, trainer, origin, device)?;
     let message = format!("{error}; going on from the one before it, of step {}", progress.step);

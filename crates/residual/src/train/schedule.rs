@@ -88,7 +88,9 @@ impl Schedule {
         if let Some(hold) = self.hold
             && !state.released
         {
-            return hold.lr;
+            // A network that never gets so far (plain-110) falls with the milestones as others do. Other kinds begin behind the hold.
+            let falls = matches!(self.shape, Shape::MultiStep { .. } | Shape::Plateau { .. });
+            return hold.lr * if falls { self.share(step, state) } else { 1.0 };
         }
         if step < self.warmup_steps {
             let way = step as f64 / self.warmup_steps as f64;
@@ -100,9 +102,14 @@ impl Schedule {
     /// The rate without warm-up and hold. Milestones count from the beginning of the run, as papers do; cosine and
     /// one-cycle span what the warm-up leaves.
     fn shaped(&self, step: u64, state: &ScheduleState) -> f64 {
+        self.lr * self.share(step, state)
+    }
+
+    /// That rate over the base rate.
+    fn share(&self, step: u64, state: &ScheduleState) -> f64 {
         let done = step.saturating_sub(self.warmup_steps) as f64;
         let span = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
-        let share = match &self.shape {
+        match &self.shape {
             Shape::Constant => 1.0,
             Shape::MultiStep { milestones, factor } => {
                 power(*factor, milestones.partition_point(|milestone| *milestone <= step) as u64)
@@ -110,8 +117,7 @@ impl Schedule {
             Shape::Cosine { last } => last + (1.0 - last) * 0.5 * (1.0 + (PI * (done / span).min(1.0)).cos()),
             Shape::OneCycle { peak, initial, last } => one_cycle(done, span, *peak, *initial, *last),
             Shape::Plateau { factor, .. } => power(*factor, state.drops),
-        };
-        self.lr * share
+        }
     }
 
     /// Takes notice of a step's training error (percent, of the step's batch).
@@ -300,6 +306,10 @@ mod tests {
         assert_close(schedule.lr(2 * HOLD_WINDOW, &state), 0.1);
         schedule.trained(&mut state, 100.0);
         assert_close(schedule.lr(32_000, &state), 0.01);
+        // A network that never gets below it falls with the milestones all the same.
+        for (step, lr) in [(31_999, 0.01), (32_000, 0.001), (48_000, 0.0001)] {
+            assert_close(schedule.lr(step, &ScheduleState::default()), lr);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::weights::{self, container};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The numbers beside the tensors.
@@ -112,8 +113,8 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
             .with_hint("bring back the pictures that the run began with, or choose another --out"));
     }
     let own = stated("recipe").ok_or_else(foreign)?;
-    if own != origin.recipe {
-        let message = format!("{} belongs to another recipe{}", path.display(), differing(own, origin.recipe));
+    if let Some(changed) = differing(own, origin.recipe) {
+        let message = format!("{} belongs to another recipe{changed}", path.display());
         return Err(
             Error::weights(message).with_hint("resume with the recipe of the run folder, or choose another --out")
         );
@@ -130,11 +131,56 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     Ok(progress)
 }
 
-/// What `asked` sets otherwise than `own`, in words; nothing where either cannot be read or only the order differs.
-fn differing(own: &str, asked: &str) -> String {
-    let keys = |text: &str| Recipe::parse(text, "recipe", &[]).and_then(|recipe| recipe.flattened());
-    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return String::new() };
+/// What no step depends on: where the pictures lie, which are told by their fingerprint, and how often a state is written.
+const ASIDE: [&str; 2] = ["data.source", "train.checkpoint_every"];
+
+/// Whether two recipes, as TOML, train the same.
+pub(super) fn is_same(own: &str, asked: &str) -> bool {
+    differing(own, asked).is_none()
+}
+
+/// Whether `own`, a resolved recipe, is what `asked` may become: it leaves open what depends on the pictures.
+pub(super) fn is_resolved_from(own: &str, asked: &str) -> bool {
+    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return false };
+    asked.iter().filter(|(_, value)| *value != "null").all(|(key, value)| own.get(key) == Some(value))
+}
+
+/// What a recipe, as TOML, sets, but for what no step depends on.
+fn keys(text: &str) -> Result<BTreeMap<String, String>> {
+    let mut keys = Recipe::parse(text, "recipe", &[])?.flattened()?;
+    keys.retain(|key, _| !ASIDE.contains(&key.as_str()));
+    Ok(keys)
+}
+
+/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same.
+fn differing(own: &str, asked: &str) -> Option<String> {
+    if own == asked {
+        return None;
+    }
+    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return Some(String::new()) };
+    if own == asked {
+        return None;
+    }
     let changed = asked.iter().filter(|(key, value)| own.get(*key) != Some(value));
     let changed: Vec<String> = changed.map(|(key, value)| format!("{key} = {value}")).collect();
-    if changed.is_empty() { String::new() } else { format!(" than {}", changed.join(", ")) }
+    Some(if changed.is_empty() { String::new() } else { format!(" than {}", changed.join(", ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_pictures_lie_makes_no_other_recipe_and_a_rate_does() {
+        let with = |set: &str| {
+            Recipe::load("cifar10-resnet20-paper", &[set.into()]).expect("shipped").to_toml().expect("text")
+        };
+        let own = with("train.seed=1");
+        let moved = own.replace("cifar10", "/elsewhere");
+        assert!(own != moved && is_same(&own, &moved));
+        assert_eq!(
+            differing(&own, &with("optimizer.lr=0.2")).as_deref(),
+            Some(" than optimizer.lr = 0.2, train.seed = 0")
+        );
+    }
 }

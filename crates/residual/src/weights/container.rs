@@ -15,6 +15,9 @@ use std::path::Path;
 /// The metadata entry that is ours.
 const ENTRY: &str = "residual";
 
+/// The one beside tensors under another program's names.
+pub(super) const EXPORTED: &str = "exported";
+
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, TensorData>;
 
@@ -29,7 +32,11 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: Map<String, Value>) -> Re
 /// As [`write`], with the metadata under another name than ours.
 pub(super) fn write_entry(path: &Path, tensors: &Tensors, entry: &str, mut metadata: Map<String, Value>) -> Result<()> {
     metadata.insert("sha256".into(), Value::String(fingerprint(tensors, &metadata)));
-    let entry = HashMap::from([(entry.to_owned(), Value::Object(metadata).to_string())]);
+    let mut entries = HashMap::from([(entry.to_owned(), Value::Object(metadata).to_string())]);
+    if entry == EXPORTED {
+        // Loaders of Hugging Face refuse a file with metadata that does not say so.
+        entries.insert("format".to_owned(), "pt".to_owned());
+    }
     let views = tensors
         .iter()
         .map(|(name, data)| {
@@ -37,9 +44,22 @@ pub(super) fn write_entry(path: &Path, tensors: &Tensors, entry: &str, mut metad
             view.map(|view| (name, view)).map_err(|error| Error::weights(format!("cannot store {name}: {error}")))
         })
         .collect::<Result<Vec<_>>>()?;
-    let bytes = safetensors::serialize(views, Some(entry))
+    let bytes = safetensors::serialize(views, Some(entries))
         .map_err(|error| Error::weights(format!("cannot write {}: {error}", path.display())))?;
-    crate::atomic::write(path, &bytes)
+    crate::atomic::write(path, &in_order(bytes))
+}
+
+/// A file whose header has its keys in their order: the same length, and the same bytes every time.
+fn in_order(mut bytes: Vec<u8>) -> Vec<u8> {
+    const LENGTH: usize = size_of::<u64>();
+    let header = bytes.get(..LENGTH).and_then(|length| length.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
+    let parsed = bytes.get(LENGTH..LENGTH + header).and_then(|text| serde_json::from_slice::<Value>(text).ok());
+    if let Some(sorted) = parsed.map(|parsed| parsed.to_string()).filter(|sorted| sorted.len() <= header) {
+        let (text, padding) = bytes[LENGTH..LENGTH + header].split_at_mut(sorted.len());
+        text.copy_from_slice(sorted.as_bytes());
+        padding.fill(b' ');
+    }
+    bytes
 }
 
 /// A file as read: its tensors, and its metadata if it is one of ours.
@@ -49,6 +69,8 @@ pub struct Contents {
     pub tensors: Tensors,
     /// Our metadata; `None` in a file that something else wrote.
     pub metadata: Option<Map<String, Value>>,
+    /// That of a file which we wrote for another program, under its names.
+    pub exported: Option<Map<String, Value>>,
 }
 
 /// Reads a safetensors file, and checks its fingerprint if it has one.
@@ -57,11 +79,20 @@ pub struct Contents {
 /// A file that is missing, truncated, altered, no safetensors file, or holds something that is not a float.
 pub fn read(path: &Path) -> Result<Contents> {
     let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    parse(bytes, &path.display().to_string())
+}
+
+/// As [`read`], of a file's `bytes`; errors call it `name`.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: Vec<u8>, name: &str) -> Result<Contents> {
+    let file_name = name;
     let damaged = |what: String| {
-        Error::weights(format!("{} is damaged: {what}", path.display()))
+        Error::weights(format!("{file_name} is damaged: {what}"))
             .with_hint("the file was cut short or altered; use another copy or an earlier checkpoint")
     };
-    if let Some(error) = super::foreign(path, &bytes) {
+    if let Some(error) = super::foreign(file_name, &bytes) {
         return Err(error);
     }
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -71,19 +102,22 @@ pub fn read(path: &Path) -> Result<Contents> {
         tensors.insert(
             name.clone(),
             floats(&view).ok_or_else(|| {
-                Error::weights(format!("{}: {name} is {:?}, not a float tensor", path.display(), view.dtype()))
+                Error::weights(format!("{file_name}: {name} is {:?}, not a float tensor", view.dtype()))
             })?,
         );
     }
-    let entry = header.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-    let Some(entry) = entry else { return Ok(Contents { tensors, metadata: None }) };
-    let mut metadata: Map<String, Value> =
-        serde_json::from_str(entry).map_err(|error| damaged(format!("its metadata does not parse: {error}")))?;
-    let stated = metadata.remove("sha256");
-    if stated != Some(Value::String(fingerprint(&tensors, &metadata))) {
-        return Err(damaged("its contents do not match its fingerprint".into()));
-    }
-    Ok(Contents { tensors, metadata: Some(metadata) })
+    let entry = |name: &str| {
+        let Some(entry) = header.metadata().as_ref().and_then(|entries| entries.get(name)) else { return Ok(None) };
+        let mut metadata: Map<String, Value> =
+            serde_json::from_str(entry).map_err(|error| damaged(format!("its metadata does not parse: {error}")))?;
+        let stated = metadata.remove("sha256");
+        if stated != Some(Value::String(fingerprint(&tensors, &metadata))) {
+            return Err(damaged("its contents do not match its fingerprint".into()));
+        }
+        Ok(Some(metadata))
+    };
+    let (metadata, exported) = (entry(ENTRY)?, entry(EXPORTED)?);
+    Ok(Contents { tensors, metadata, exported })
 }
 
 /// The values of a view as f32, or `None` for types that no checkpoint of ours or PyTorch's stores weights in.

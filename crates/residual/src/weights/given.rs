@@ -32,6 +32,8 @@ pub struct Given {
 /// A file that cannot be read, an empty line between names, a name that stands there twice.
 pub fn class_names(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    // Some editors begin a file with a mark of its encoding.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
     let mut seen = HashSet::new();
     for (line, name) in names.iter().enumerate() {
@@ -70,13 +72,21 @@ impl Metadata {
             }
             pictures.scale = Some(scale);
         }
-        if let Normalize::Channel { mean, std } = &mut pictures.normalize {
-            for (name, values, given) in [("mean", mean, &given.mean), ("std", std, &given.std)] {
-                if let Some(given) = given {
-                    check_channels(name, given, pictures.channels)?;
-                    values.clone_from(given);
+        match &mut pictures.normalize {
+            Normalize::Channel { mean, std } => {
+                for (name, values, given) in [("mean", mean, &given.mean), ("std", std, &given.std)] {
+                    if let Some(given) = given {
+                        check_channels(name, given, pictures.channels)?;
+                        values.clone_from(given);
+                    }
                 }
             }
+            Normalize::Pixel { .. } if given.mean.is_some() || given.std.is_some() => {
+                return Err(Error::usage(
+                    "--mean and --std are of channels, and the file has a whole picture as its mean",
+                ));
+            }
+            Normalize::Pixel { .. } => {}
         }
         if let Some(names) = &given.classes {
             if names.len() != self.classes.len() {
@@ -173,7 +183,7 @@ mod tests {
             std::fs::write(&path, text).expect("a file");
             class_names(&path).map_err(|error| error.to_string())
         };
-        assert_eq!(read("cat\r\ngreat dane\r\n\r\n").expect("two"), ["cat", "great dane"]);
+        assert_eq!(read("\u{feff}cat\r\ngreat dane\r\n\r\n").expect("two"), ["cat", "great dane"]);
         assert!(read("cat\n\ndog\n").is_err_and(|error| error.contains("names.txt:2: an empty line")));
         assert!(read("cat\ndog\ncat\n").is_err_and(|error| error.contains("names.txt:3: \"cat\" stands there twice")));
     }

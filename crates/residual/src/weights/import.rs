@@ -7,7 +7,7 @@ use super::container::{self, Contents, Tensors};
 pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
-use super::{Given, Metadata, check, finite, foreign, parameters, parse};
+use super::{Given, Metadata, check, check_channels, check_values, foreign, parameters, parse};
 use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem, StrideIn};
@@ -29,6 +29,8 @@ pub struct ImportOptions {
     pub input: Option<usize>,
     /// Where bottlenecks stride, which no weight tells; where absent torchvision's practice, the 3x3 convolution.
     pub stride_in: Option<StrideIn>,
+    /// Its first layer takes blue, green and red, as Caffe's do: it is turned round, and takes red, green and blue from then on.
+    pub bgr: bool,
     /// What is known of pictures and classes beyond the preset.
     pub given: Given,
 }
@@ -61,13 +63,13 @@ impl Source {
         if pytorch::is_pytorch(&bytes) {
             return Ok(Self::PyTorch(Checkpoint::read(path, bytes)?));
         }
-        if let Some(error) = foreign(path, &bytes) {
+        if let Some(error) = foreign(&path.display().to_string(), &bytes) {
             // Of the oldest pickles, which begin with anything, at least the name of what they would run can be told.
             return Err(pytorch::hostile(path, &bytes).unwrap_or(error));
         }
-        let Contents { tensors, metadata } = container::read(path)?;
+        let Contents { tensors, metadata, exported } = container::parse(bytes, &path.display().to_string())?;
         // A run's state is no weights file, and its tensors can be had all the same.
-        let own = metadata.and_then(|entry| parse(path, Some(entry)).ok());
+        let own = metadata.or(exported).and_then(|entry| parse(&path.display().to_string(), Some(entry)).ok());
         Ok(Self::Safetensors(tensors, own.map(Box::new)))
     }
 
@@ -112,15 +114,25 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     // Ours → theirs.
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for key in keys.iter().filter(|key| !is_counter(key)) {
-        names.insert(preset.ours(key.strip_prefix(&prefix).unwrap_or(key)), key);
+        let name = preset.ours(key.strip_prefix(&prefix).unwrap_or(key));
+        if let Some(other) = names.insert(name.clone(), key) {
+            return Err(Error::weights(format!("{file}: {other} and {key} both stand for {name}"))
+                .with_hint("save the file again without the one that the network does not use"));
+        }
     }
     let shape = |name: &str| names.get(name).map(|key| &shapes[*key]);
     // What a file of ours knows of itself, unless another's practice is asked for.
     let own = source.own().filter(|_| options.preset.is_none());
-    let spec = match own.filter(|own| own.model.name == named.name) {
-        Some(own) => resolve(own.model.clone(), options)?,
+    let spec = match own {
+        Some(own) if own.model.name == named.name => resolve(own.model.clone(), options)?,
+        // Of equal tensors another network would be made: plain-20 has those of resnet-20.
+        Some(own) => {
+            return Err(Error::weights(format!("{file} says that it holds {}, not {}", own.model.name, named.name))
+                .with_hint(format!("--as {} takes it as it is", own.model.name)));
+        }
         None => spec(&named, options, &shape, &|name| names.contains_key(name))?,
     };
+    check_spec(&spec, &file)?;
     let model = Model::new(spec, device);
     let listed = parameters::shapes(&model.net);
     let wanted: BTreeMap<&str, &Vec<usize>> = listed.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
@@ -137,8 +149,11 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     for (name, key) in &names {
         let values = source.values(key).map_err(|why| Error::weights(format!("{file}: {key}: {why}")))?;
         let values = values.try_into_vec::<f32>().expect("values are f32");
-        finite(&values, &file, key)?;
+        check_values(&values, &file, key)?;
         tensors.insert(name.clone(), TensorData::new(values, wanted[name.as_str()].clone()));
+    }
+    if options.bgr {
+        turn_round(&mut tensors, &model.spec, &file)?;
     }
     let Model { spec, net } = model;
     let net = parameters::with_values(net, &tensors, device);
@@ -147,12 +162,15 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
         Source::Safetensors(..) => Vec::new(),
     };
     found_in.extend((!prefix.is_empty()).then(|| prefix.clone()));
-    let fits = |own: &&Metadata| {
-        let Preprocessing { height, width, channels, .. } = own.preprocessing;
-        [height, width, channels] == spec.input && own.classes.len() == spec.classes
-    };
+    let fits = |own: &&Metadata| own.preprocessing.channels == spec.input[2] && own.classes.len() == spec.classes;
     let metadata = match own.filter(fits) {
-        Some(own) => Metadata { model: spec.options(), ..own.clone() },
+        Some(own) => {
+            let (side, was) = (spec.input[0], &own.preprocessing);
+            let preprocessing = was.at(side).map_err(|error| error.with_hint("leave --input away"))?;
+            // The window keeps its share of the picture.
+            let scale = was.scale.map(|scale| (scale * side).div_ceil(was.height));
+            Metadata { model: spec.options(), preprocessing: Preprocessing { scale, ..preprocessing }, ..own.clone() }
+        }
         None => Metadata {
             model: spec.options(),
             preprocessing: preprocessing(&spec, preset),
@@ -164,6 +182,29 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
     };
     let metadata = metadata.with(&options.given)?;
     Ok(Imported { keys: tensors.len(), model: Model { spec, net }, metadata, preset, found_in: found_in.join(", ") })
+}
+
+/// The first convolution's filters, `[k, 3, kh, kw]`, for channels in the opposite order.
+fn turn_round(tensors: &mut Tensors, spec: &Spec, file: &str) -> Result<()> {
+    if spec.input[2] != 3 {
+        return Err(Error::usage(format!("{file} takes pictures of one channel, which have no order")));
+    }
+    let name = if tensors.contains_key("conv1.weight") { "conv1.weight" } else { "features.0.weight" };
+    let first = tensors.get_mut(name).expect("every network begins with a convolution of either name");
+    let (shape, values) = (first.shape().clone(), first.as_slice::<f32>().expect("values are f32"));
+    let filter = shape[1..].iter().product::<usize>();
+    let turned = values.chunks_exact(filter).flat_map(|filter| filter.chunks_exact(filter.len() / 3).rev().flatten());
+    *first = TensorData::new(turned.copied().collect::<Vec<f32>>(), shape);
+    Ok(())
+}
+
+/// Whether there is anything here to do with such a network.
+fn check_spec(spec: &Spec, file: &str) -> Result<()> {
+    if spec.classes < 2 {
+        return Err(Error::weights(format!("{file}: its last layer has one output, which tells no classes apart"))
+            .with_hint("a sigmoid's network has to be made one of two classes, with 0 as the other's output"));
+    }
+    check_channels(spec, file)
 }
 
 /// A convolution over the whole map is a fully connected layer: `[k, c, h, w]` holds what `[k, c·h·w]` holds.
@@ -234,8 +275,12 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
         // Its script normalises CIFAR with ImageNet's constants.
         (3, Preset::CifarAkamaster) => imagenet(),
         (3, Preset::Kuangliu) => three([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
-        (3, Preset::Torchvision | Preset::Timm) if height > 64 => imagenet(),
-        (3, Preset::Torchvision | Preset::Timm) => Normalize::known("cifar10").expect("its constants are known"),
+        // Small pictures with ImageNet's stem or classes are ImageNet's, made smaller.
+        (3, Preset::Torchvision | Preset::Timm) if spec.imagenet || height > 64 || spec.classes == 1000 => imagenet(),
+        (3, Preset::Torchvision | Preset::Timm) => {
+            let cifar = if spec.classes == 100 { "cifar100" } else { "cifar10" };
+            Normalize::known(cifar).expect("its constants are known")
+        }
         (channels, _) => Normalize::Channel { mean: vec![0.5; channels], std: vec![0.5; channels] },
     };
     let filter = if preset == Preset::Timm { Filter::Bicubic } else { Filter::Bilinear };

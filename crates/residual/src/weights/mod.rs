@@ -63,7 +63,7 @@ pub fn save_tensors(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Resu
 /// Writes `tensors` under another program's names. What travels with them stands under a name of its own, for no command
 /// here takes the file without an import.
 pub(crate) fn save_foreign(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Result<()> {
-    container::write_entry(path, tensors, "exported", entry(metadata))
+    container::write_entry(path, tensors, container::EXPORTED, entry(metadata))
 }
 
 fn entry(metadata: &Metadata) -> Map<String, Value> {
@@ -78,20 +78,29 @@ fn entry(metadata: &Metadata) -> Map<String, Value> {
 /// # Errors
 /// A file that is missing, damaged, foreign, does not fit the network that it names, or holds values that are not finite.
 pub fn load(path: &Path, device: &Device) -> Result<(Model, Metadata)> {
-    let Contents { tensors, metadata } = container::read(path)?;
-    let metadata = parse(path, metadata)?;
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    from_bytes(bytes, &path.display().to_string(), device)
+}
+
+/// As [`load`], of a file's `bytes`: from an object store, or `include_bytes!`. Errors call it `file`.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(bytes: Vec<u8>, file: &str, device: &Device) -> Result<(Model, Metadata)> {
+    let Contents { tensors, metadata, .. } = container::parse(bytes, file)?;
+    let metadata = parse(file, metadata)?;
     let spec = Spec::resolve(&metadata.model)
-        .map_err(|error| Error::weights(format!("{} names a network that cannot be built: {error}", path.display())))?;
-    let file = path.display().to_string();
+        .map_err(|error| Error::weights(format!("{file} names a network that cannot be built: {error}")))?;
+    check_channels(&spec, file)?;
     if metadata.classes.len() != spec.classes {
         let (names, classes) = (metadata.classes.len(), spec.classes);
         return Err(Error::weights(format!("{file} has names for {names} classes and a network of {classes}")));
     }
     for (name, data) in &tensors {
-        finite(data.as_slice::<f32>().unwrap_or_default(), &file, name)?;
+        check_values(data.as_slice::<f32>().unwrap_or_default(), file, name)?;
     }
     let model = Model::new(spec, device);
-    let model = fill(model, &tensors, &file, device)?;
+    let model = fill(model, &tensors, file, device)?;
     Ok((model, metadata))
 }
 
@@ -100,12 +109,11 @@ pub fn load(path: &Path, device: &Device) -> Result<(Model, Metadata)> {
 /// # Errors
 /// As [`load`].
 pub fn metadata(path: &Path) -> Result<Metadata> {
-    parse(path, container::read(path)?.metadata)
+    parse(&path.display().to_string(), container::read(path)?.metadata)
 }
 
 /// What a file is that is neither PyTorch's nor safetensors, or that has to be imported first; `None` where it may be safetensors.
-fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
-    let file = path.display();
+fn foreign(file: &str, bytes: &[u8]) -> Option<Error> {
     if pytorch::is_pytorch(bytes) {
         let error = Error::weights(format!("{file} is a file of PyTorch"));
         return Some(
@@ -126,19 +134,28 @@ fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
     Some(Error::weights(format!("{file} {what}")).with_hint(hint))
 }
 
-fn parse(path: &Path, metadata: Option<Map<String, Value>>) -> Result<Metadata> {
+fn parse(file: &str, metadata: Option<Map<String, Value>>) -> Result<Metadata> {
     let Some(metadata) = metadata else {
-        return Err(Error::weights(format!("{} does not say which network it belongs to", path.display()))
+        return Err(Error::weights(format!("{file} does not say which network it belongs to"))
             .with_hint("`residual import FILE --as NAME --out NEW` makes a file that does"));
     };
-    serde_json::from_value(Value::Object(metadata)).map_err(|error| {
-        Error::weights(format!("{}: its metadata is not that of a weights file: {error}", path.display()))
-    })
+    serde_json::from_value(Value::Object(metadata))
+        .map_err(|error| Error::weights(format!("{file}: its metadata is not that of a weights file: {error}")))
 }
 
-/// Whether all `values` of a file's tensor are finite.
-fn finite(values: &[f32], file: &str, tensor: &str) -> Result<()> {
-    match values.iter().find(|value| !value.is_finite()) {
+/// Whether pictures have as many channels as the network takes: grey, or red, green and blue.
+fn check_channels(spec: &Spec, file: &str) -> Result<()> {
+    match spec.input[2] {
+        1 | 3 => Ok(()),
+        n => Err(Error::weights(format!("{file} takes pictures of {n} channels"))
+            .with_hint("pictures are read with one channel or three")),
+    }
+}
+
+/// Whether all `values` of a file's tensor can be computed with: they are finite, and no variance is negative.
+fn check_values(values: &[f32], file: &str, tensor: &str) -> Result<()> {
+    let is_variance = tensor.ends_with("running_var");
+    match values.iter().find(|value| !value.is_finite() || (is_variance && **value < 0.0)) {
         None => Ok(()),
         Some(value) => {
             Err(Error::weights(format!("{file}: {tensor} holds {value}, with which nothing can be computed"))

@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use residual::Result;
 use residual::models::{Model, Work};
 use residual::train::machine::{Machine, peak_rss_mb};
+use residual::train::memory;
 use residual::train::pace::median;
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, linear};
@@ -69,6 +70,7 @@ struct Layer {
 pub(super) fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     let spec = options.spec()?;
     let (size, batch) = (spec.input[0], options.batch(spec.input[0]));
+    super::fits(&spec, batch, |summary| memory::forward_pass(summary, batch))?;
     let training = size <= CIFAR_UP_TO;
     let mut layers: Vec<(String, Work, usize)> = Vec::new();
     for (name, work) in Model::new(spec, &Device::flex()).work() {

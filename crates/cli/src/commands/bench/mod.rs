@@ -12,8 +12,9 @@ use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
 use residual::Result;
 use residual::infer::Plan;
-use residual::models::{Model, ModelOptions, Spec};
+use residual::models::{Model, ModelOptions, Spec, Summary};
 use residual::train::machine::{Machine, peak_rss_mb};
+use residual::train::memory;
 use residual::train::pace::{self, Taken, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
@@ -134,6 +135,7 @@ impl Options {
     fn train(&self) -> Result<Report> {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
+        fits(&spec, batch, |summary| memory::training_step(summary, batch, 1))?;
         let taken = pace::training_steps(&spec, batch, self.iters.get(), |_| ())?;
         Ok(report("train", &spec, batch, 3, taken))
     }
@@ -142,12 +144,19 @@ impl Options {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
         let [h, w, _] = spec.input;
+        fits(&spec, batch, |summary| memory::forward_pass(summary, batch))?;
         let mut plan =
             Plan::new(&Model::new(spec.clone(), &Device::flex()).initialised(0, &Device::flex()), batch, false);
         let pixels = pace::noise(&spec, batch)?.next()?.pixels;
         let taken = pace::times(self.iters.get(), |_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
         Ok(report("infer", &spec, batch, 1, taken))
     }
+}
+
+/// Whether `batch` pictures at once, which need so many bytes, are no more than this machine has.
+fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<()> {
+    let summary = Model::new(spec.clone(), &Device::flex()).summary();
+    memory::refuse(&summary, batch, needed(&summary))
 }
 
 fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> Report {

@@ -135,7 +135,7 @@ fn run(shared: &Shared) -> Result<()> {
 }
 
 fn draw_until_over(shared: &Shared) -> std::io::Result<()> {
-    let mut terminal = Terminal::new(screen::Ansi::default())?;
+    let mut terminal = Terminal::new(screen::Ansi::new())?;
     while !shared.over.load(Ordering::Relaxed) && screen::is_taken() {
         let story = {
             let mut story = shared.story();

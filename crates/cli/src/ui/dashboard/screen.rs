@@ -59,9 +59,17 @@ pub fn keys(patience: Duration) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub struct Ansi {
     text: String,
+    /// Without colours, as `NO_COLOR` asks; bold, dim and reversed stay.
+    plain: bool,
 }
 
 impl Ansi {
+    /// As the environment asks for.
+    pub fn new() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { text: String::new(), plain }
+    }
+
     fn put(&mut self, code: &str) -> io::Result<()> {
         self.text += code;
         Ok(())
@@ -69,7 +77,7 @@ impl Ansi {
 }
 
 /// What differs from plain text.
-fn style(cell: &Cell) -> String {
+fn style(cell: &Cell, plain: bool) -> String {
     let mut codes = String::from("\x1b[0");
     for (modifier, code) in [(Modifier::BOLD, ";1"), (Modifier::DIM, ";2"), (Modifier::REVERSED, ";7")] {
         if cell.modifier.contains(modifier) {
@@ -89,7 +97,7 @@ fn style(cell: &Cell) -> String {
         _ => None,
     };
     for (colour, base) in [(cell.fg, 30), (cell.bg, 40)] {
-        if let Some(number) = number(colour) {
+        if let Some(number) = number(colour).filter(|_| !plain) {
             // Written to a String: cannot fail.
             let _ = write!(codes, ";{}", base + number);
         }
@@ -109,7 +117,7 @@ impl Backend for Ansi {
             if next != Some((x, y)) {
                 let _ = write!(self.text, "\x1b[{};{}H", y + 1, x + 1);
             }
-            let style = style(cell);
+            let style = style(cell, self.plain);
             if style != last_style {
                 self.text += &style;
                 last_style = style;

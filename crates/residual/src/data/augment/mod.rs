@@ -8,7 +8,7 @@
 //! 5. `lighting`, `cutout`, `erasing`, on normalised values.
 //!
 //! torchvision flips before the policy; as every operation of a policy is as likely mirrored, that is the same in
-//! distribution. Every draw comes from [`Draws`], so neither threads nor a resumed run change it. A crop needs pictures as
+//! distribution, but for a vertical shear: of a mirrored picture the right edge stays where it is, not the left. Every draw comes from [`Draws`], so neither threads nor a resumed run change it. A crop needs pictures as
 //! they are in their files, so they are then decoded anew in every epoch.
 
 mod affine;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Fewer pictures than these are listed and read in no time.
 const LARGE: usize = 10_000;
 /// An index of another form is as good as none.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// A folder as it was when it was last looked at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,11 +41,11 @@ pub(super) struct Index {
 pub(super) struct Checked {
     /// Whether every picture was decoded, not only looked at for its head and its end.
     pub decoded: bool,
-    /// MD5 of those that are whole, one after the other.
+    /// The fingerprint of those that are whole.
     pub md5: String,
     /// How many have a colour profile that is ignored.
     pub profiled: usize,
-    /// Those that are not whole.
+    /// Those that are not whole, seen from the folder: it may be spelt in another way next time.
     pub bad: Vec<PathBuf>,
 }
 

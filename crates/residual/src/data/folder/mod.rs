@@ -14,6 +14,7 @@ mod splits;
 mod tests;
 mod tree;
 
+pub(crate) use splits::KAGGLE;
 pub use tree::pictures_below;
 
 use super::cifar::hex;
@@ -88,11 +89,12 @@ pub(crate) fn read(
     let keep = total.saturating_mul(fit.height * fit.width * fit.channels) <= budget;
     let decode = keep || thoroughness == Thoroughness::Everything || options.skip_bad;
     let mut reader = Reader {
+        root: path,
         fit,
         keep,
         decode,
         skip_bad: options.skip_bad,
-        md5: Md5::new(),
+        whole: Vec::new(),
         bad: Vec::new(),
         read: 0,
         profiled: 0,
@@ -111,7 +113,7 @@ pub(crate) fn read(
     let train = read(splits.train)?;
     let validation = splits.validation.map(&mut read).transpose()?;
     let test = read(splits.test)?;
-    let md5 = known.as_ref().map_or_else(|| hex(&reader.md5.finalize_reset()), |known| known.md5.clone());
+    let md5 = known.as_ref().map_or_else(|| reader.fingerprint(), |known| known.md5.clone());
     if !keep && known.is_none() {
         index.remember(reader.checked(md5.clone()));
     }
@@ -151,19 +153,37 @@ fn fit(splits: &Splits, options: &DataOptions) -> Fit {
 }
 
 /// Reads the files of all splits, one after the other.
-struct Reader {
+struct Reader<'a> {
+    root: &'a Path,
     fit: Fit,
     keep: bool,
     decode: bool,
     skip_bad: bool,
-    md5: Md5,
+    /// Whole pictures and their MD5.
+    whole: Vec<(PathBuf, [u8; 16])>,
     bad: Vec<(PathBuf, Error)>,
     read: usize,
     /// Pictures whose colour profile is ignored.
     profiled: usize,
 }
 
-impl Reader {
+impl Reader<'_> {
+    /// A picture's place seen from the folder.
+    fn within<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(self.root).unwrap_or(path)
+    }
+
+    /// MD5 of all whole pictures, their names and contents, whatever each of them is for.
+    fn fingerprint(&mut self) -> String {
+        self.whole.sort_unstable();
+        let mut all = Md5::new();
+        for (path, contents) in &self.whole {
+            all.update(path.as_os_str().as_encoded_bytes());
+            all.update(contents);
+        }
+        hex(&all.finalize())
+    }
+
     fn read(&mut self, listing: Listing, progress: &mut dyn Progress) -> Result<Found> {
         let stride = self.fit.height * self.fit.width * self.fit.channels;
         let (mut paths, mut labels) =
@@ -175,7 +195,7 @@ impl Reader {
             for ((path, &label), read) in chunk.iter().zip(chunk_labels).zip(read) {
                 match read {
                     Ok(seen) => {
-                        self.md5.update(&seen.bytes);
+                        self.whole.push((self.within(path).to_owned(), seen.md5));
                         self.read += 1;
                         self.profiled += usize::from(seen.colours == Colours::Profiled);
                         if self.keep {
@@ -198,13 +218,16 @@ impl Reader {
 
     /// What reading came to, to be remembered.
     fn checked(&self, md5: String) -> Checked {
-        let bad = self.bad.iter().map(|(path, _)| path.clone()).collect();
+        let bad = self.bad.iter().map(|(path, _)| self.within(path).to_owned()).collect();
         Checked { decoded: self.decode, md5, profiled: self.profiled, bad }
     }
 
     /// Whether what is remembered still holds: pictures that were bad are looked at once more.
     fn recall(&mut self, checked: Checked) -> Option<Checked> {
-        let look = |path: &PathBuf| Some((path.clone(), read_one(path, self.fit, checked.decoded).err()?));
+        let look = |path: &PathBuf| {
+            let path = self.root.join(path);
+            read_one(&path, self.fit, checked.decoded).err().map(|error| (path, error))
+        };
         let bad: Vec<(PathBuf, Error)> = checked.bad.iter().map_while(look).collect();
         if bad.len() < checked.bad.len() {
             return None;
@@ -215,7 +238,7 @@ impl Reader {
 
     /// A split as it was found when its files were last read.
     fn recalled(&mut self, listing: Listing, known: &Checked) -> Found {
-        let whole = |(path, _): &(PathBuf, u32)| !known.bad.contains(path);
+        let whole = |(path, _): &(PathBuf, u32)| !known.bad.iter().any(|bad| bad == self.within(path));
         let (paths, labels): (Vec<_>, Vec<_>) = listing.paths.into_iter().zip(listing.labels).filter(whole).unzip();
         self.read += paths.len();
         Found::Files(FileStore { paths, fit: self.fit }, labels)
@@ -242,9 +265,9 @@ impl Reader {
     }
 }
 
-/// A file's bytes, and its pixels at the net's size where it is to be decoded.
+/// A file's MD5, and its pixels at the net's size where it is to be decoded.
 struct Seen {
-    bytes: Vec<u8>,
+    md5: [u8; 16],
     fitted: Vec<u8>,
     colours: Colours,
 }
@@ -258,8 +281,11 @@ fn read_one(path: &Path, fit: Fit, decode: bool) -> Result<Seen> {
         }
         false => (Vec::new(), Picture::inspect(&bytes, &name)?),
     };
-    Ok(Seen { bytes, fitted, colours })
+    Ok(Seen { md5: Md5::digest(&bytes).into(), fitted, colours })
 }
+
+/// Classes that a warning names: of thousands, the first few tell.
+const CLASSES_NAMED: usize = 5;
 
 /// A class with one picture, or twenty times fewer than another.
 fn imbalance(classes: &[String], labels: &[u32]) -> Vec<String> {
@@ -276,5 +302,11 @@ fn imbalance(classes: &[String], labels: &[u32]) -> Vec<String> {
         )),
         _ => None,
     };
-    classes.iter().zip(&counts).filter_map(warn).collect()
+    let mut warnings: Vec<String> = classes.iter().zip(&counts).filter_map(warn).collect();
+    if warnings.len() > CLASSES_NAMED {
+        let more = warnings.len() - CLASSES_NAMED;
+        warnings.truncate(CLASSES_NAMED);
+        warnings.push(format!("{more} more classes have as few training pictures"));
+    }
+    warnings
 }

@@ -41,14 +41,17 @@ struct Source<'a> {
 }
 
 /// Where Kaggle keeps the pictures.
-const KAGGLE: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
+pub(crate) const KAGGLE: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
 
 /// The files of each split. `train_on_all` leaves a flat folder without validation pictures.
 pub(super) fn list(root: &Path, tree: &Tree, train_on_all: bool) -> Result<Splits> {
     let base = KAGGLE.into_iter().map(Path::new).find(|path| tree.has(path)).unwrap_or(Path::new(""));
     let source = Source { root, tree, base };
     let mut splits = source.list(train_on_all)?;
-    splits.classes = readable(splits.classes, &labels::names(&source.full(base))?);
+    // Only then: a words.txt somewhere above may be anything.
+    if splits.classes.iter().any(|class| imagenet::is_id(class)) {
+        splits.classes = readable(splits.classes, &labels::names(&source.full(base)).unwrap_or_default());
+    }
     Ok(splits)
 }
 
@@ -73,18 +76,22 @@ impl Source<'_> {
         if path.as_os_str().is_empty() { self.root.to_path_buf() } else { self.root.join(path) }
     }
 
-    /// The first of these folders that is there.
+    /// The first of these folders that is there, in capitals or not.
     fn named(&self, names: &[&str]) -> Option<PathBuf> {
-        names.iter().map(|name| self.base.join(name)).find(|path| self.tree.has(path))
+        let there = self.tree.folders_in(self.base);
+        let exact = names.iter().find_map(|name| there.iter().find(|folder| folder == name));
+        let folded = || names.iter().find_map(|name| there.iter().find(|folder| folder.eq_ignore_ascii_case(name)));
+        exact.or_else(folded).map(|folder| self.base.join(folder))
     }
 
     fn list(&self, train_on_all: bool) -> Result<Splits> {
-        let train = self.named(&["train"]);
+        let train = self.named(&["train", "training"]);
         let validation = self.named(&["val", "valid", "validation"]);
         let mut warnings = Vec::new();
-        let test = self.named(&["test"]).filter(|test| {
-            // ImageNet's test pictures have no published labels.
-            let labelled = !self.class_names(test).is_empty() || validation.is_none();
+        let test = self.named(&["test", "testing"]).filter(|test| {
+            // ImageNet's test pictures have no published labels, nor have those of competitions.
+            let is_needed = validation.is_none() && train.is_none();
+            let labelled = !self.class_names(test).is_empty() || is_needed || self.pictures_and_labels(test).is_ok();
             if !labelled {
                 warnings.push(format!("{} is left alone: it has no class folders", self.full(test).display()));
             }
@@ -149,6 +156,7 @@ impl Source<'_> {
 
     fn flat(&self, root: &Path, train_on_all: bool) -> Result<Splits> {
         let classes = self.class_folders(root)?;
+        self.no_splits(root, &classes)?;
         let (all, others) = self.listing(root, &classes)?;
         self.every_class(&classes, &all)?;
         let mut splits: [Listing; 3] = Default::default();
@@ -174,9 +182,27 @@ impl Source<'_> {
         Ok(Splits { classes, train, validation: Some(validation), test, warnings: Vec::from_iter(others) })
     }
 
-    /// Folders in `folder` that are named after classes. `images` is where Tiny ImageNet keeps those without a class.
+    /// Whether these folders are classes, not splits under names of their own: those hold the same folders, and no pictures.
+    fn no_splits(&self, root: &Path, folders: &[String]) -> Result<()> {
+        let inside = |name: &String| self.class_names(&root.join(name));
+        let is_bare = |name: &String| self.tree.pictures_in(&root.join(name)).is_empty();
+        let first = folders.first().map(inside).unwrap_or_default();
+        if first.len() < 2 || !folders.iter().all(|name| is_bare(name) && inside(name) == first) {
+            return Ok(());
+        }
+        let (place, names) = (self.full(root), folders.join(", "));
+        Err(Error::data(format!(
+            "{}: {names} hold the same folders: they look like splits, not classes",
+            place.display()
+        ))
+        .with_hint("call them train, val and test"))
+    }
+
+    /// Folders in `folder` that are named after classes. Where there is but `images`, as in Tiny ImageNet, those are pictures without
+    /// a class.
     fn class_names(&self, folder: &Path) -> Vec<String> {
-        self.tree.folders_in(folder).into_iter().filter(|name| name != "images").collect()
+        let names = self.tree.folders_in(folder);
+        if names == ["images"] { Vec::new() } else { names }
     }
 
     /// Sorted names of the folders that are classes.

@@ -117,6 +117,62 @@ fn tiny_imagenet_and_kaggles_imagenet_are_read_as_they_are_unpacked() {
 }
 
 #[test]
+fn splits_under_other_names_are_splits_and_a_class_may_be_called_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (split, n) in [("Training", 20), ("Testing", 3)] {
+        for (i, name) in ["form", "images", "letter"].into_iter().enumerate() {
+            class(&folder.path().join(split), name, n, 10 * i as u8);
+        }
+    }
+    let data = opened(folder.path()).expect("whole");
+    assert_eq!(data.classes, ["form", "images", "letter"]);
+    assert_eq!((data.train.len() + data.validation.len(), data.test.len()), (60, 9));
+
+    let other = tempfile::tempdir().expect("a folder");
+    for split in ["seg_train", "seg_test"] {
+        class(&other.path().join(split), "sea", 5, 10);
+        class(&other.path().join(split), "street", 5, 20);
+    }
+    let error = refused(other.path());
+    assert!(error.to_string().contains("seg_test, seg_train hold the same folders"), "{error}");
+}
+
+#[test]
+fn a_test_folder_without_labels_beside_train_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(&folder.path().join("train"), "cat", 30, 10);
+    class(&folder.path().join("train"), "dog", 30, 20);
+    flat(&folder.path().join("test"), &[0; 3]);
+    let data = opened(folder.path()).expect("train is split");
+    assert_eq!(data.train.len() + data.validation.len() + data.test.len(), 60);
+    assert!(data.warnings[0].ends_with("test is left alone: it has no class folders"), "{:?}", data.warnings);
+}
+
+#[test]
+fn a_file_of_names_somewhere_above_is_nothing_to_classes_that_have_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("words.txt"), b"caf\xe9").expect("writable");
+    class(&folder.path().join("pets"), "cat", 10, 10);
+    class(&folder.path().join("pets"), "dog", 10, 20);
+    assert_eq!(opened(&folder.path().join("pets")).expect("whole").classes, ["cat", "dog"]);
+}
+
+#[test]
+fn the_fingerprint_is_that_of_the_pictures_however_they_are_split() {
+    let folder = tempfile::tempdir().expect("a folder");
+    class(folder.path(), "cat", 30, 10);
+    class(folder.path(), "dog", 30, 20);
+    let md5 = |validation| {
+        let options = DataOptions { validation, ..DataOptions::new(folder.path().to_string_lossy()) };
+        open(&options, &mut ()).expect("whole").provenance.md5
+    };
+    assert_eq!(md5(None), md5(Some(0)));
+    let before = md5(None);
+    class(folder.path(), "cat", 1, 11);
+    assert_ne!(md5(None), before, "a picture has changed");
+}
+
+#[test]
 fn ids_beyond_the_thousand_are_named_by_a_file_of_names() {
     let folder = tempfile::tempdir().expect("a folder");
     for id in ["n00000001", "n00000002", "n00000003"] {
@@ -263,11 +319,12 @@ fn pictures_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_m
     fs::write(&bad, &turned_jpeg()[..99]).expect("writable");
     let fit = Fit { height: 8, width: 8, channels: 3, scale: None, resize: options.resize, filter: options.filter };
     let reader = || Reader {
+        root: folder.path(),
         fit,
         keep: false,
         decode: false,
         skip_bad: true,
-        md5: Md5::new(),
+        whole: Vec::new(),
         bad: Vec::new(),
         read: 0,
         profiled: 0,
@@ -280,7 +337,7 @@ fn pictures_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_m
     let mut first = reader();
     let found = first.read(listing(), &mut ()).expect("bad ones are counted");
     let checked = first.checked("md5".into());
-    assert_eq!((found.labels().len(), &checked.bad), (40, &vec![bad.clone()]));
+    assert_eq!((found.labels().len(), &checked.bad), (40, &vec![PathBuf::from("a/bad.jpg")]));
     let mut second = reader();
     let known = second.recall(checked.clone()).expect("still bad");
     assert_eq!(second.recalled(listing(), &known).labels().len(), 40);

@@ -35,8 +35,8 @@ fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same
     });
     assert!(kept.in_memory() && !on_disk.in_memory());
     assert_eq!((kept.len(), kept.label(9), kept.name(9)), (on_disk.len(), on_disk.label(9), on_disk.name(9)));
-    let normalize = Normalize::channel_of(&kept).expect("pictures");
-    assert_eq!(normalize, Normalize::channel_of(&on_disk).expect("pictures"));
+    let normalize = Normalize::channel_of(&kept, &mut ()).expect("pictures");
+    assert_eq!(normalize, Normalize::channel_of(&on_disk, &mut ()).expect("pictures"));
     let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
     let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0, repeats: Repeats::default() };
     let [mut a, mut b] = [&kept, &on_disk].map(|pictures| {

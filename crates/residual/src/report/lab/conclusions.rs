@@ -5,11 +5,14 @@ use crate::lab::Kind;
 use crate::numbers::{percent, short};
 use crate::report::lang::Lang;
 
-/// A sentence for each group: the first of its networks beside the last, in training error.
+/// A sentence for each group: the shallowest of its networks beside the deepest, in training error.
 pub fn conclusions(kind: Kind, groups: &[Group], lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
-    for group in groups.iter().filter(|group| kind != Kind::Nonlinearity && group.nets.len() > 1) {
-        let (first, last) = (&group.nets[0], &group.nets[group.nets.len() - 1]);
+    for group in groups.iter().filter(|_| kind != Kind::Nonlinearity) {
+        let (Some(first), Some(last)) = (group.nets.first(), group.nets.last()) else { continue };
+        if first.row.depth == last.row.depth {
+            continue;
+        }
         let (a, b) = (first.train_error(), last.train_error());
         let (one, other) = (&first.name, &last.name);
         let (en, ko) = match b - a {
@@ -45,9 +48,20 @@ fn normalisations(groups: &[Group], lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((lrn, without)) = nets().find_map(|net| Some((net, beside(net, "-lrn")?))) {
         let (a, b) = (percent(without.train_error()), percent(lrn.train_error()));
+        let gain = without.train_error() - lrn.train_error() > 1.0;
+        let (en, ko) = match gain {
+            true => ("The paper sees no such gain", "논문에서는 이런 이득이 없어"),
+            false => ("The paper sees no gain either", "논문에서도 이득이 없어"),
+        };
         lines.push(lang.of(
-            format!("LRN: {} ends at a training error of {a}, {} at {b}. The paper sees no gain either, and leaves it out of its deeper nets.", without.row.net, lrn.row.net),
-            format!("LRN: 학습 오류율은 {} {a}, {} {b}입니다. 논문에서도 이득이 없어 더 깊은 신경망에는 쓰지 않았습니다.", without.row.net, lrn.row.net),
+            format!(
+                "LRN: {} ends at a training error of {a}, {} at {b}. {en}, and leaves it out of its deeper nets.",
+                without.row.net, lrn.row.net
+            ),
+            format!(
+                "LRN: 학습 오류율은 {} {a}, {} {b}입니다. {ko} 더 깊은 신경망에는 쓰지 않았습니다.",
+                without.row.net, lrn.row.net
+            ),
         ));
     }
     let pairs: Vec<_> = nets().filter_map(|net| Some((beside(net, "-bn")?, net))).collect();

@@ -8,7 +8,7 @@ mod conclusions;
 mod inside;
 mod shortcuts;
 
-use super::chart::{Chart, MOST_POINTS, Series, Stroke, thinned};
+use super::chart::{Chart, Extent, MOST_POINTS, Series, Stroke, thinned};
 use super::curves::hint;
 use super::facts::versions;
 use super::lang::{self, Lang, duration};
@@ -190,19 +190,20 @@ fn groups<'a>(kind: Kind, specimens: &'a [Specimen], lang: Lang) -> Vec<Group<'a
         let nets = &mut groups[at].nets;
         match nets.iter_mut().find(|net| net.row.net == one.row.net) {
             Some(net) => net.seeds.push(one),
-            None => {
-                let (name, colour) = (name(&one.row, lang), nets.len() % 8);
-                nets.push(Averaged { name, row: &one.row, seeds: vec![one], colour });
-            }
+            None => nets.push(Averaged { name: name(&one.row, lang), row: &one.row, seeds: vec![one], colour: 0 }),
         }
+    }
+    for group in &mut groups {
+        // Whatever order they were named in; of equal depths the first named stays first.
+        group.nets.sort_by_key(|net| net.row.depth);
+        group.nets.iter_mut().enumerate().for_each(|(i, net)| net.colour = i % 8);
     }
     groups
 }
 
 /// Charts beside each other with one range for all.
 fn side_by_side(charts: Vec<Chart>, lang: Lang) -> Markup {
-    let extents = charts.iter().filter(|chart| !chart.is_empty()).map(Chart::extent);
-    let range = extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let range = charts.iter().filter(|chart| !chart.is_empty()).map(Chart::extent).reduce(Extent::with);
     html! {
         div class="pair-of-charts" {
             @for chart in charts.into_iter().filter(|chart| !chart.is_empty()) { (Chart { range, ..chart }.render(lang)) }
@@ -285,8 +286,8 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
             "학습 오류율은 앞 시점 이후 증강된 배치에서, 시험 오류율은 시험 이미지 전체에서 잰 값입니다.",
         ),
         Kind::Depth | Kind::Vgg => lang.of(
-            "Measured on the way on 2,000 pictures of either split, evenly spaced and unvaried; nothing was chosen by them.",
-            "학습 도중 두 세트에서 고르게 뽑은 2,000장을 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
+            "Measured on the way on up to 2,000 pictures of either split, evenly spaced and unvaried; nothing was chosen by them.",
+            "학습 도중 두 세트에서 고르게 뽑은 최대 2,000장을 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
         ),
     };
     html! {
@@ -325,7 +326,8 @@ fn deepest(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
 }
 
 fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
-    let machine = Machine::here();
+    // Kept networks may have been trained elsewhere, or with other threads.
+    let machine = specimens.iter().find_map(|one| Machine::of_run(&one.row.path)).unwrap_or_else(Machine::here);
     let mut seeds: Vec<String> = specimens.iter().map(|one| one.row.seed.to_string()).collect();
     seeds.sort();
     seeds.dedup();

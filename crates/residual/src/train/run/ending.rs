@@ -11,8 +11,10 @@ use crate::recipe::Recipe;
 use crate::report::{self, Lang};
 use crate::train::curves;
 use crate::train::event::{Event, Sink};
+use crate::train::folder::RunFolder;
 use crate::train::machine::peak_rss_mb;
 use crate::train::record::Record;
+use crate::train::state::{is_resolved_from, is_same};
 use crate::weights;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,11 @@ pub(super) fn ended(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Opti
     let record = Record::read(folder).ok()?;
     let report = record.path.join("report.html");
     let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
-    let whole = record.recipe_text == recipe.to_toml().ok()? && report.is_file() && metrics.contains(DONE);
+    let asked = recipe.to_toml().ok()?;
+    // Where there is a state, what the recipe leaves open is settled by the pictures, and compared with that.
+    let same = is_same(&record.recipe_text, &asked)
+        || (!RunFolder::holds_a_state(folder) && is_resolved_from(&record.recipe_text, &asked));
+    let whole = same && report.is_file() && metrics.contains(DONE);
     let result = record.result.filter(|_| whole)?;
     sink.event(&done(&result, recipe, Some(report)));
     Some(result)
@@ -53,10 +59,8 @@ impl Run {
             Some(_) => ("best", self.folder.best()),
             None => ("last", self.folder.last()),
         };
-        if rule == "last" {
-            // A kill between the last checkpoint's two files may have left older weights here.
-            self.save_weights(&self.trainer.tested(), path.clone())?;
-        }
+        // A kill between the last checkpoint's two files may have left older weights here.
+        self.save_weights(&self.trainer.tested(), self.folder.last())?;
         let result = if self.data.test.is_empty() {
             None
         } else {
