@@ -3,6 +3,7 @@
 //! `cargo bench -p residual-kernels --bench memory`; the least of the times is shown, beside that of a copy.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+use residual_kernels::lrn::{self, Lrn};
 use residual_kernels::norm::Norm;
 use residual_kernels::update::Sgd;
 use residual_kernels::{PoolShape, activation, linear, loss, norm, pixels, pool, update};
@@ -56,6 +57,10 @@ fn main() {
             let step = Sgd { lr: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: false };
             update::sgd(&mut dx, &dy, &mut dskip, &step);
         });
+        // VGG's A-LRN (Krizhevsky 2012).
+        let local = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0 };
+        rate("lrn forward", 2 * len, || lrn::forward(&x, c, &local, &mut dx));
+        rate("lrn backward", 4 * len, || lrn::backward(&x, &y, &dy, c, &local, &mut dx));
         rate("dropout", 2 * len, || activation::dropout(&x, 0.5, [1, 2, 3], &mut dx));
         let side = (rows / 128).isqrt();
         let s = PoolShape::new(128, side, side, c, 2, 2, 0).expect("a valid shape");

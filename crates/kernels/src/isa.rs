@@ -163,7 +163,7 @@ impl Isa {
 }
 
 /// Lanes of the portable path: one 128-bit register.
-const PORTABLE_LANES: usize = 4;
+pub(crate) const PORTABLE_LANES: usize = 4;
 
 /// NEON where there is NEON; four-element arrays, which the compiler keeps in SSE2 registers, elsewhere.
 #[inline(always)]

@@ -3,7 +3,9 @@
 //!
 //! Only VGG's A-LRN uses it.
 
+use crate::isa::Isa;
 use crate::pieces::{self, PIECE, Parts};
+use crate::scratch::Scratch;
 
 /// The constants of the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,37 +21,54 @@ pub struct Lrn {
 }
 
 impl Lrn {
-    /// `k + alpha / size * squares` for every channel of one row.
-    fn denominators(&self, x: &[f32], d: &mut [f32]) {
+    /// `x · (k + alpha / size · sums)^-beta`, `sums` being what `y` holds before.
+    #[inline(always)]
+    fn scaled(&self, x: &[f32], y: &mut [f32]) {
         let scale = self.alpha / self.size as f32;
-        for (j, d) in d.iter_mut().enumerate() {
-            let (from, to) = (j.saturating_sub(self.size / 2), (j + (self.size - 1) / 2 + 1).min(x.len()));
-            *d = self.k + scale * x[from..to].iter().map(|x| x * x).sum::<f32>();
+        let pairs = y.iter_mut().zip(x);
+        // The usual exponent, 3/4, is two square roots.
+        match self.beta == 0.75 {
+            true => pairs.for_each(|(y, &x)| *y = x * three_quarters(self.k + scale * *y)),
+            false => pairs.for_each(|(y, &x)| *y = x * (self.k + scale * *y).powf(-self.beta)),
         }
     }
+}
 
-    /// `d^-beta`; the usual exponent 3/4 is two square roots.
-    fn power(&self, d: f32) -> f32 {
-        if self.beta == 0.75 {
-            let root = d.sqrt();
-            1.0 / (root * root.sqrt())
-        } else {
-            d.powf(-self.beta)
-        }
+/// `d^(-3/4)`.
+#[inline(always)]
+fn three_quarters(d: f32) -> f32 {
+    let root = d.sqrt();
+    1.0 / (root * root.sqrt())
+}
+
+/// `out[j]`: the sum of the `size` values of `padded` from `j` on, added one shifted row after the other, so that the sums are vectors.
+/// `padded` has `size - 1` values more than `out`.
+#[inline(always)]
+fn window_sums(padded: &[f32], size: usize, out: &mut [f32]) {
+    out.copy_from_slice(&padded[..out.len()]);
+    for shift in 1..size {
+        out.iter_mut().zip(&padded[shift..]).for_each(|(out, value)| *out += value);
     }
 }
 
 /// See the module.
 pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     check(x.len(), c, lrn, y.len());
+    let (isa, before) = (Isa::active(), lrn.size / 2);
     let y = Parts::new(y);
     pieces::for_ranges(x.len(), c * (PIECE / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
-        for (x, y) in x[range].chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-            lrn.denominators(x, y);
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * lrn.power(*y));
-        }
+        // The squares of a row, with zeros around them.
+        let mut squares = Scratch::take(c + lrn.size - 1);
+        squares.fill(0.0);
+        isa.run(|| {
+            for (x, y) in x[range].chunks_exact(c).zip(y.chunks_exact_mut(c)) {
+                squares[before..before + c].iter_mut().zip(x).for_each(|(square, x)| *square = x * x);
+                window_sums(&squares, lrn.size, y);
+                lrn.scaled(x, y);
+            }
+        });
     });
 }
 
@@ -58,24 +77,31 @@ pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
 pub fn backward(x: &[f32], y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut [f32]) {
     check(x.len(), c, lrn, dx.len());
     assert!(y.len() == x.len() && dy.len() == x.len(), "x, y and dy must be equally large");
-    let slope = 2.0 * lrn.alpha * lrn.beta / lrn.size as f32;
+    let (isa, before, after) = (Isa::active(), lrn.size / 2, (lrn.size - 1) / 2);
+    let (scale, slope) = (lrn.alpha / lrn.size as f32, 2.0 * lrn.alpha * lrn.beta / lrn.size as f32);
     let dx = Parts::new(dx);
     pieces::for_ranges(x.len(), c * (PIECE / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
-        let (mut d, mut ratio) = (vec![0f32; c], vec![0f32; c]);
-        let inputs = x[range.clone()].chunks_exact(c).zip(y[range.clone()].chunks_exact(c));
-        for (((x, y), dy), dx) in inputs.zip(dy[range.clone()].chunks_exact(c)).zip(dx.chunks_exact_mut(c)) {
-            lrn.denominators(x, &mut d);
-            for j in 0..c {
-                ratio[j] = dy[j] * y[j] / d[j];
+        // Rows with zeros around them, and what a row needs.
+        let [mut squares, mut ratios] = [(); 2].map(|()| Scratch::take(c + lrn.size - 1));
+        let [mut sums, mut weighted] = [(); 2].map(|()| Scratch::take(c));
+        squares.fill(0.0);
+        ratios.fill(0.0);
+        isa.run(|| {
+            let inputs = x[range.clone()].chunks_exact(c).zip(y[range.clone()].chunks_exact(c));
+            for (((x, y), dy), dx) in inputs.zip(dy[range.clone()].chunks_exact(c)).zip(dx.chunks_exact_mut(c)) {
+                squares[before..before + c].iter_mut().zip(x).for_each(|(square, x)| *square = x * x);
+                window_sums(&squares, lrn.size, &mut sums);
+                dx.copy_from_slice(&sums);
+                lrn.scaled(dy, dx);
+                // The windows that hold a channel are its own window mirrored.
+                let ratio = ratios[after..after + c].iter_mut().zip(dy).zip(y).zip(&*sums);
+                ratio.for_each(|(((ratio, dy), y), sum)| *ratio = dy * y / (lrn.k + scale * sum));
+                window_sums(&ratios, lrn.size, &mut weighted);
+                dx.iter_mut().zip(x).zip(&*weighted).for_each(|((dx, x), sum)| *dx -= slope * x * sum);
             }
-            for i in 0..c {
-                let (from, to) = (i.saturating_sub((lrn.size - 1) / 2), (i + lrn.size / 2 + 1).min(c));
-                let sum: f32 = ratio[from..to].iter().sum();
-                dx[i] = dy[i] * lrn.power(d[i]) - slope * x[i] * sum;
-            }
-        }
+        });
     });
 }
 

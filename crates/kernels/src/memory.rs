@@ -25,10 +25,11 @@ impl Memory {
     /// Zeros, at least `len`. Memory of `huge_from` bytes and more starts at a huge page, and the part of it that fills huge pages is
     /// backed by them where the system has any.
     pub fn new(len: usize, huge_from: usize) -> Self {
-        let bytes = len.max(1).saturating_mul(size_of::<f32>()).next_multiple_of(PAGE);
+        let addressable = "sizes follow from tensors that are addressable";
+        let bytes = len.max(1).checked_mul(size_of::<f32>()).and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
+        let bytes = bytes.expect(addressable);
         let huge = bytes >= huge_from;
-        let layout = Layout::from_size_align(bytes, if huge { HUGE } else { LINE })
-            .expect("sizes follow from tensors that are addressable");
+        let layout = Layout::from_size_align(bytes, if huge { HUGE } else { LINE }).expect(addressable);
         // SAFETY: the layout has a size of at least 4 KiB.
         let pointer = unsafe { alloc(layout) };
         let pointer = NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout));

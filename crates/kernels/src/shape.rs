@@ -163,6 +163,9 @@ pub struct PoolShape {
     pub pad: usize,
 }
 
+/// The largest side of a pooling's window.
+const MOST_WINDOW: usize = 4096;
+
 impl PoolShape {
     /// Checks that the window fits and that the padding is at most half of it, as PyTorch demands.
     ///
@@ -191,7 +194,8 @@ impl PoolShape {
         if pad > kernel / 2 {
             return Err(ShapeError::Padding { pad, kernel });
         }
-        if kernel > h.saturating_add(2 * pad) || kernel > w.saturating_add(2 * pad) {
+        // Windows of more than 4096x4096 have places that a float cannot number.
+        if kernel > h.saturating_add(2 * pad) || kernel > w.saturating_add(2 * pad) || kernel > MOST_WINDOW {
             return Err(ShapeError::Window { kernel_h: kernel, kernel_w: kernel, h, w, pad });
         }
         addressable(&[n, h, w, c])?;

@@ -1,8 +1,10 @@
 //! Files that are there whole or not at all: written beside, synced, renamed.
 
 use crate::error::{Error, Result};
+use std::fs::DirEntry;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Writes `bytes` to `path` so that a reader, or a machine that loses power, sees the old file or the new one. Folders on
 /// the way are made.
@@ -76,10 +78,18 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 /// How a file is called until it is whole.
 const TEMPORARY: &str = ".residual-";
 
-/// Removes what a kill in the middle of a write left in `folder`, up to a gigabyte of a VGG. Nobody else may write there.
+/// Older than this, a temporary file is nobody's: whoever writes a page into the folder meanwhile needs seconds.
+const STALE: Duration = Duration::from_secs(600);
+
+/// Removes what a kill in the middle of a write left in `folder` some time ago, up to a gigabyte of a VGG.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(TEMPORARY)) {
+    let is_temporary = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+    let is_stale = |entry: &DirEntry| {
+        let age = entry.metadata().ok().and_then(|found| found.modified().ok()?.elapsed().ok());
+        age.is_some_and(|age| age > STALE)
+    };
+    for entry in entries.flatten().filter(|entry| is_temporary(entry) && is_stale(entry)) {
         // What cannot be removed does no harm.
         let _ = std::fs::remove_file(entry.path());
     }
@@ -88,6 +98,7 @@ pub fn sweep(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     #[test]
     fn folders_on_the_way_are_made() {
@@ -110,9 +121,12 @@ mod tests {
         assert_eq!(std::fs::read(target).expect("there"), b"new");
         write(Path::new("/dev/null"), b"nothing").expect("it takes anything");
         assert!(Path::new("/dev/null").metadata().expect("there").file_type().is_char_device());
-        std::fs::write(folder.path().join(".residual-x7"), b"half").expect("a file");
+        for (name, age) in [(".residual-old", 2 * STALE), (".residual-new", Duration::ZERO)] {
+            let file = std::fs::File::create(folder.path().join(name)).expect("a file");
+            file.set_modified(SystemTime::now() - age).expect("a time");
+        }
         sweep(folder.path());
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3, "only what is stale is swept");
     }
 
     #[test]

@@ -64,6 +64,9 @@ impl Compare {
         ui.line("")?;
         ui.line(&match &verdict {
             Some(row) => sentence(&a, &b, row),
+            None if [&a, &b].iter().all(|run| run.result.is_some()) => {
+                "one of them has no predictions.csv any more: nothing to judge".to_owned()
+            }
             None => "one of them has no test error yet: nothing to judge".to_owned(),
         })
     }

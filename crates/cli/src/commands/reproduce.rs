@@ -153,7 +153,7 @@ impl Reproduce {
 
 /// Those of `experiments` that can be tested with `weights`; all of them where none can, for the error.
 fn about(experiments: Vec<&'static Experiment>, weights: &[Weights]) -> Vec<&'static Experiment> {
-    let about: Vec<_> = experiments.iter().copied().filter(|one| given::is_about(one, weights)).collect();
+    let about: Vec<_> = experiments.iter().copied().filter(|one| given::parts(one, weights).is_ok()).collect();
     if about.is_empty() { experiments } else { about }
 }
 

@@ -37,10 +37,15 @@ struct Row {
 }
 
 impl Row {
-    fn new(record: &Record) -> Self {
+    /// The run of `record`, found in `folder`.
+    fn new(record: &Record, folder: &Path) -> Self {
+        // Those of labs lie in folders of theirs.
+        let place = folder.canonicalize().ok();
+        let within =
+            place.and_then(|place| record.path.strip_prefix(place).ok().map(|path| path.display().to_string()));
         let source = &record.recipe.data.source;
         Self {
-            run: record.name(),
+            run: within.filter(|path| !path.is_empty()).unwrap_or_else(|| record.name()),
             path: record.path.clone(),
             state: record.state,
             model: record.recipe.model.name.clone(),
@@ -83,7 +88,7 @@ impl Runs {
         let mut rows = Vec::new();
         for path in find(folder)? {
             match Record::read(&path) {
-                Ok(record) => rows.push(Row::new(&record)),
+                Ok(record) => rows.push(Row::new(&record, folder)),
                 Err(error) => ui.warning(&error.to_string(), error.hint()),
             }
         }

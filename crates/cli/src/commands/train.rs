@@ -97,6 +97,9 @@ impl Train {
             Some(saved) => saved?.with(&self.overrides()?)?,
             None => self.recipe()?,
         };
+        if self.resume && !out.join("recipe.toml").is_file() {
+            ui.warning(&format!("there is no run in {} yet: this begins one", out.display()), None);
+        }
         let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
         let bars = ui.bars();
         let plain = ui.json();
@@ -150,6 +153,12 @@ impl Train {
             what.ends_with(".toml") || Path::new(what).is_file() || shipped().iter().any(|recipe| recipe.name == what);
         if is_recipe {
             return Recipe::load(what, &[]);
+        }
+        let path = Path::new(what);
+        if path.is_dir() {
+            return Err(Error::usage(format!("{what} is a folder, not a network or a recipe")).with_hint(format!(
+                "pictures are named by --data {what}, a run to go on with by --resume --out {what}"
+            )));
         }
         let entry = models::find(what).map_err(|error| match nearest_recipe(what) {
             Some(near) => Error::usage(format!("there is no network and no recipe called {what}"))
@@ -229,12 +238,19 @@ fn folder(runs: &Path, recipe: &Recipe, number: u32) -> PathBuf {
 /// The numbers of the recipe's runs that are there, in no order: some may have been taken away.
 fn numbers(runs: &Path, recipe: &Recipe) -> Vec<u32> {
     let name = folder_name(recipe);
+    // The first run on photos-2024 is not the 2024th on photos.
+    let is_another = |path: PathBuf| {
+        let text = fs::read_to_string(path.join("recipe.toml")).ok();
+        let own = text.and_then(|text| Recipe::parse(&text, "recipe", &[]).ok());
+        own.is_some_and(|own| folder_name(&own) != name)
+    };
     let number = |entry: fs::DirEntry| {
         let found = entry.file_name().into_string().ok()?;
-        match found.strip_prefix(&name)? {
-            "" => Some(1),
-            rest => rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1),
-        }
+        let number = match found.strip_prefix(&name)? {
+            "" => 1,
+            rest => rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1)?,
+        };
+        (number == 1 || !is_another(entry.path())).then_some(number)
     };
     runs.read_dir().into_iter().flatten().flatten().filter_map(number).collect()
 }

@@ -47,6 +47,7 @@ pub struct Packed {
 impl Packed {
     /// Packs weights `[k, c, kh, kw]` with the algorithm that suits the shape; any other `n`, `h` and `w` can be computed with them.
     pub fn new(w: &[f32], s: &ConvShape, precise: bool) -> Self {
+        assert!(s.is_valid(), "{s:?} is not the shape of a convolution");
         assert!(w.len() == s.w_len(), "the weights of {s:?} must have {} elements, not {}", s.w_len(), w.len());
         let (isa, algorithm) = (Isa::active(), plan::algorithm(s, Pass::Forward, precise));
         let filters = Filters { w, inputs: s.c, outputs: s.k, backward: false };

@@ -59,6 +59,11 @@ pub fn fetch(name: &str, options: &FetchOptions, progress: &mut dyn Progress) ->
         None => cache_dir()?.join(name),
     };
     if name == "shapes" {
+        let holds_something = to.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if holds_something && !to.join("data_batch_1.bin").exists() {
+            let message = format!("{} holds other files, which the pictures would hide", to.display());
+            return Err(Error::usage(message).with_hint("name a folder that is new or empty with --to"));
+        }
         write_shapes(&to, progress)?;
         return check(&to, progress);
     }

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// Above this many pixels, `auto` means the ImageNet stem and head.
 const CIFAR_UP_TO: usize = 64;
 
+/// The largest input: one map of 64 channels takes 4 GB. The papers go up to 640 px.
+const LARGEST: usize = 4096;
+
 /// Everything that decides a network's shape and start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
@@ -73,6 +76,10 @@ impl Spec {
                 (!cifar && stem, shortcut)
             }
         };
+        if options.zero_last_gamma && shortcut.is_none() {
+            // A block without a way around would give zeros, and no gradient would pass it.
+            return Err(Error::usage(format!("model.zero_last_gamma: {} has no shortcuts", entry.name)));
+        }
         let spec = Self {
             name: entry.name,
             family: entry.family,
@@ -96,6 +103,10 @@ impl Spec {
         if size < smallest {
             let message = format!("model.input: {} cannot take {size} px", self.name);
             return Err(Error::usage(message).with_hint(format!("the smallest input that works is {smallest} px")));
+        }
+        if size > LARGEST {
+            let message = format!("model.input: pictures of {size} px take more memory than a machine has");
+            return Err(Error::usage(message).with_hint(format!("networks here take {LARGEST} px at most")));
         }
         if self.classes == 0 || self.input[2] == 0 {
             return Err(Error::usage(format!("{} needs at least one class and one input channel", self.name)));

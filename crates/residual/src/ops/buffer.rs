@@ -56,8 +56,12 @@ impl Pool {
     /// Free memory for `len` floats, if there is any; up to an eighth too large will do.
     fn take(&mut self, len: usize) -> Option<Memory> {
         // The least memory is a page.
-        let mut fitting = self.free.range_mut(len..=len + (len / 8).max(1024));
-        let Freed { memory, .. } = fitting.find_map(|(_, buffers)| buffers.pop())?;
+        let (&len, buffers) = self.free.range_mut(len..=len + (len / 8).max(1024)).next()?;
+        let Freed { memory, .. } = buffers.pop()?;
+        if buffers.is_empty() {
+            // Pictures of many sizes would leave a key for each behind.
+            self.free.remove(&len);
+        }
         self.kept -= memory.len();
         Some(memory)
     }

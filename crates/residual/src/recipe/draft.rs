@@ -62,6 +62,11 @@ fn home(key: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| (section.keys)().contains(&key))
 }
 
+/// Whether `key` is among `overrides`.
+fn is_among(overrides: &[String], key: &str) -> bool {
+    overrides.iter().any(|one| one.split('=').next().is_some_and(|path| path.trim() == key))
+}
+
 impl Draft {
     /// Reads `text`; errors call it `name`.
     pub(super) fn read(text: &str, name: &str) -> Result<Self> {
@@ -98,10 +103,21 @@ impl Draft {
 
     /// Applies overrides of the form `section.key=value`, in order.
     pub(super) fn set(&mut self, overrides: &[String]) -> Result<()> {
+        let had_windows = self.has_windows();
         for assignment in overrides {
             self.set_one(assignment)?;
         }
+        if !had_windows && self.has_windows() && !is_among(overrides, "augment.pad_crop") {
+            // Windows of a random place and size are shifted enough.
+            self.drop_key("augment", "pad_crop");
+        }
         self.settle_alternatives(overrides)
+    }
+
+    /// Whether training cuts windows of any place and size.
+    fn has_windows(&self) -> bool {
+        let keys = self.table.get("augment").and_then(toml::Value::as_table);
+        keys.is_some_and(|keys| keys.contains_key("resized_crop") || keys.contains_key("scale"))
     }
 
     fn set_one(&mut self, assignment: &str) -> Result<()> {
@@ -127,19 +143,14 @@ impl Draft {
         self.accept(section, key)
     }
 
-    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`, windows and `pad_crop`, or
-    /// the keys of another schedule.
+    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`, or the keys of
+    /// another schedule.
     fn settle_alternatives(&mut self, overrides: &[String]) -> Result<()> {
-        let is_set = |key: &str| overrides.iter().any(|o| o.split('=').next().is_some_and(|path| path.trim() == key));
+        let is_set = |key: &str| is_among(overrides, key);
         for (given, other) in [("steps", "epochs"), ("epochs", "steps")] {
             if is_set(&format!("train.{given}")) && !is_set(&format!("train.{other}")) {
                 self.drop_key("train", other);
             }
-        }
-        // Windows of a random place and size are shifted enough.
-        let is_windowed = ["augment.resized_crop", "augment.scale"].iter().any(|key| is_set(key));
-        if is_windowed && !is_set("augment.pad_crop") {
-            self.drop_key("augment", "pad_crop");
         }
         if !is_set("schedule.kind") {
             return Ok(());

@@ -3,8 +3,8 @@
 use super::{Flip, Recipe};
 use crate::data::{KAGGLE, is_mnist_layout, is_picture_name};
 use crate::error::{Error, Kind, Result, nearest};
-use crate::models::find;
 use crate::models::options::ModelOptions;
+use crate::models::{Spec, find};
 use std::path::{Path, PathBuf};
 
 /// A recipe that ships with the library.
@@ -68,20 +68,25 @@ pub(super) fn native_input(network: &str) -> usize {
 /// Pictures of a folder that are looked at for their size.
 const SAMPLE: usize = 16;
 
+/// At most so many of one class.
+const OF_EACH: usize = 2;
+
 /// Squares up to this size are small pictures, which keep their size.
 const SMALL: u32 = 64;
 
 /// Some pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
 fn some_pictures(path: &Path) -> Vec<PathBuf> {
+    // In order, so that the same folder gives the same recipe on every machine.
     let inside = |path: &PathBuf| {
         let entries = std::fs::read_dir(path).into_iter().flatten();
-        entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
+        let mut paths: Vec<PathBuf> = entries.filter_map(std::result::Result::ok).map(|entry| entry.path()).collect();
+        paths.sort();
+        paths
     };
     let kaggle = KAGGLE.into_iter().map(|below| path.join(below)).find(|path| path.is_dir());
     let tops = inside(&kaggle.unwrap_or_else(|| path.to_owned()));
-    let within = |folders: &[PathBuf]| -> Vec<PathBuf> {
-        folders.iter().flat_map(inside).filter(|path| is_picture_name(path)).take(SAMPLE).collect()
-    };
+    let some = |folder: &PathBuf| inside(folder).into_iter().filter(|path| is_picture_name(path)).take(OF_EACH);
+    let within = |folders: &[PathBuf]| -> Vec<PathBuf> { folders.iter().flat_map(some).take(SAMPLE).collect() };
     let classes = within(&tops);
     if !classes.is_empty() {
         return classes;
@@ -119,7 +124,8 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
     if !pictures.is_empty() {
         let input = native_input(&network);
         // CIFAR as PNG, Tiny ImageNet: at 224 px they would cost twelve to fifty times as much.
-        let input = small_side(&pictures).filter(|side| *side < input).unwrap_or(input);
+        let takes = |side: usize| Spec::resolve(&ModelOptions { input: Some(side), ..recipe.model.clone() }).is_ok();
+        let input = small_side(&pictures).filter(|&side| side < input && takes(side)).unwrap_or(input);
         recipe.model.input = Some(input);
         // Four pixels of 32, in proportion.
         recipe.augment.pad_crop = input / 8;

@@ -21,7 +21,7 @@ pub fn picture(bitmap: &Bitmap, alt: &str) -> Result<Markup> {
 /// The most confident mistakes and the least certain answers.
 pub fn answers(subject: &Subject, lang: Lang) -> Result<Markup> {
     let split = split_name(subject.split, lang);
-    let suspicious = subject.mistakes.iter().filter(|seen| seen.is_suspicious()).count();
+    let suspicious = subject.mistakes.iter().filter(|seen| subject.doubts_label(seen)).count();
     Ok(html! {
         h3 { (lang.of("The most confident mistakes", "가장 확신한 오답")) }
         p class="note" {
@@ -74,7 +74,7 @@ fn thumb(seen: &Seen, subject: &Subject, lang: Lang) -> Result<Markup> {
                 }
             } @else {
                 span { (lang.of("label: ", "레이블: ")) (truth) }
-                @if seen.is_suspicious() { em class="tag" { (lang.of("label wrong?", "레이블 오류?")) } }
+                @if subject.doubts_label(seen) { em class="tag" { (lang.of("label wrong?", "레이블 오류?")) } }
             }
         }
     })

@@ -98,7 +98,10 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
     let goal = Goal::new(mark.paper.or(mark.reference.as_ref().map(|reference| reference.0)), mark.at_least);
     let judged = match (mark.scale, mark.protocol.as_str()) {
         (Scale::Quick, _) => Some(Verdict::Shortened),
-        _ if !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0), images) => {
+        // A run without predictions does not say how many they were.
+        _ if images > 0
+            && !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0), images) =>
+        {
             Some(Verdict::OtherPictures)
         }
         (Scale::Full, "center") => Some(judge(goal, &sample, mark.tolerance, true)),

@@ -32,13 +32,6 @@ pub struct Seen {
     pub said: Prediction,
 }
 
-impl Seen {
-    /// Whether the label looks wrong: the network is sure of another.
-    pub fn is_suspicious(&self) -> bool {
-        !self.said.is_right() && self.said.confidence >= SUSPICIOUS
-    }
-}
-
 /// A picture, and where the network looked when it gave its answer.
 #[derive(Debug, Clone)]
 pub struct Explained {
@@ -81,6 +74,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Whether the label of `seen` looks wrong: the network, which is mostly right, is sure of another.
+    pub fn doubts_label(&self, seen: &Seen) -> bool {
+        !seen.said.is_right() && seen.said.confidence >= SUSPICIOUS && self.predictions.top1_error() < 50.0
+    }
+
     /// Gathers what there is of a run. Pictures come from `data` where the caller has it open, else the recipe's source
     /// is opened; where that cannot be, the page does without and says why. At most `thumbnails` of each kind are taken.
     ///

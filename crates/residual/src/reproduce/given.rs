@@ -23,15 +23,13 @@ pub fn parts<'a>(experiment: &'a Experiment, weights: &'a [Weights]) -> Result<V
         let message = format!("{} holds {}{shortcuts}", path.display(), model.spec.name);
         return Err(Error::weights(message).with_hint(format!("{} is about {}", experiment.id, wanted.join(", "))));
     }
+    if parts.is_empty() {
+        return Err(Error::usage("there are no weights to test"));
+    }
     Ok(parts)
 }
 
-/// Whether any part of `experiment` can be tested with `weights`.
-pub fn is_about(experiment: &Experiment, weights: &[Weights]) -> bool {
-    experiment.parts.iter().any(|part| of_networks(part, weights).is_some())
-}
-
-/// Those of each of `part`'s networks; nothing where one has none. Of two of the same network the first counts.
+/// Those of each of `part`'s networks; nothing where one has none.
 fn of_networks<'a>(part: &Part, weights: &'a [Weights]) -> Option<Vec<&'a Weights>> {
     let members = part.members();
     let found = members.iter().map(|member| weights.iter().find(|one| is_of(one, member)));

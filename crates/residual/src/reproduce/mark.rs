@@ -73,7 +73,8 @@ impl Mark {
     fn by_recipe(recipe: &Recipe) -> Option<Self> {
         let rows = experiments().iter().filter(|experiment| !experiment.is_count());
         rows.flat_map(|experiment| experiment.parts.iter().map(move |part| (experiment, part)))
-            .filter(|(_, part)| part.with.is_empty())
+            // Of two papers that have a row of it, the network's own counts: ResNet's looks at VGG-16 in another way.
+            .filter(|(experiment, part)| part.with.is_empty() && experiment.is_by_authors_of(part))
             .find(|(experiment, part)| {
                 let own = experiment.recipe(part, Scale::Full, Some(&recipe.data.source), recipe.train.seed);
                 own.is_ok_and(|own| is_same(&own, recipe))

@@ -262,6 +262,12 @@ impl Experiment {
         self.is_count() && (scale == Scale::Full || self.stacks.is_empty())
     }
 
+    /// Whether `part`'s network is of the paper that the experiment is in.
+    fn is_by_authors_of(&self, part: &Part) -> bool {
+        let is_vgg = part.network.as_ref().is_some_and(|network| network.starts_with("vgg"));
+        self.id.starts_with("vgg/") == is_vgg
+    }
+
     /// The part that it is named after.
     pub fn main(&self) -> &Part {
         self.parts.last().expect("a test sees that every experiment has a part")

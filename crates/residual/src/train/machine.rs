@@ -63,9 +63,15 @@ impl Machine {
 
 /// Memory that could be had at the moment, in bytes, where the system says.
 pub fn available_memory() -> Option<u64> {
-    let number = |name: &str| std::fs::read_to_string(Path::new(CGROUP).join(name)).ok()?.trim().parse::<u64>().ok();
+    let text = |name: &str| std::fs::read_to_string(Path::new(CGROUP).join(name)).ok();
+    let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
+    // Files that were read fill it as well, and give way.
+    let cached =
+        || text("memory.stat")?.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
     // "max" is no number: no limit.
-    let left = number("memory.max").zip(number("memory.current")).map(|(most, now)| most.saturating_sub(now));
+    let left = number("memory.max")
+        .zip(number("memory.current"))
+        .map(|(most, now)| most.saturating_sub(now.saturating_sub(cached().unwrap_or(0))));
     let free = memory_kb("MemAvailable").map(|kb| kb * 1024);
     free.into_iter().chain(left).min()
 }

@@ -3,7 +3,7 @@
 use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing, Repeats};
 use crate::error::{Error, Kind, Result};
 use crate::models::options::StrideIn;
-use crate::models::{Architecture, Model, Spec, find, parameters, speedrun, vgg};
+use crate::models::{Architecture, Layer, Model, Spec, find, parameters, speedrun, vgg};
 use crate::recipe::{self, DataFacts, Recipe, TrainOptions};
 use crate::weights;
 use burn::tensor::Device;
@@ -66,6 +66,7 @@ pub(super) fn to_restore(
     let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
     let spec = Spec::resolve(&recipe.model)?;
     let model = Model::new(spec, device).initialised(recipe.train.seed, device);
+    check_batch(&recipe, &model)?;
     check_frozen(&model, &recipe.model.freeze)?;
     let model = model.frozen(&recipe.model.freeze);
     Ok(Prepared { recipe, data, preprocessing, model })
@@ -191,6 +192,20 @@ fn preprocessing(recipe: &Recipe, data: &Dataset, progress: &mut dyn data::Progr
     })
 }
 
+/// Whether every normalisation sees more than one value of a channel: of one the variance is nothing, and it would learn nothing and test
+/// as something else.
+fn check_batch(recipe: &Recipe, model: &Model) -> Result<()> {
+    let is_single = |layer: &Layer| layer.kind.contains("norm") && layer.output[..2] == [1, 1];
+    match model.summary().layers.iter().find(|layer| is_single(layer)) {
+        Some(layer) if recipe.train.batch == 1 => {
+            let message = format!("train.batch: batch norm {} would see one value of each channel", layer.name);
+            Err(Error::new(Kind::Recipe, message)
+                .with_hint("two pictures at once are the least; train.accumulate does not help"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether each prefix names something, and something is left to train.
 fn check_frozen(model: &Model, prefixes: &[String]) -> Result<()> {
     let names: Vec<String> = parameters::shapes(&model.net).into_iter().map(|(name, _)| name).collect();
@@ -225,8 +240,8 @@ fn from_file(
 ) -> Result<(Model, Preprocessing)> {
     let (source, metadata) = weights::load(path, device)?;
     let has_bottlenecks =
-        matches!(source.spec.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
-    if has_bottlenecks && source.spec.stride_in != model.spec.stride_in {
+        |spec: &Spec| matches!(spec.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
+    if has_bottlenecks(&source.spec) && has_bottlenecks(&model.spec) && source.spec.stride_in != model.spec.stride_in {
         // The same tensors of the same names, and another function.
         let stride = if source.spec.stride_in == StrideIn::Conv1x1 { "1x1" } else { "3x3" };
         let message = format!("the bottlenecks of {} stride in their {stride}, this network's do not", path.display());

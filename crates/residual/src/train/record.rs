@@ -98,7 +98,7 @@ pub struct Record {
 }
 
 /// `result` with its weights in `folder`, which may have moved since.
-fn at(result: RunResult, folder: &Path) -> RunResult {
+pub(super) fn at(result: RunResult, folder: &Path) -> RunResult {
     let moved = result.checkpoint.file_name().map(|name| folder.join(name)).filter(|moved| moved.is_file());
     RunResult { checkpoint: moved.unwrap_or(result.checkpoint), ..result }
 }
@@ -213,9 +213,7 @@ impl Record {
 
     /// The weights that stand for the run: those that were tested, else the best, else the last.
     pub fn weights(&self) -> Option<PathBuf> {
-        // The folder may have moved since the summary was written.
-        let tested = self.result.as_ref().and_then(|result| result.checkpoint.file_name());
-        let tested = tested.map(|name| self.path.join(name));
+        let tested = self.result.as_ref().map(|result| result.checkpoint.clone());
         let others = ["best.safetensors", "last.safetensors"].map(|name| self.path.join(name));
         tested.into_iter().chain(others).find(|path| path.is_file())
     }

@@ -9,6 +9,7 @@ use super::folder::RunFolder;
 use super::machine::Machine;
 use super::memory;
 use super::prepare::{Prepared, loader, prepare, to_restore};
+use super::record;
 use super::schedule::Schedule;
 use super::state::{self, Best, Origin, Progress};
 use super::trainer::{Outcome, Trainer};
@@ -201,7 +202,10 @@ impl Run {
         };
         folder.rewind(now.step)?;
         folder.write("recipe.toml", &recipe_text)?;
-        Machine::here().save(folder.path())?;
+        // A finished run was trained where it says.
+        if now.step < recipe.total_steps(data.train.len()) || Machine::of_run(folder.path()).is_none() {
+            Machine::here().save(folder.path())?;
+        }
         let normalizer = Arc::new(preprocessing.normalizer()?);
         let first_step = now.step * recipe.train.accumulate as u64;
         let loader = loader(Arc::new(data.train.clone()), &preprocessing, &recipe, first_step)?;
@@ -240,7 +244,7 @@ impl Run {
             return Ok(None);
         }
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
-        Ok(serde_json::from_str(&text).ok())
+        Ok(serde_json::from_str(&text).ok().map(|result| record::at(result, self.folder.path())))
     }
 
     /// Tells `event` to the sink and to `metrics.jsonl`.
@@ -408,7 +412,10 @@ impl Run {
 
     fn interrupted(&self) -> Error {
         let message = format!("stopped at step {} of {}, with a checkpoint", self.now.step, self.steps);
-        let hint = format!("go on with `residual train --resume --out {}`", self.folder.path().display());
+        let path = self.folder.path().display().to_string();
+        // As a shell takes it.
+        let path = if path.contains(char::is_whitespace) { format!("'{path}'") } else { path };
+        let hint = format!("go on with `residual train --resume --out {path}`");
         Error::new(Kind::Interrupted, message).with_hint(hint)
     }
 }

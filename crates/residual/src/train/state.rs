@@ -105,8 +105,8 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     let progress = metadata.get("progress").ok_or_else(foreign)?;
     let progress: Progress = serde_json::from_value(progress.clone()).map_err(|_| foreign())?;
     let stated = |key: &str| metadata.get(key).and_then(Value::as_str);
-    // First: means that were measured on other pictures are another recipe as well. States of older versions do not say.
-    if stated("pictures").is_some_and(|own| own != origin.pictures) {
+    // First: means that were measured on other pictures are another recipe as well.
+    if stated("pictures") != Some(origin.pictures) {
         let message =
             format!("{} belongs to other pictures: some were added, changed or left out since", path.display());
         return Err(Error::weights(message)
@@ -115,9 +115,7 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     let own = stated("recipe").ok_or_else(foreign)?;
     if let Some(changed) = differing(own, origin.recipe) {
         let message = format!("{} belongs to another recipe{changed}", path.display());
-        return Err(
-            Error::weights(message).with_hint("resume with the recipe of the run folder, or choose another --out")
-        );
+        return Err(Error::weights(message).with_hint("give what it was trained with, or choose another --out"));
     }
     let part = |prefix: &str| -> container::Tensors {
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
@@ -131,39 +129,37 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     Ok(progress)
 }
 
-/// What no step depends on: where the pictures lie, which are told by their fingerprint, and how often a state is written.
-const ASIDE: [&str; 2] = ["data.source", "train.checkpoint_every"];
+/// Where the pictures lie: they are told by their fingerprint, and may have been moved.
+pub(super) const PLACE: &str = "data.source";
 
-/// Whether two recipes, as TOML, train the same.
-pub(super) fn is_same(own: &str, asked: &str) -> bool {
-    differing(own, asked).is_none()
+/// What `asked`, a recipe as TOML, sets otherwise than `own` does: keys and values; all keys of `own` that it leaves out, too.
+///
+/// # Errors
+/// A recipe that cannot be read.
+pub(super) fn changes(own: &str, asked: &str) -> Result<BTreeMap<String, Option<String>>> {
+    let keys = |text: &str| Recipe::parse(text, "recipe", &[])?.flattened();
+    let (own, mut asked) = (keys(own)?, keys(asked)?);
+    let left_out = own.keys().filter(|key| !asked.contains_key(*key)).map(|key| (key.clone(), None)).collect();
+    let mut changes: BTreeMap<String, Option<String>> = left_out;
+    asked.retain(|key, value| own.get(key) != Some(value));
+    changes.extend(asked.into_iter().map(|(key, value)| (key, Some(value))));
+    Ok(changes)
 }
 
-/// Whether `own`, a resolved recipe, is what `asked` may become: it leaves open what depends on the pictures.
-pub(super) fn is_resolved_from(own: &str, asked: &str) -> bool {
-    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return false };
-    asked.iter().filter(|(_, value)| *value != "null").all(|(key, value)| own.get(key) == Some(value))
-}
-
-/// What a recipe, as TOML, sets, but for what no step depends on.
-fn keys(text: &str) -> Result<BTreeMap<String, String>> {
-    let mut keys = Recipe::parse(text, "recipe", &[])?.flattened()?;
-    keys.retain(|key, _| !ASIDE.contains(&key.as_str()));
-    Ok(keys)
-}
-
-/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same.
+/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same on the same pictures.
 fn differing(own: &str, asked: &str) -> Option<String> {
     if own == asked {
         return None;
     }
-    let (Ok(own), Ok(asked)) = (keys(own), keys(asked)) else { return Some(String::new()) };
-    if own == asked {
-        return None;
+    let Ok(mut changes) = changes(own, asked) else { return Some(String::new()) };
+    changes.remove(PLACE);
+    let set: Vec<String> =
+        changes.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?))).collect();
+    match (changes.is_empty(), set.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some(String::new()),
+        (false, false) => Some(format!(" than {}", set.join(", "))),
     }
-    let changed = asked.iter().filter(|(key, value)| own.get(*key) != Some(value));
-    let changed: Vec<String> = changed.map(|(key, value)| format!("{key} = {value}")).collect();
-    Some(if changed.is_empty() { String::new() } else { format!(" than {}", changed.join(", ")) })
 }
 
 #[cfg(test)]
@@ -177,10 +173,14 @@ mod tests {
         };
         let own = with("train.seed=1");
         let moved = own.replace("cifar10", "/elsewhere");
-        assert!(own != moved && is_same(&own, &moved));
+        assert!(own != moved && differing(&own, &moved).is_none());
         assert_eq!(
             differing(&own, &with("optimizer.lr=0.2")).as_deref(),
             Some(" than optimizer.lr = 0.2, train.seed = 0")
         );
+        // What only the run has, and the recipe leaves out, is a difference as well.
+        let windows = with("augment.resized_crop=[0.5, 1.0]").replace("seed = 0", "seed = 1");
+        let left_out = changes(&windows, &own.replace("pad_crop = 4", "pad_crop = 0")).expect("recipes");
+        assert_eq!(left_out.get("augment.resized_crop"), Some(&None), "{left_out:?}");
     }
 }

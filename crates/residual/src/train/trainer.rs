@@ -69,6 +69,7 @@ impl Trainer {
         rayon::scope(|_| isa.with(|| self.optimise(batches, step, lr)))
     }
 
+    /// After a loss that is not finite the weights are as they were, running statistics are not: nobody goes on from there.
     fn optimise(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
         let portions = batches.len();
         let mut outcome = Outcome { loss: 0.0, wrong: 0, images: 0 };

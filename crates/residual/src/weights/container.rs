@@ -116,7 +116,8 @@ pub fn parse(bytes: Vec<u8>, name: &str) -> Result<Contents> {
         }
         Ok(Some(metadata))
     };
-    let (metadata, exported) = (entry(ENTRY)?, entry(EXPORTED)?);
+    // Another program may have changed the tensors and kept what stood beside them: then it is that program's file.
+    let (metadata, exported) = (entry(ENTRY)?, entry(EXPORTED).ok().flatten());
     Ok(Contents { tensors, metadata, exported })
 }
 

@@ -155,7 +155,7 @@ impl Block<'_> {
     fn windows<S: Simd>(&self, simd: S, rectangle: Rectangle, start: usize, count: usize, sums: &mut [f32]) {
         let Job { grid, from, packed, rows, outputs, .. } = *self.job;
         let (width, depth) = (OUTER_VECTORS * S::F32_LANES, grid.depth());
-        let mut band = Scratch::take(rectangle.kh * rectangle.width(grid, rows));
+        let mut band = Scratch::take(rectangle.kh * rectangle.width(grid, rows.min(grid.columns)));
         let mut row = 0;
         while row < count {
             let (line, column) = ((start + row) / grid.columns, (start + row) % grid.columns);

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use pulp::Simd;
 
-use crate::vector::{Aligned, fma, load, store};
+use crate::vector::{Aligned, fma, load, negated_fma, store};
 
 /// F(M, 3) with tiles of `N = M + 2`.
 pub(crate) trait Minimal<const M: usize, const N: usize>: Copy + Send + Sync + 'static {
@@ -187,16 +187,16 @@ impl Minimal<4, 6> for F4 {
     #[inline(always)]
     fn data<S: Simd>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
         let (two, four, five) = (s.splat_f32s(2.0), s.splat_f32s(4.0), s.splat_f32s(5.0));
-        let even = s.negate_mul_add_e_f32s(four, d[2], d[4]);
-        let odd = s.negate_mul_add_e_f32s(four, d[1], d[3]);
+        let even = negated_fma(s, four, d[2], d[4]);
+        let odd = negated_fma(s, four, d[1], d[3]);
         let (near, step) = (s.sub_f32s(d[4], d[2]), s.sub_f32s(d[3], d[1]));
         [
-            fma(s, four, d[0], s.negate_mul_add_e_f32s(five, d[2], d[4])),
+            fma(s, four, d[0], negated_fma(s, five, d[2], d[4])),
             s.add_f32s(even, odd),
             s.sub_f32s(even, odd),
             fma(s, two, step, near),
-            s.negate_mul_add_e_f32s(two, step, near),
-            fma(s, four, d[1], s.negate_mul_add_e_f32s(five, d[3], d[5])),
+            negated_fma(s, two, step, near),
+            fma(s, four, d[1], negated_fma(s, five, d[3], d[5])),
         ]
     }
 
@@ -209,9 +209,9 @@ impl Minimal<4, 6> for F4 {
         [
             s.mul_f32s(quarter, g[0]),
             fma(s, sixth, g[1], ends),
-            s.negate_mul_add_e_f32s(sixth, g[1], ends),
+            negated_fma(s, sixth, g[1], ends),
             fma(s, twelfth, g[1], far),
-            s.negate_mul_add_e_f32s(twelfth, g[1], far),
+            negated_fma(s, twelfth, g[1], far),
             g[2],
         ]
     }
@@ -240,7 +240,7 @@ impl Minimal<4, 6> for F4 {
             s.add_f32s(even, odd),
             s.sub_f32s(even, odd),
             fma(s, two, far_odd, far_even),
-            s.negate_mul_add_e_f32s(two, far_odd, far_even),
+            negated_fma(s, two, far_odd, far_even),
             d[3],
         ]
     }
@@ -252,7 +252,7 @@ impl Minimal<4, 6> for F4 {
         let (sum, difference) = (s.add_f32s(m[1], m[2]), s.sub_f32s(m[2], m[1]));
         let (far_sum, far_difference) = (s.add_f32s(m[3], m[4]), s.sub_f32s(m[3], m[4]));
         [
-            fma(s, quarter, m[0], s.negate_mul_add_e_f32s(sixth, sum, s.mul_f32s(twenty_fourth, far_sum))),
+            fma(s, quarter, m[0], negated_fma(s, sixth, sum, s.mul_f32s(twenty_fourth, far_sum))),
             fma(s, sixth, difference, s.mul_f32s(twelfth, far_difference)),
             fma(s, sixth, s.sub_f32s(far_sum, sum), m[5]),
         ]
@@ -269,7 +269,7 @@ impl Minimal<2, 4> for F2 {
     fn filter<S: Simd>(s: S, g: [S::f32s; 3]) -> [S::f32s; 4] {
         let half = s.splat_f32s(0.5);
         let ends = s.mul_f32s(half, s.add_f32s(g[0], g[2]));
-        [g[0], fma(s, half, g[1], ends), s.negate_mul_add_e_f32s(half, g[1], ends), g[2]]
+        [g[0], fma(s, half, g[1], ends), negated_fma(s, half, g[1], ends), g[2]]
     }
 
     #[inline(always)]

@@ -62,8 +62,7 @@ impl Labels {
     /// # Errors
     /// A file that cannot be read or is of another form.
     pub fn of(folder: &Path, base: &Path, pictures: &[PathBuf]) -> Result<Option<Self>> {
-        let beside = LABELS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-        let Some(file) = beside.or_else(|| find(base, &LABELS)) else { return Ok(None) };
+        let Some(file) = beside(folder).or_else(|| find(base, &LABELS)) else { return Ok(None) };
         let text = read(&file)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let classes = match name.as_ref() {
@@ -82,6 +81,11 @@ impl Labels {
     pub fn len(&self) -> usize {
         self.classes.len()
     }
+}
+
+/// The file of labels in `folder` itself.
+pub(super) fn beside(folder: &Path) -> Option<PathBuf> {
+    LABELS.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -117,7 +117,7 @@ pub(crate) fn read(
     if !keep && known.is_none() {
         index.remember(reader.checked(md5.clone()));
     }
-    reader.report(total, progress, &mut splits.warnings)?;
+    reader.report(total, &mut splits.warnings)?;
     if !train.labels().is_empty() {
         splits.warnings.extend(imbalance(&splits.classes, train.labels()));
     }
@@ -245,7 +245,7 @@ impl Reader<'_> {
     }
 
     /// Stops for pictures that do not decode, or counts them.
-    fn report(&self, total: usize, progress: &mut dyn Progress, warnings: &mut Vec<String>) -> Result<()> {
+    fn report(&self, total: usize, warnings: &mut Vec<String>) -> Result<()> {
         if self.profiled > 0 {
             warnings.push(format!("colour profiles of {} of {total} pictures are ignored", self.profiled));
         }
@@ -253,7 +253,6 @@ impl Reader<'_> {
         let names: Vec<String> = self.bad.iter().take(NAMED).map(|(_, error)| error.to_string()).collect();
         if self.skip_bad && self.read > 0 {
             let text = format!("left out {} of {total} pictures: {}", self.bad.len(), names.join("; "));
-            progress.note(&text);
             warnings.push(text);
             return Ok(());
         }
@@ -261,7 +260,8 @@ impl Reader<'_> {
             1 => first.to_string(),
             n => format!("{n} of {total} pictures do not decode: {}", names.join("; ")),
         };
-        Err(Error::data(message).with_hint("mend or remove them, or go on without them: --skip-bad"))
+        Err(Error::data(message)
+            .with_hint("mend or remove them; train, eval and predict go on without them with --skip-bad"))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn list(root: &Path, tree: &Tree, train_on_all: bool) -> Result<Split
     let mut splits = source.list(train_on_all)?;
     // Only then: a words.txt somewhere above may be anything.
     if splits.classes.iter().any(|class| imagenet::is_id(class)) {
-        splits.classes = readable(splits.classes, &labels::names(&source.full(base)).unwrap_or_default());
+        splits.classes = readable(splits.classes, &labels::names(&source.full(base))?);
     }
     Ok(splits)
 }
@@ -76,26 +76,49 @@ impl Source<'_> {
         if path.as_os_str().is_empty() { self.root.to_path_buf() } else { self.root.join(path) }
     }
 
-    /// The first of these folders that is there, in capitals or not.
+    /// The first of these folders that is there.
     fn named(&self, names: &[&str]) -> Option<PathBuf> {
+        names.iter().map(|name| self.base.join(name)).find(|path| self.tree.has(path))
+    }
+
+    /// As [`named`](Self::named), in capitals or not; only where it holds class folders, for a class may be called Train.
+    fn named_loosely(&self, names: &[&str]) -> Option<PathBuf> {
         let there = self.tree.folders_in(self.base);
-        let exact = names.iter().find_map(|name| there.iter().find(|folder| folder == name));
-        let folded = || names.iter().find_map(|name| there.iter().find(|folder| folder.eq_ignore_ascii_case(name)));
-        exact.or_else(folded).map(|folder| self.base.join(folder))
+        let folded = names.iter().find_map(|name| there.iter().find(|folder| folder.eq_ignore_ascii_case(name)));
+        folded.map(|folder| self.base.join(folder)).filter(|path| self.class_names(path).len() > 1)
+    }
+
+    /// Where training, validation and test pictures are: as everybody calls them, else in capitals or in the words of other data sets.
+    fn places(&self) -> [Option<PathBuf>; 3] {
+        let validation = ["val", "valid", "validation"];
+        let exact = [self.named(&["train"]), self.named(&validation), self.named(&["test"])];
+        match self.named_loosely(&["train", "training"]) {
+            Some(train) if exact[0].is_none() => {
+                [Some(train), self.named_loosely(&validation), self.named_loosely(&["test", "testing"])]
+            }
+            _ => exact,
+        }
+    }
+
+    /// Whether something says what the pictures of `test` show: ImageNet's have no published labels, nor have those of competitions.
+    fn is_labelled(&self, test: &Path) -> bool {
+        // What is wrong with a file that lies there is told when it is read.
+        let has_file = labels::beside(&self.full(test)).is_some();
+        let knows_any =
+            |(pictures, labels): (Vec<PathBuf>, Labels)| pictures.iter().any(|one| labels.get(one).is_some());
+        !self.class_names(test).is_empty() || has_file || self.pictures_and_labels(test).is_ok_and(knows_any)
     }
 
     fn list(&self, train_on_all: bool) -> Result<Splits> {
-        let train = self.named(&["train", "training"]);
-        let validation = self.named(&["val", "valid", "validation"]);
+        let [train, validation, test] = self.places();
         let mut warnings = Vec::new();
-        let test = self.named(&["test", "testing"]).filter(|test| {
-            // ImageNet's test pictures have no published labels, nor have those of competitions.
-            let is_needed = validation.is_none() && train.is_none();
-            let labelled = !self.class_names(test).is_empty() || is_needed || self.pictures_and_labels(test).is_ok();
-            if !labelled {
+        let test = test.filter(|test| {
+            let is_all = validation.is_none() && train.is_none();
+            let taken = is_all || self.is_labelled(test);
+            if !taken {
                 warnings.push(format!("{} is left alone: it has no class folders", self.full(test).display()));
             }
-            labelled
+            taken
         });
         let Some(train) = train else {
             return match test.or(validation) {
@@ -182,27 +205,32 @@ impl Source<'_> {
         Ok(Splits { classes, train, validation: Some(validation), test, warnings: Vec::from_iter(others) })
     }
 
-    /// Whether these folders are classes, not splits under names of their own: those hold the same folders, and no pictures.
+    /// Whether these folders are classes, not splits under names of their own (`seg_train`, `seg_test`): those hold class folders alone.
     fn no_splits(&self, root: &Path, folders: &[String]) -> Result<()> {
-        let inside = |name: &String| self.class_names(&root.join(name));
-        let is_bare = |name: &String| self.tree.pictures_in(&root.join(name)).is_empty();
-        let first = folders.first().map(inside).unwrap_or_default();
-        if first.len() < 2 || !folders.iter().all(|name| is_bare(name) && inside(name) == first) {
+        let is_called_so = |name: &String| {
+            let name = name.to_ascii_lowercase();
+            ["train", "test", "val"].iter().any(|split| name.contains(split))
+        };
+        let holds_classes = |name: &String| {
+            let path = root.join(name);
+            self.tree.pictures_in(&path).is_empty() && self.class_names(&path).len() > 1
+        };
+        if !folders.iter().all(|name| is_called_so(name) && holds_classes(name)) {
             return Ok(());
         }
         let (place, names) = (self.full(root), folders.join(", "));
-        Err(Error::data(format!(
-            "{}: {names} hold the same folders: they look like splits, not classes",
-            place.display()
-        ))
-        .with_hint("call them train, val and test"))
+        Err(Error::data(format!("{}: {names} hold folders alone: they look like splits, not classes", place.display()))
+            .with_hint("call them train, val and test"))
     }
 
-    /// Folders in `folder` that are named after classes. Where there is but `images`, as in Tiny ImageNet, those are pictures without
-    /// a class.
+    /// Folders in `folder` that are named after classes. Alone, as in Tiny ImageNet, or beside one other, as annotations often are,
+    /// `images` holds pictures without a class.
     fn class_names(&self, folder: &Path) -> Vec<String> {
-        let names = self.tree.folders_in(folder);
-        if names == ["images"] { Vec::new() } else { names }
+        let mut names = self.tree.folders_in(folder);
+        if names.len() < 3 {
+            names.retain(|name| name != "images");
+        }
+        names
     }
 
     /// Sorted names of the folders that are classes.

@@ -109,6 +109,10 @@ fn tiny_imagenet_and_kaggles_imagenet_are_read_as_they_are_unpacked() {
     let kaggle = tempfile::tempdir().expect("a folder");
     with_train(&kaggle.path().join("ILSVRC/Data/CLS-LOC"));
     flat(&kaggle.path().join("ILSVRC/Data/CLS-LOC/val"), &[10, 0]);
+    let unlabelled = kaggle.path().join("ILSVRC/Data/CLS-LOC/test");
+    fs::create_dir_all(&unlabelled).expect("writable");
+    fs::write(unlabelled.join("ILSVRC2012_test_00000001.png"), png(&[0; 81], 9, 9, ExtendedColorType::L8))
+        .expect("writable");
     let solution = "ImageId,PredictionString\nILSVRC2012_val_00000001,n01443537 1 2 3 4\nILSVRC2012_val_00000002,n01440764 1 2 3 4";
     file(kaggle.path(), "LOC_val_solution.csv", solution);
     for root in [kaggle.path().to_path_buf(), kaggle.path().join("ILSVRC/Data/CLS-LOC")] {
@@ -134,7 +138,26 @@ fn splits_under_other_names_are_splits_and_a_class_may_be_called_images() {
         class(&other.path().join(split), "street", 5, 20);
     }
     let error = refused(other.path());
-    assert!(error.to_string().contains("seg_test, seg_train hold the same folders"), "{error}");
+    assert!(error.to_string().contains("seg_test, seg_train hold folders alone"), "{error}");
+}
+
+#[test]
+fn classes_may_be_called_as_splits_are_and_may_be_nested() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["Bus", "Testing", "Train"] {
+        class(folder.path(), name, 10, 10);
+    }
+    assert_eq!(opened(folder.path()).expect("whole").classes, ["Bus", "Testing", "Train"]);
+    let nested = tempfile::tempdir().expect("a folder");
+    for name in ["benign", "malignant"] {
+        class(&nested.path().join(name), "40X", 10, 10);
+        class(&nested.path().join(name), "100X", 10, 20);
+    }
+    assert_eq!(opened(nested.path()).expect("whole").classes, ["benign", "malignant"]);
+    let pets = tempfile::tempdir().expect("a folder");
+    class(pets.path(), "images", 10, 10);
+    class(pets.path(), "annotations", 10, 10);
+    assert!(refused(pets.path()).to_string().contains("holds one class"));
 }
 
 #[test]

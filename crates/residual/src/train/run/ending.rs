@@ -14,7 +14,7 @@ use crate::train::event::{Event, Sink};
 use crate::train::folder::RunFolder;
 use crate::train::machine::peak_rss_mb;
 use crate::train::record::Record;
-use crate::train::state::{is_resolved_from, is_same};
+use crate::train::state::{PLACE, changes};
 use crate::weights;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -25,15 +25,30 @@ pub(super) fn ended(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Opti
     let record = Record::read(folder).ok()?;
     let report = record.path.join("report.html");
     let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
-    let asked = recipe.to_toml().ok()?;
-    // Where there is a state, what the recipe leaves open is settled by the pictures, and compared with that.
-    let same = is_same(&record.recipe_text, &asked)
-        || (!RunFolder::holds_a_state(folder) && is_resolved_from(&record.recipe_text, &asked));
+    let mut changes = changes(&record.recipe_text, &recipe.to_toml().ok()?).ok()?;
+    // Pictures that are elsewhere now may be others: where there are any, or names of some, they have to be looked at.
+    let place = Path::new(&recipe.data.source);
+    if place.is_absolute() && !place.exists() {
+        changes.remove(PLACE);
+    }
+    // Without a state nothing can be settled by the pictures, and what the recipe leaves open is what it was.
+    if !RunFolder::holds_a_state(folder) {
+        SETTLED.iter().for_each(|key| {
+            if changes.get(*key) == Some(&None) {
+                changes.remove(*key);
+            }
+        });
+    }
+    let same = changes.is_empty();
     let whole = same && report.is_file() && metrics.contains(DONE);
     let result = record.result.filter(|_| whole)?;
     sink.event(&done(&result, recipe, Some(report)));
     Some(result)
 }
+
+/// What a recipe may leave to the pictures.
+const SETTLED: [&str; 6] =
+    ["model.input", "model.channels", "model.classes", "data.validation", "data.mean", "data.std"];
 
 /// What `metrics.jsonl` holds of a run that has told its end.
 const DONE: &str = "\"event\":\"done\"";
