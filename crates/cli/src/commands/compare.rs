@@ -84,7 +84,7 @@ fn result_rows(a: &Record, b: &Record) -> Vec<Row> {
     vec![
         Row::new("result", "state", a.state, b.state),
         both("train_top1_error", &|run| run.epochs.last().map(|epoch| epoch.train_error)),
-        both("best_val_top1_error", &|run| run.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min)),
+        both("best_val_top1_error", &Record::best_val_error),
         both("test_top1_error", &|run| run.result.as_ref()?.test_top1_error),
         both("test_top5_error", &|run| run.result.as_ref()?.test_top5_error),
         both("test_loss", &|run| run.result.as_ref()?.test_loss),

@@ -8,7 +8,7 @@ pub mod verify;
 
 use crate::error::{Error, Result};
 use crate::models::options::{Shortcut, StrideIn};
-use crate::models::{Architecture, Model, Spec};
+use crate::models::{Model, Spec};
 use crate::weights::import::Preset;
 use crate::weights::{self, Metadata, container};
 use burn::tensor::TensorData;
@@ -41,8 +41,7 @@ pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Pres
 
 /// What torchvision's network of these names and shapes does otherwise, which `load_state_dict` cannot see.
 pub fn unlike_torchvision(spec: &Spec) -> Option<&'static str> {
-    let Architecture::ResNet { table, .. } = spec.architecture else { return None };
-    let strides_first = table.has_bottlenecks() && spec.stride_in == StrideIn::Conv1x1;
+    let strides_first = spec.has_bottlenecks() && spec.stride_in == StrideIn::Conv1x1;
     strides_first.then_some(
         "its bottlenecks stride in their first 1x1 convolution, torchvision's in the 3x3: the weights load there, and give other results",
     )

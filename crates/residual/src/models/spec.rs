@@ -117,6 +117,11 @@ impl Spec {
         Ok(())
     }
 
+    /// Whether its blocks are bottlenecks, so that `stride_in` means something.
+    pub fn has_bottlenecks(&self) -> bool {
+        matches!(self.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks())
+    }
+
     /// The smallest input whose last map is at least one pixel that no stride skipped: VGG halves five times.
     pub fn smallest_input(&self) -> usize {
         match self.architecture {

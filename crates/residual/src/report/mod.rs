@@ -214,7 +214,7 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
     let record = &subject.record;
     let result = record.result.as_ref();
     let images = subject.predictions.rows.len();
-    let validation = record.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min);
+    let validation = record.best_val_error();
     html! {
         @if record.state != State::Finished {
             p class="lead" {
@@ -318,7 +318,7 @@ fn overview(subjects: &[Subject], lang: Lang) -> Markup {
                 } }
                 tbody { @for (subject, error) in subjects.iter().zip(&errors) {
                     @let record = &subject.record;
-                    @let validation = record.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min);
+                    @let validation = record.best_val_error();
                     tr {
                         th scope="row" class="text" { (record.name()) }
                         td class="text" { (record.recipe.model.name) }

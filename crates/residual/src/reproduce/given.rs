@@ -4,7 +4,7 @@ use super::{Experiment, Part, Scale};
 use crate::data::{self, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::eval::{Ensemble, Evaluation, Weights};
-use crate::models::{Architecture, ModelOptions, Spec};
+use crate::models::{ModelOptions, Spec};
 
 /// The parts of `experiment` that `weights` belong to, each with those of its networks.
 ///
@@ -56,9 +56,7 @@ pub fn are_papers_own(experiment: &Experiment, part: &Part, weights: &[&Weights]
         let (input, channels, classes) = (Some(size), Some(channels), Some(found.classes));
         let paper = experiment.recipe(member, Scale::Full, None, 0)?.model;
         let paper = Spec::resolve(&ModelOptions { input, channels, classes, ..paper })?;
-        let has_bottlenecks =
-            matches!(found.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
-        if paper.imagenet != found.imagenet || (has_bottlenecks && paper.stride_in != found.stride_in) {
+        if paper.imagenet != found.imagenet || (found.has_bottlenecks() && paper.stride_in != found.stride_in) {
             return Ok(false);
         }
     }

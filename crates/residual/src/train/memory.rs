@@ -16,9 +16,8 @@ pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 
     let kept = |kind: &str| {
         ["conv", "norm", "maxpool", "linear", "lrn", "subsample", "average"].iter().any(|k| kind.starts_with(k))
     };
-    let size = |output: [usize; 3]| output.iter().product::<usize>() as u64;
     let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
-    let largest = summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0);
+    let largest = largest(summary);
     let pictures = (accumulate + AHEAD) as u64 * size(summary.input);
     let a_picture = activations + 3 * largest + pictures;
     // A checkpoint holds weights and velocities once as values and once as the file's bytes.
@@ -28,10 +27,18 @@ pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 
 
 /// Bytes that a forward pass of `batch` pictures needs at least: weights, pictures, and the two largest maps that are there at once.
 pub fn forward_pass(summary: &Summary, batch: usize) -> u64 {
-    let size = |output: [usize; 3]| output.iter().product::<usize>() as u64;
-    let largest = summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0);
-    let a_picture = size(summary.input) + 2 * largest;
+    let a_picture = size(summary.input) + 2 * largest(summary);
     (batch as u64).saturating_mul(a_picture).saturating_add(summary.params).saturating_mul(4)
+}
+
+/// Values of a map `[h, w, c]`.
+fn size(map: [usize; 3]) -> u64 {
+    map.iter().product::<usize>() as u64
+}
+
+/// Values of the largest map of one picture.
+fn largest(summary: &Summary) -> u64 {
+    summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0)
 }
 
 /// Refuses `batch` pictures at once through the network of `summary` where the `needed` bytes are more than the machine has.

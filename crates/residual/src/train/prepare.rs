@@ -82,6 +82,10 @@ pub fn pictures(
     progress: &mut dyn data::Progress,
 ) -> Result<(Recipe, Dataset, Preprocessing)> {
     recipe.check()?;
+    if recipe.model.input.is_some() {
+        // Before pictures are brought to a size that no network takes, and no memory holds.
+        Spec::resolve(&recipe.model)?;
+    }
     let data = open(recipe, skip_bad, progress)?;
     if data.train.is_empty() {
         let message = format!("{} can be tested on, not trained on: it has no train folder", data.name);
@@ -239,9 +243,8 @@ fn from_file(
     progress: &mut dyn data::Progress,
 ) -> Result<(Model, Preprocessing)> {
     let (source, metadata) = weights::load(path, device)?;
-    let has_bottlenecks =
-        |spec: &Spec| matches!(spec.architecture, Architecture::ResNet { table, .. } if table.has_bottlenecks());
-    if has_bottlenecks(&source.spec) && has_bottlenecks(&model.spec) && source.spec.stride_in != model.spec.stride_in {
+    let have_bottlenecks = source.spec.has_bottlenecks() && model.spec.has_bottlenecks();
+    if have_bottlenecks && source.spec.stride_in != model.spec.stride_in {
         // The same tensors of the same names, and another function.
         let stride = if source.spec.stride_in == StrideIn::Conv1x1 { "1x1" } else { "3x3" };
         let message = format!("the bottlenecks of {} stride in their {stride}, this network's do not", path.display());
