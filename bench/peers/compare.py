@@ -42,7 +42,7 @@ def theirs(args, net, batch):
 
 def input_pipeline(args):
     """Random-resized-crop to 224, flip, normalisation, on JPEGs of a folder, each several times."""
-    files = sorted(f.resolve() for f in pathlib.Path(args.pictures).rglob("*") if f.suffix.lower() in (".jpg", ".jpeg"))
+    files = sorted(f.resolve() for f in pathlib.Path(args.images).rglob("*") if f.suffix.lower() in (".jpg", ".jpeg"))
     batch = (args.batch or [32])[0]
     # Enough for a few epochs' worth of batches without a pause between epochs.
     times = -(-8 * batch // len(files))
@@ -75,7 +75,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("work", choices=["train", "infer", "input"])
     parser.add_argument("nets", nargs="*", help="what train and infer time")
-    parser.add_argument("--pictures", metavar="FOLDER", help="JPEGs that input decodes")
+    parser.add_argument("--images", metavar="FOLDER", help="JPEGs that input decodes")
     parser.add_argument("--residual", required=True)
     parser.add_argument("--batch", type=int, nargs="+", help="default: 128 (train), 1 and 16 (infer)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -86,8 +86,8 @@ def main():
     parser.add_argument("--avx2", action="store_true", help="keep PyTorch to AVX2 (set RESIDUAL_ISA=avx2 for ours)")
     args = parser.parse_args()
     if args.work == "input":
-        if not args.pictures:
-            parser.error("input needs --pictures FOLDER")
+        if not args.images:
+            parser.error("input needs --images FOLDER")
         return input_pipeline(args)
     if not args.nets:
         parser.error(f"{args.work} needs the names of networks")

@@ -1,4 +1,4 @@
-"""Images/s of ONNX Runtime, OpenVINO, PyTorch and, for one picture, ncnn on a torchvision network at 224; one JSON line."""
+"""Images/s of ONNX Runtime, OpenVINO, PyTorch and, for one image, ncnn on a torchvision network at 224; one JSON line."""
 import argparse
 import json
 import os

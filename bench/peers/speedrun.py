@@ -1,8 +1,8 @@
-"""The speedrun's recipe in PyTorch: the same network, numbers and pictures; one JSON line with its error and its time.
+"""The speedrun's recipe in PyTorch: the same network, numbers and images; one JSON line with its error and its time.
 
     python bench/peers/speedrun.py recipes/cifar10-speedrun.toml CIFAR_FOLDER --seed 0
 
-What it times is what `residual train` times: every step with the making of its batches, no testing. Pictures are varied a batch at a time
+What it times is what `residual train` times: every step with the making of its batches, no testing. Images are varied a batch at a time
 by tensor operations, as airbench does, which costs PyTorch next to nothing.
 """
 import argparse
@@ -33,8 +33,8 @@ data, train, optim, schedule = recipe["data"], recipe["train"], recipe["optimize
 memory = torch.channels_last if args.layout == "nhwc" else torch.contiguous_format
 
 
-def pictures(names):
-    """Normalised pictures `[n, 3, 32, 32]` and labels."""
+def images(names):
+    """Normalised images `[n, 3, 32, 32]` and labels."""
     [folder] = {file.parent for file in pathlib.Path(args.folder).rglob("data_batch_1.bin")}
     rows = numpy.concatenate([numpy.fromfile(folder / name, numpy.uint8).reshape(-1, 3073) for name in names])
     x = torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32)).float() / 255
@@ -65,7 +65,7 @@ def network(x):
 
 
 def varied(x, flipped, pad=recipe["augment"]["pad_crop"]):
-    """Each picture shifted by up to `pad` pixels, zeros around it; mirrored where `flipped`."""
+    """Each image shifted by up to `pad` pixels, zeros around it; mirrored where `flipped`."""
     n = len(x)
     x = torch.where(flipped.view(n, 1, 1, 1), x.flip(3), x)
     x = F.pad(x, [pad] * 4)
@@ -86,7 +86,7 @@ def rate(step, steps):
     return optim["lr"] * (1 + (schedule["final"] - 1) * (step - top) / (end - top))
 
 
-x, y = pictures([f"data_batch_{i}.bin" for i in range(1, 6)])
+x, y = images([f"data_batch_{i}.bin" for i in range(1, 6)])
 net = network(x)
 bias = [p for name, p in net.named_parameters() if name.endswith("bias") and p.requires_grad]
 scale = [p for name, p in net.named_parameters() if not name.endswith("bias") and p.dim() == 1]
@@ -109,7 +109,7 @@ for step in range(args.steps or steps):
     sgd.step()
 seconds = time.perf_counter() - began
 tested = net.eval()
-x, y = pictures(["test_batch.bin"])
+x, y = images(["test_batch.bin"])
 with torch.inference_mode():
     logits = [tested(part).softmax(1) + tested(part.flip(3)).softmax(1) for part in x.split(500)]
 error = 100 * (torch.cat(logits).argmax(1) != y).float().mean().item()

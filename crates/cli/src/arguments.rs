@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 #[derive(Debug, Parser)]
 #[command(name = "residual", version, propagate_version = true, arg_required_else_help = true)]
 #[command(max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "`residual train` alone trains a ResNet-20 on built-in pictures, offline, in a minute or two.")]
+#[command(after_help = "`residual train` alone trains a ResNet-20 on built-in images, offline, in a minute or two.")]
 pub struct Arguments {
     /// Print JSON on stdout: one object, or one per line
     #[arg(long, global = true)]
@@ -34,13 +34,13 @@ pub enum Command {
     Train(commands::train::Train),
     /// Test trained weights
     Eval(commands::eval::Eval),
-    /// Tell what is in pictures
+    /// Tell what is in images
     Predict(commands::predict::Predict),
     /// Bring in weights from PyTorch
     Import(commands::import::Import),
     /// Write a network as ONNX or safetensors
     Export(commands::export::Export),
-    /// Write a page about runs: curves, errors, pictures, layers
+    /// Write a page about runs: curves, errors, images, layers
     Report(commands::report::Report),
     /// Repeat a row of the papers' tables, or list them
     Reproduce(commands::reproduce::Reproduce),

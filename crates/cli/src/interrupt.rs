@@ -2,7 +2,7 @@
 //! and end, the second ends the process.
 //!
 //! Where there is no step to wait for the first one ends the process: in commands that have nothing to save, while
-//! pictures are read before a run, while it is tested after its last checkpoint. Terminals that close (SIGHUP) are left to
+//! images are read before a run, while it is tested after its last checkpoint. Terminals that close (SIGHUP) are left to
 //! `nohup`.
 
 use residual::train::{Event, Sink};

@@ -119,7 +119,7 @@ fn assert_opens(browser: &Path, page: &Path, profile: &Path) {
         assert!(if dark { paper < 60.0 && ink > 190.0 } else { paper > 230.0 && ink < 60.0 }, "{at}");
         assert_eq!((&seen["keyboard"], &seen["switches"]), (&Value::Bool(true), &Value::Bool(true)), "{at}");
         assert!(seen["contrast"].as_f64().is_some_and(|ratio| ratio >= 4.5), "WCAG's AA: {at}");
-        assert_eq!(seen["unnamed"], 0, "every picture says what it shows: {at}");
+        assert_eq!(seen["unnamed"], 0, "every image says what it shows: {at}");
     }
 }
 

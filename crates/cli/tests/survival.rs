@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A run of a few seconds that uses everything a checkpoint must carry: momentum, moving average, crops and flips,
-/// mixup, accumulation, a schedule, a validation split. 24 steps of 2 x 32 pictures, 4 epochs.
+/// mixup, accumulation, a schedule, a validation split. 24 steps of 2 x 32 images, 4 epochs.
 fn train(out: &Path, extra: &[&str]) -> Command {
     let mut command = Command::new(cargo_bin("residual"));
     command.args(["train", "resnet-cifar-8", "--data", "shapes", "--json", "--out"]).arg(out);

@@ -1,7 +1,7 @@
 //! Linear layers: `x [n, c]`, `w [k, c]`, `y [n, k]`, all row by row.
 //!
 //! The forward pass takes the rows of `w` for positions and those of `x` for output channels: the large matrix is then read once, vector by
-//! vector, and only the small one is transposed into panels. For up to `DOTS` pictures it is dot products, as fast as `w` can be
+//! vector, and only the small one is transposed into panels. For up to `DOTS` images it is dot products, as fast as `w` can be
 //! read. The gradients are products by the `gemm` crate.
 
 use pulp::{Simd, WithSimd};
@@ -14,7 +14,7 @@ use crate::pieces::{self, PIECE, Parts};
 use crate::scratch::Scratch;
 use crate::vector::{fma, load};
 
-/// Pictures up to which a row of `w` is read again from cache for each, rather than packed.
+/// Images up to which a row of `w` is read again from cache for each, rather than packed.
 const DOTS: usize = 3;
 
 /// `y = x wᵀ + bias`, then a ReLU if `relu`.

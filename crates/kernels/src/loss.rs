@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy over `logits [n, k]`, a row per picture.
+//! Softmax and cross-entropy over `logits [n, k]`, a row per image.
 
 use crate::pieces::{self, Parts};
 

@@ -1,9 +1,9 @@
 //! Batch normalisation (Ioffe & Szegedy 2015, algorithm 1) with what stands behind it in a residual block: the sum with
 //! the shortcut, and the ReLU.
 //!
-//! `x`, `y`, `skip` and their gradients are `[rows, c]`, where rows are all positions of all pictures; everything per channel is
+//! `x`, `y`, `skip` and their gradients are `[rows, c]`, where rows are all positions of all images; everything per channel is
 //! `[c]`. Each kernel is bound by memory: forward reads and writes once, backward makes two passes. Not for other
-//! normalisations: nothing here works per picture.
+//! normalisations: nothing here works per image.
 
 use crate::columns::Columns;
 use crate::isa::Isa;

@@ -27,7 +27,7 @@ pub enum Pass {
 }
 
 /// F(4x4) tiles up to which F(2x2) is taken: the filters are then what is read, 36 values of each pair of channels against 16. 7x7x512,
-/// one picture: 37 MB against 17; 14x14x256: 9.4 against 4.2, and F(4x4) computes 16x16 of it.
+/// one image: 37 MB against 17; 14x14x256: 9.4 against 4.2, and F(4x4) computes 16x16 of it.
 const FEW_TILES: usize = 16;
 
 /// Channels below which, on either side, a transform costs as much as the products that it saves: the stems.

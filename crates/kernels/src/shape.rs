@@ -11,16 +11,16 @@ pub enum ShapeError {
     /// A size that must be at least one is zero.
     #[error("the {0} of a convolution or pooling must be at least 1")]
     Zero(&'static str),
-    /// The window does not fit into the padded picture.
-    #[error("a {kernel_h}x{kernel_w} window does not fit into a {h}x{w} picture with padding {pad}")]
+    /// The window does not fit into the padded image.
+    #[error("a {kernel_h}x{kernel_w} window does not fit into a {h}x{w} image with padding {pad}")]
     Window {
         /// Height of the window.
         kernel_h: usize,
         /// Width of the window.
         kernel_w: usize,
-        /// Height of the picture.
+        /// Height of the image.
         h: usize,
-        /// Width of the picture.
+        /// Width of the image.
         w: usize,
         /// Zeros on each side.
         pad: usize,
@@ -41,7 +41,7 @@ pub enum ShapeError {
 /// A two-dimensional convolution: `x [n, h, w, c]`, `w [k, c, kh, kw]` → `y [n, out_h, out_w, k]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Input height.
     pub h: usize,
@@ -65,7 +65,7 @@ impl ConvShape {
     /// Checks that the filter fits and that all tensors can be addressed.
     ///
     /// # Errors
-    /// [`ShapeError`] when a size is zero, the filter is larger than the padded picture, or a tensor is too large.
+    /// [`ShapeError`] when a size is zero, the filter is larger than the padded image, or a tensor is too large.
     pub fn new(
         n: usize,
         h: usize,
@@ -147,7 +147,7 @@ impl ConvShape {
 /// A pooling: `x [n, h, w, c]` → `y [n, out_h, out_w, c]`, square windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolShape {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Input height.
     pub h: usize,

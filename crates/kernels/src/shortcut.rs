@@ -5,15 +5,15 @@
 
 use crate::pieces::{self, Parts, SERIAL};
 
-/// See the module. One piece is one picture.
+/// See the module. One piece is one image.
 pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, y: &mut [f32]) {
     let (out_h, out_w) = check(x.len(), y.len(), n, h, w, c, stride, k);
     let before = (k - c) / 2;
     let y = Parts::new(y);
-    let picture = out_h * out_w * k;
+    let image = out_h * out_w * k;
     let run = |i: usize| {
-        // SAFETY: picture `i` is this piece's alone.
-        let y = unsafe { y.range(i * picture..(i + 1) * picture) };
+        // SAFETY: image `i` is this piece's alone.
+        let y = unsafe { y.range(i * image..(i + 1) * image) };
         for (p, y) in y.chunks_exact_mut(k).enumerate() {
             let (oh, ow) = (p / out_w, p % out_w);
             let from = ((i * h + oh * stride) * w + ow * stride) * c;
@@ -22,7 +22,7 @@ pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: 
             y[before + c..].fill(0.0);
         }
     };
-    if n * picture <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+    if n * image <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
 }
 
 /// The gradient of [`subsample_pad`]: zero where nothing was taken.
@@ -39,17 +39,17 @@ pub fn subsample_pad_backward(
     let (out_h, out_w) = check(dx.len(), dy.len(), n, h, w, c, stride, k);
     let before = (k - c) / 2;
     let dx = Parts::new(dx);
-    let picture = h * w * c;
+    let image = h * w * c;
     let run = |i: usize| {
-        // SAFETY: picture `i` is this piece's alone.
-        let dx = unsafe { dx.range(i * picture..(i + 1) * picture) };
+        // SAFETY: image `i` is this piece's alone.
+        let dx = unsafe { dx.range(i * image..(i + 1) * image) };
         dx.fill(0.0);
         for (p, dy) in dy[i * out_h * out_w * k..][..out_h * out_w * k].chunks_exact(k).enumerate() {
             let to = ((p / out_w) * stride * w + (p % out_w) * stride) * c;
             dx[to..to + c].copy_from_slice(&dy[before..before + c]);
         }
     };
-    if n * picture <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+    if n * image <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
 }
 
 /// Output height and width, after the sizes of both slices have been found right.

@@ -90,7 +90,7 @@ impl Bound {
         }
     }
 
-    /// Every tile of a picture: calls `visit(n, top, left)`.
+    /// Every tile of an image: calls `visit(n, top, left)`.
     fn each_tile(&self, n: usize, h: usize, w: usize, mut visit: impl FnMut(usize, usize, usize)) {
         for n in 0..n {
             for top in (0..h).step_by(self.side) {

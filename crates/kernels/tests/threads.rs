@@ -14,7 +14,7 @@ use residual_kernels::{
 };
 use support::{noise, on_every_isa};
 
-/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are pieces of a single picture, and compares what it returns.
+/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are pieces of a single image, and compares what it returns.
 fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     on_every_isa(|| {
         let isa = residual_kernels::Isa::active();
@@ -150,7 +150,7 @@ fn normalisations_give_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn pools_and_shortcuts_give_the_same_bits_on_any_number_of_threads() {
-    // Three pictures, each in three blocks of channels.
+    // Three images, each in three blocks of channels.
     let (n, h, w, c) = (3, 20, 20, 130);
     let s = PoolShape::new(n, h, w, c, 3, 2, 1).expect("a valid shape");
     let (x, dy) = (noise(s.x_len(), 1), noise(s.y_len(), 2));
@@ -187,7 +187,7 @@ fn linear_layers_give_the_same_bits_on_any_number_of_threads() {
     let (w, bias) = (noise(k * c, 1), noise(k, 2));
     for n in [300, 3, 1] {
         let (x, dy) = (noise(n * c, 3), noise(n * k, 4));
-        same_bits(&format!("linear layer of {n} pictures"), || {
+        same_bits(&format!("linear layer of {n} images"), || {
             let (mut y, mut dx, mut dw) = (vec![0f32; n * k], vec![0f32; n * c], vec![0f32; k * c]);
             linear::forward(&x, &w, Some(&bias), n, c, k, true, &mut y);
             linear::dx(&dy, &w, n, c, k, &mut dx);

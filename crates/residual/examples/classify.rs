@@ -1,21 +1,21 @@
-//! Classifies a picture from code: everything needed is in the weights file.
+//! Classifies an image from code: everything needed is in the weights file.
 //!
 //!     cargo run --release -p residual --example classify -- runs/…/best.safetensors cat.jpg
 
 use residual::Error;
-use residual::data::Picture;
+use residual::data::Image;
 use residual::eval::Weights;
 use std::io::Write;
 use std::path::Path;
 
 fn main() -> residual::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, picture] = arguments.as_slice() else {
-        return Err(Error::usage("usage: classify WEIGHTS PICTURE"));
+    let [file, image] = arguments.as_slice() else {
+        return Err(Error::usage("usage: classify WEIGHTS IMAGE"));
     };
     let weights = Weights::load(Path::new(file))?;
     let preprocessing = &weights.metadata.preprocessing;
-    let pixels = preprocessing.fit(&Picture::open(Path::new(picture))?);
+    let pixels = preprocessing.fit(&Image::open(Path::new(image))?);
     let mut normalised = vec![0.0; pixels.len()];
     preprocessing.normalizer()?.apply(&pixels, &mut normalised);
     let probabilities = weights.classifier(1).probabilities(&normalised, 1)?;

@@ -93,6 +93,6 @@ fn main() -> residual::Result<()> {
         right += rows.zip(&batch.labels).filter(|(row, label)| residual::eval::argmax(row) == **label as usize).count();
         seen += batch.labels.len();
     }
-    let _ = writeln!(out, "{right} of {seen} test pictures are classified right");
+    let _ = writeln!(out, "{right} of {seen} test images are classified right");
     Ok(())
 }

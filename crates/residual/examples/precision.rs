@@ -13,7 +13,7 @@ use residual::train::targets::smoothed;
 use residual::weights::{self, container};
 use std::path::Path;
 
-const PICTURES: usize = 32;
+const IMAGES: usize = 32;
 
 fn main() -> residual::Result<()> {
     let mut args = std::env::args().skip(1);
@@ -25,15 +25,15 @@ fn main() -> residual::Result<()> {
     let mut tensors: container::Tensors =
         weights::values(&model).into_iter().map(|(name, value)| (format!("weights.{name}"), value)).collect();
 
-    let pictures = data::open(&DataOptions::new("shapes".to_owned()), &mut ())?.train;
-    let (h, w, c) = (pictures.height(), pictures.width(), pictures.channels());
-    let normalizer = data::Normalizer::new(&Normalize::channel_of(&pictures, &mut ())?, h, w, c)?;
-    let Some(batch) = data::batches(&pictures, &normalizer, PICTURES).next() else {
-        return Err(residual::Error::data("shapes has no pictures"));
+    let images = data::open(&DataOptions::new("shapes".to_owned()), &mut ())?.train;
+    let (h, w, c) = (images.height(), images.width(), images.channels());
+    let normalizer = data::Normalizer::new(&Normalize::channel_of(&images, &mut ())?, h, w, c)?;
+    let Some(batch) = data::batches(&images, &normalizer, IMAGES).next() else {
+        return Err(residual::Error::data("shapes has no images"));
     };
     let batch = batch?;
-    let x = TensorData::new(batch.pixels, [PICTURES, h, w, c]);
-    let targets = TensorData::new(smoothed(&batch.labels, 10, 0.0), [PICTURES, 10]);
+    let x = TensorData::new(batch.pixels, [IMAGES, h, w, c]);
+    let targets = TensorData::new(smoothed(&batch.labels, 10, 0.0), [IMAGES, 10]);
     tensors.insert("x".into(), x.clone());
     tensors.insert("targets".into(), targets.clone());
 

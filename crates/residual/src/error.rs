@@ -9,7 +9,7 @@ pub enum Kind {
     Usage,
     /// A recipe does not parse or contradicts itself.
     Recipe,
-    /// Pictures, labels or a data folder.
+    /// Images, labels or a data folder.
     Data,
     /// A weights file or checkpoint.
     Weights,
@@ -43,7 +43,7 @@ impl Error {
         Self::new(Kind::Usage, message)
     }
 
-    /// Something wrong with pictures, labels or their folder.
+    /// Something wrong with images, labels or their folder.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(Kind::Data, message)
     }
@@ -128,6 +128,6 @@ mod tests {
     fn the_name_with_the_fewest_slips_is_nearest() {
         assert_eq!(nearest("resnet-21", ["resnet-20", "resnet-110", "resnet-152"]), Some("resnet-20"));
         assert_eq!(nearest("momentun", ["lr", "momentum", "nesterov"]), Some("momentum"));
-        assert_eq!(nearest("picture", ["lr", "epochs"]), None);
+        assert_eq!(nearest("image", ["lr", "epochs"]), None);
     }
 }

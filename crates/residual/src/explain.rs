@@ -1,11 +1,11 @@
-//! Where a network looked: Grad-CAM (Selvaraju et al. 2017), and its heat laid over the picture.
+//! Where a network looked: Grad-CAM (Selvaraju et al. 2017), and its heat laid over the image.
 //!
 //! The map behind the last convolutions (`[n, h, w, c]`) is weighted by the mean gradient of one class's score with
 //! respect to each of its channels, summed over channels, and what speaks against the class is cut off. A ResNet's map
-//! is its last; a VGG's is the one before its last pooling, or an earlier one where pictures are so small that the last
+//! is its last; a VGG's is the one before its last pooling, or an earlier one where images are so small that the last
 //! is a pixel or two.
 
-use crate::data::Picture;
+use crate::data::Image;
 use crate::error::{Error, Result};
 use crate::infer::{check_pixels, check_sides};
 use crate::layers::Pass;
@@ -13,7 +13,7 @@ use crate::models::Model;
 use crate::ops::Nhwc;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// How much each place of a picture spoke for a class.
+/// How much each place of an image spoke for a class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
     /// Rows.
@@ -24,14 +24,14 @@ pub struct HeatMap {
     pub values: Vec<f32>,
 }
 
-/// The heat of `classes[i]` in picture `i` of normalised `pixels`, `[n, h, w, c]`.
+/// The heat of `classes[i]` in image `i` of normalised `pixels`, `[n, h, w, c]`.
 ///
 /// # Errors
-/// A class that the network does not know; another number of classes than of pictures.
+/// A class that the network does not know; another number of classes than of images.
 pub fn grad_cam(model: &Model, pixels: Vec<f32>, dims: [usize; 4], classes: &[usize]) -> Result<Vec<HeatMap>> {
     let (known, [n, height, ..]) = (model.spec.classes, dims);
     if classes.len() != n {
-        return Err(Error::usage(format!("{} classes do not belong to {n} pictures", classes.len())));
+        return Err(Error::usage(format!("{} classes do not belong to {n} images", classes.len())));
     }
     check_pixels(pixels.len(), dims)?;
     check_sides(dims, model.spec.smallest_input())?;
@@ -52,7 +52,7 @@ pub fn grad_cam(model: &Model, pixels: Vec<f32>, dims: [usize; 4], classes: &[us
     heat(map.inner(), gradient)
 }
 
-/// `relu(Σ_c map_c · mean gradient_c)` of each picture (Selvaraju et al. 2017, eq. 2), brought to 0 … 1.
+/// `relu(Σ_c map_c · mean gradient_c)` of each image (Selvaraju et al. 2017, eq. 2), brought to 0 … 1.
 fn heat(map: Tensor<4>, gradient: Tensor<4>) -> Result<Vec<HeatMap>> {
     let [_, height, width, _] = map.dims();
     let sums = (map * gradient.mean_dims(&[1, 2])).sum_dim(3).into_data();
@@ -94,24 +94,24 @@ const STRENGTH: f32 = 0.65;
 /// Colours of heat from 0 to 1: blue, cyan, yellow, red.
 const COLOURS: [[f32; 3]; 4] = [[30.0, 60.0, 200.0], [40.0, 200.0, 210.0], [250.0, 220.0, 40.0], [220.0, 30.0, 25.0]];
 
-/// `picture` (as the network saw it) with `heat` over it, the stronger the hotter. Small pictures are enlarged by a whole
+/// `image` (as the network saw it) with `heat` over it, the stronger the hotter. Small images are enlarged by a whole
 /// factor. Always in colour.
-pub fn overlay(picture: &Picture, heat: &HeatMap) -> Picture {
-    let factor = VISIBLE.div_ceil(picture.height.min(picture.width));
-    let (height, width) = (picture.height * factor, picture.width * factor);
+pub fn overlay(image: &Image, heat: &HeatMap) -> Image {
+    let factor = VISIBLE.div_ceil(image.height.min(image.width));
+    let (height, width) = (image.height * factor, image.width * factor);
     let mut pixels = Vec::with_capacity(height * width * 3);
     for y in 0..height {
         for x in 0..width {
-            let at = (y / factor * picture.width + x / factor) * picture.channels;
+            let at = (y / factor * image.width + x / factor) * image.channels;
             let value = heat.at((y as f32 + 0.5) / height as f32, (x as f32 + 0.5) / width as f32);
             let (colour, share) = (colour(value), STRENGTH * value.sqrt());
             pixels.extend((0..3).map(|channel| {
-                let below = f32::from(picture.pixels[at + channel.min(picture.channels - 1)]);
+                let below = f32::from(image.pixels[at + channel.min(image.channels - 1)]);
                 (below + (colour[channel] - below) * share).round() as u8
             }));
         }
     }
-    Picture { height, width, channels: 3, pixels }
+    Image { height, width, channels: 3, pixels }
 }
 
 fn colour(heat: f32) -> [f32; 3] {
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn heat_is_interpolated_between_places_and_laid_over_the_picture() {
+    fn heat_is_interpolated_between_places_and_laid_over_the_image() {
         let heat = HeatMap { height: 1, width: 2, values: vec![0.0, 1.0] };
         assert_eq!([heat.at(0.5, 0.0), heat.at(0.5, 0.5), heat.at(0.5, 1.0)], [0.0, 0.5, 1.0]);
-        let picture = Picture { height: 2, width: 2, channels: 1, pixels: vec![100; 4] };
-        let shown = overlay(&picture, &heat);
+        let image = Image { height: 2, width: 2, channels: 1, pixels: vec![100; 4] };
+        let shown = overlay(&image, &heat);
         assert_eq!((shown.height, shown.width, shown.channels), (224, 224, 3));
-        assert_eq!(shown.pixels[..3], [100; 3], "where there is no heat the picture shows");
+        assert_eq!(shown.pixels[..3], [100; 3], "where there is no heat the image shows");
         let last = &shown.pixels[223 * 3..224 * 3];
         assert!(last[0] > 150 && last[2] < 80, "red where it is hottest: {last:?}");
     }

@@ -1,6 +1,6 @@
 //! Residual: VGG and ResNet image classifiers, from pixels to a tested net.
 //!
-//! `data` reads pictures, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
+//! `data` reads images, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
 //! `recipe` says how to train, `train` does it, `eval` tests, `infer` classifies, `explain` shows where a net
 //! looked, `weights` reads and writes checkpoints, `reproduce` holds the papers' tables,
 //! `lab` runs their argument.

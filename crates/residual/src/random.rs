@@ -12,19 +12,19 @@ use rand_chacha::rand_core::SeedableRng;
 pub enum Purpose {
     /// Initial weights; `index` numbers the parameters.
     Init = 1,
-    /// The order of an epoch's pictures.
+    /// The order of an epoch's images.
     Shuffle = 2,
-    /// Crop, flip and the like; `index` numbers the pictures.
+    /// Crop, flip and the like; `index` numbers the images.
     Augment = 3,
     /// Dropout masks; `epoch` is the step, `index` numbers the layers.
     Dropout = 4,
-    /// The fixed split into training and validation pictures.
+    /// The fixed split into training and validation images.
     Split = 5,
-    /// Generated pictures (`shapes`); `index` numbers the pictures.
+    /// Generated images (`shapes`); `index` numbers the images.
     Shapes = 6,
     /// Mixup and CutMix; `epoch` is the step.
     Mix = 7,
-    /// Pictures of noise that an exported file is run on.
+    /// Images of noise that an exported file is run on.
     Verify = 8,
 }
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use residual::data::{Operation, Picture, Policy, STEPS};
+use residual::data::{Image, Operation, Policy, STEPS};
 use std::process::Command;
 
 /// Writes every operation of both lists at every strength with both signs, in the order of `Policy::list`.
@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode, autoaugment as a
 folder = pathlib.Path(sys.argv[1])
 for channels, mode in ((3, 'RGB'), (1, 'L')):
     height, width = 45, 64
-    picture = Image.frombytes(mode, (width, height), (folder / f'{channels}.in').read_bytes())
+    image = Image.frombytes(mode, (width, height), (folder / f'{channels}.in').read_bytes())
     spaces = [a.TrivialAugmentWide()._augmentation_space(31), a.RandAugment()._augmentation_space(31, (height, width))]
     with open(folder / f'{channels}.out', 'wb') as out:
         for space in spaces:
@@ -24,12 +24,12 @@ for channels, mode in ((3, 'RGB'), (1, 'L')):
                     magnitude = float(magnitudes[strength]) if magnitudes.ndim > 0 else 0.0
                     for sign in (1.0, -1.0):
                         signed_magnitude = magnitude * sign if signed else magnitude
-                        result = a._apply_op(picture, name, signed_magnitude, InterpolationMode.BILINEAR, None)
+                        result = a._apply_op(image, name, signed_magnitude, InterpolationMode.BILINEAR, None)
                         out.write(result.tobytes())
 ";
 
 /// A gradient, edges and noise: what sharpening, equalising and turning each do something to.
-fn picture(channels: usize) -> Picture {
+fn image(channels: usize) -> Image {
     let (height, width) = (45, 64);
     let value = |i: usize| {
         let (y, x, c) = (i / (width * channels), i / channels % width, i % channels);
@@ -37,7 +37,7 @@ fn picture(channels: usize) -> Picture {
         let edge = if (x / 16 + y / 9) % 2 == 0 { 90 } else { 0 };
         (20 + edge + x + y / 2 + 11 * c + noise).min(250) as u8
     };
-    Picture { height, width, channels, pixels: (0..height * width * channels).map(value).collect() }
+    Image { height, width, channels, pixels: (0..height * width * channels).map(value).collect() }
 }
 
 /// The same operation the other way around, where it has a sign.
@@ -61,19 +61,19 @@ fn every_operation_at_every_strength_gives_torchvisions_bytes() {
     let Some(python) = support::python("torchvision, PIL") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     for channels in [3, 1] {
-        std::fs::write(folder.path().join(format!("{channels}.in")), picture(channels).pixels).expect("writable");
+        std::fs::write(folder.path().join(format!("{channels}.in")), image(channels).pixels).expect("writable");
     }
     let ran = Command::new(&python).args(["-c", SCRIPT]).arg(folder.path()).output().expect("Python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     for channels in [3, 1] {
-        let picture = picture(channels);
+        let image = image(channels);
         let theirs = std::fs::read(folder.path().join(format!("{channels}.out"))).expect("written");
-        let mut theirs = theirs.chunks_exact(picture.pixels.len());
+        let mut theirs = theirs.chunks_exact(image.pixels.len());
         for policy in [Policy::TrivialAugmentWide, Policy::RandAugment { operations: 2, strength: 9 }] {
             for strength in 0..STEPS {
-                for operation in policy.list(picture.height, picture.width, strength) {
+                for operation in policy.list(image.height, image.width, strength) {
                     for operation in [operation, reversed(operation)] {
-                        let (ours, theirs) = (operation.apply(&picture), theirs.next().expect("as many"));
+                        let (ours, theirs) = (operation.apply(&image), theirs.next().expect("as many"));
                         let worst = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max();
                         let differ = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();
                         // Pillow turns and shears by fixed-point positions or by sums in another order: a value that lies within

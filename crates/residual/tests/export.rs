@@ -65,8 +65,8 @@ fn forward(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Vec<f32> {
 
 fn nchw(pixels: &[f32], [n, h, w, c]: [usize; 4]) -> Vec<f32> {
     let mut out = Vec::with_capacity(pixels.len());
-    for picture in pixels.chunks_exact(h * w * c).take(n) {
-        (0..c).for_each(|channel| out.extend(picture[channel..].iter().step_by(c)));
+    for image in pixels.chunks_exact(h * w * c).take(n) {
+        (0..c).for_each(|channel| out.extend(image[channel..].iter().step_by(c)));
     }
     out
 }
@@ -155,7 +155,7 @@ fn a_damaged_file_does_not_pass_for_a_verified_one() {
     assert!(error.to_string().contains("gives other outputs"), "{error}");
 }
 
-/// Writes a network to `path` with pictures of `[n, h, w]` beside it; what it makes of them.
+/// Writes a network to `path` with images of `[n, h, w]` beside it; what it makes of them.
 fn exported(path: &Path, (model, metadata): &(Model, Metadata), keep_bn: bool, [n, h, w]: [usize; 3]) -> Vec<f32> {
     let options = onnx::OnnxOptions { keep_bn, with_preprocessing: false };
     onnx::write(path, model, metadata, options).expect("a fresh folder");
@@ -254,7 +254,7 @@ for name in ['resnet18', 'resnet50', 'vgg11_bn']:
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
-/// github.com/akamaster/pytorch_resnet_cifar10's networks, and their logits for the pictures beside the weights.
+/// github.com/akamaster/pytorch_resnet_cifar10's networks, and their logits for the images beside the weights.
 const AKAMASTER: &str = "
 import sys, numpy, torch, safetensors.torch
 from torch import nn
@@ -297,7 +297,7 @@ class ResNet(nn.Module):
         return self.linear(F.avg_pool2d(x, x.size()[3]).flatten(1))
 
 folder = sys.argv[1]
-x = torch.from_numpy(numpy.fromfile(folder + '/pictures.in', numpy.float32).reshape(2, 3, 32, 32))
+x = torch.from_numpy(numpy.fromfile(folder + '/images.in', numpy.float32).reshape(2, 3, 32, 32))
 for option in 'AB':
     net = ResNet(3, option)
     net.load_state_dict(safetensors.torch.load_file(f'{folder}/{option}.safetensors'), strict=True)
@@ -309,7 +309,7 @@ fn akamaster_s_network_loads_its_names_strictly_and_gives_our_logits() {
     let Some(python) = python("torch, safetensors") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let pixels = noise(2 * 32 * 32 * 3, 0);
-    write(&folder.path().join("pictures"), &nchw(&pixels, [2, 32, 32, 3]), [2, 3, 32, 32]);
+    write(&folder.path().join("images"), &nchw(&pixels, [2, 32, 32, 3]), [2, 3, 32, 32]);
     let mut expected = Vec::new();
     for shortcut in [Shortcut::A, Shortcut::B] {
         let (model, metadata) =

@@ -52,7 +52,7 @@ fn pretrained(path: &Path, name: &str, classes: usize) -> Tensors {
     tensors
 }
 
-/// Two steps on a few of the built-in pictures, with `changes`; gives back the weights after them and what was said.
+/// Two steps on a few of the built-in images, with `changes`; gives back the weights after them and what was said.
 fn two_steps(folder: &Path, name: &str, changes: &[String]) -> Result<(Tensors, Vec<String>), Error> {
     let small = ["data.train_size=40", "train.batch=8", "train.steps=2", "schedule.kind=constant"];
     let named = format!("model.name={name}");

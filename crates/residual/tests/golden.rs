@@ -1,6 +1,6 @@
 //! Ten training steps against PyTorch's: `golden/losses.py` printed the constants here (torch 2.15, CPU, float32).
 //!
-//! Weights, pictures and labels are closed formulas of their index on both sides.
+//! Weights, images and labels are closed formulas of their index on both sides.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::data::Batch;
@@ -51,7 +51,7 @@ fn batch(step: u64) -> Batch {
 }
 
 /// A rounding difference of float32, 1e-7, grows about threefold a step in these nets (seen in their losses): after ten
-/// steps 3¹⁰ · 1e-7 = 6e-3 of a logit. Losses are means over pictures and come before the last steps.
+/// steps 3¹⁰ · 1e-7 = 6e-3 of a logit. Losses are means over images and come before the last steps.
 const LOGIT_TOLERANCE: f64 = 1e-2;
 
 /// `tolerance` is that of the losses, relative.

@@ -16,7 +16,7 @@ const BATCH: usize = 4;
 /// Directions in which a tensor's gradient may be found right.
 const DIRECTIONS: usize = 4;
 
-fn pictures([h, w, c]: [usize; 3], device: &Device) -> Nhwc {
+fn images([h, w, c]: [usize; 3], device: &Device) -> Nhwc {
     let mut draws = stream(3, Purpose::Init, 0, 0);
     let values: Vec<f32> = (0..BATCH * h * w * c).map(|_| draws.random_range(-1.0..1.0)).collect();
     Nhwc(Tensor::from_data(TensorData::new(values, [BATCH, h, w, c]), device))
@@ -26,7 +26,7 @@ fn loss(model: &Model, device: &Device) -> Tensor<1> {
     let classes = model.spec.classes;
     let targets = TensorData::new(smoothed(&[0, 1, 2, 1], classes, 0.1), [BATCH, classes]);
     let pass = Pass::train(5, 0, true);
-    let logits = model.forward(pictures(model.spec.input, device), &pass);
+    let logits = model.forward(images(model.spec.input, device), &pass);
     ops::cross_entropy(logits, Tensor::from_data(targets, device)).mean()
 }
 

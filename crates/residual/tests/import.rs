@@ -380,8 +380,8 @@ fn what_the_user_knows_better_than_the_preset_travels_with_the_weights() {
     let given = Given { scale: Some(48), std: Some(vec![0.25; 3]), classes: Some(names.clone()), ..Given::default() };
     let options = ImportOptions { name: NAME.into(), input: Some(40), given, ..ImportOptions::default() };
     let imported = import(&path, &options, &Device::flex()).expect("a network of theirs");
-    let pictures = &imported.metadata.preprocessing;
-    assert_eq!((pictures.height, pictures.width, pictures.scale), (40, 40, Some(48)));
+    let images = &imported.metadata.preprocessing;
+    assert_eq!((images.height, images.width, images.scale), (40, 40, Some(48)));
     assert_eq!((imported.model.spec.input, imported.metadata.classes), ([40, 40, 3], names));
 }
 

@@ -58,35 +58,35 @@ fn assert_same(name: &str, ours: &[f32], theirs: &[f32]) {
 fn plan_agrees(name: &str, input: usize, options: ModelOptions) {
     let model = network(name, input, options);
     let mut plan = Plan::new(&model, 3, false);
-    // The size it was made for, one picture, more pictures than that.
+    // The size it was made for, one image, more images than that.
     for n in [3, 1, 5] {
         let pixels = noise(n * input * input * 3, 100);
-        let logits = plan.logits(&pixels, [n, input, input]).expect("pictures of the network's size").to_vec();
+        let logits = plan.logits(&pixels, [n, input, input]).expect("images of the network's size").to_vec();
         assert_same(name, &logits, &forward(&model, &pixels, [n, input, input]));
     }
 }
 
 #[test]
-fn any_number_of_pictures_is_taken_and_what_is_none_is_refused() {
+fn any_number_of_images_is_taken_and_what_is_none_is_refused() {
     let model = network("resnet-20", 32, ModelOptions::default());
     let classifier = Classifier::new(&model, 4, false);
     let most = residual::eval::batch_of(32, 32).max(4);
     let n = 2 * most + 1;
     let pixels = noise(n * 32 * 32 * 3, 100);
-    let together = classifier.logits(&pixels, [n, 32, 32]).expect("pictures of its size");
+    let together = classifier.logits(&pixels, [n, 32, 32]).expect("images of its size");
     let apart: Vec<f32> = pixels
         .chunks(most * 32 * 32 * 3)
-        .flat_map(|part| classifier.logits(part, [part.len() / (32 * 32 * 3), 32, 32]).expect("pictures"))
+        .flat_map(|part| classifier.logits(part, [part.len() / (32 * 32 * 3), 32, 32]).expect("images"))
         .collect();
     assert_eq!(together, apart);
     for wrong in [classifier.logits(&[], [0, 32, 32]), classifier.logits(&pixels[1..], [n, 32, 32])] {
-        assert!(wrong.expect_err("no pictures").to_string().contains("pictures of 32x32x3"));
+        assert!(wrong.expect_err("no images").to_string().contains("images of 32x32x3"));
     }
     let vgg = network("vgg-a", 32, ModelOptions::default());
     let error = Classifier::new(&vgg, 1, false).dense_logits(&noise(16 * 16 * 3, 1), [1, 16, 16]).expect_err("small");
     assert!(error.to_string().contains("smaller than the 32x32"), "{error}");
     let error = residual::explain::grad_cam(&model, pixels, [n, 32, 31, 3], &vec![0; n]).expect_err("wrong size");
-    assert!(error.to_string().contains("pictures of 32x31x3"), "{error}");
+    assert!(error.to_string().contains("images of 32x31x3"), "{error}");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn plans_of_every_family_give_the_logits_of_the_forward_pass() {
 }
 
 #[test]
-fn a_residual_network_s_plan_takes_pictures_of_another_shape() {
+fn a_residual_network_s_plan_takes_images_of_another_shape() {
     let model = network("resnet-20", 32, ModelOptions::default());
     let mut plan = Plan::new(&model, 2, true);
     let pixels = noise(2 * 40 * 52 * 3, 3);
@@ -127,7 +127,7 @@ fn a_residual_network_s_plan_takes_pictures_of_another_shape() {
 }
 
 #[test]
-fn pixels_that_are_not_the_pictures_promised_are_refused() {
+fn pixels_that_are_not_the_images_promised_are_refused() {
     let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
     assert!(plan.logits(&[0.0; 5], [1, 32, 32]).is_err());
     assert!(plan.logits(&[], [0, 32, 32]).is_err());
@@ -136,16 +136,16 @@ fn pixels_that_are_not_the_pictures_promised_are_refused() {
     assert!(plan.logits(&noise(64 * 64 * 3, 1), [1, 64, 64]).is_err(), "its head is for one pixel");
 }
 
-/// A thread of the pool that waits for its kernel's other pieces takes the next picture of the loop meanwhile: with a lock around each call it
+/// A thread of the pool that waits for its kernel's other pieces takes the next image of the loop meanwhile: with a lock around each call it
 /// would wait for itself.
 #[test]
 fn a_classifier_may_be_called_from_within_a_parallel_loop() {
     let classifier = Classifier::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
-    let pictures: Vec<Vec<f32>> = (0..64).map(|i| noise(32 * 32 * 3, i)).collect();
-    let logits = |pixels: &Vec<f32>| classifier.logits(pixels, [1, 32, 32]).expect("a picture");
-    let one_by_one: Vec<_> = pictures.iter().map(logits).collect();
+    let images: Vec<Vec<f32>> = (0..64).map(|i| noise(32 * 32 * 3, i)).collect();
+    let logits = |pixels: &Vec<f32>| classifier.logits(pixels, [1, 32, 32]).expect("an image");
+    let one_by_one: Vec<_> = images.iter().map(logits).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads can be started");
-    let together: Vec<_> = pool.install(|| pictures.par_iter().map(logits).collect());
+    let together: Vec<_> = pool.install(|| images.par_iter().map(logits).collect());
     assert_eq!(one_by_one, together);
 }
 
@@ -154,12 +154,12 @@ fn a_second_call_allocates_no_memory_for_activations() {
     let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 8, false);
     let pixels = noise(8 * 32 * 32 * 3, 1);
     for _ in 0..3 {
-        plan.logits(&pixels, [8, 32, 32]).expect("pictures");
+        plan.logits(&pixels, [8, 32, 32]).expect("images");
     }
     // Other tests of this file run beside this one in threads of this process: the least of several counts is this one's.
     let count = |_| {
         let region = Region::new(ALLOCATOR);
-        plan.logits(&pixels, [8, 32, 32]).expect("pictures");
+        plan.logits(&pixels, [8, 32, 32]).expect("images");
         region.change().bytes_allocated
     };
     let bytes = (0..200).map(count).min().expect("counts");

@@ -23,7 +23,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 /// The first records of a CIFAR-10 test batch, which the reference file carries no pixels of.
-fn pictures(n: usize) -> Option<Vec<f32>> {
+fn images(n: usize) -> Option<Vec<f32>> {
     let cifar = std::env::var_os("RESIDUAL_CIFAR10").map(PathBuf::from);
     let cifar =
         cifar.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cifar-10/cifar-10-batches-bin")));
@@ -46,7 +46,7 @@ fn pictures(n: usize) -> Option<Vec<f32>> {
 }
 
 fn logits_agree(name: &str, files: [&str; 2]) {
-    let (Some(folder), Some(pixels)) = (shared(), pictures(64)) else { return };
+    let (Some(folder), Some(pixels)) = (shared(), images(64)) else { return };
     let device = Device::flex();
     let reference = format!("{}-cifar10-akamaster", files[1]);
     let expected = container::read(&folder.join(format!("{reference}.ref64.safetensors"))).expect("PyTorch's logits");

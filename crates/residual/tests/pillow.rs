@@ -1,14 +1,14 @@
-//! Pictures of every kind, written by Pillow, decoded here and beside it.
+//! Images of every kind, written by Pillow, decoded here and beside it.
 //!
 //! Where no Python with Pillow is found, the test says so and passes.
 
 mod support;
 
-use residual::data::Picture;
+use residual::data::Image;
 use std::path::Path;
 use std::process::Command;
 
-/// Writes pictures of every kind, and for each a line of its file, how far a value may be off, how many values in a hundred may be
+/// Writes images of every kind, and for each a line of its file, how far a value may be off, how many values in a hundred may be
 /// off by more than one, and its size; what Pillow makes of the file lies beside it in `NAME.raw`.
 const SCRIPT: &str = r#"
 import io, pathlib, struct, sys, zlib
@@ -33,12 +33,12 @@ def tell(name, worst, expected):
     (folder / (name + '.raw')).write_bytes(expected.astype('u1').tobytes())
     print(name, worst, *expected.shape[:2], 1 if expected.ndim == 2 else 3)
 
-def on_white(picture):
-    a = np.asarray(picture).astype(int)
+def on_white(image):
+    a = np.asarray(image).astype(int)
     return (a[..., :-1] * a[..., -1:] + 255 * (255 - a[..., -1:]) + 127) // 255
 
-def save(name, picture, worst=0, **options):
-    picture.save(folder / name, **options)
+def save(name, image, worst=0, **options):
+    image.save(folder / name, **options)
     read(name, worst)
 
 def read(name, worst):
@@ -75,9 +75,9 @@ ycck[ycck.find(b'Adobe') + 11] = 2
 (folder / 'ycck.jpg').write_bytes(ycck)
 read('ycck.jpg', 5)
 
-for name, picture in (('rgb', rgb), ('grey', grey), ('palette', rgb.convert('P')), ('alpha', rgba), ('greyalpha', la),
+for name, image in (('rgb', rgb), ('grey', grey), ('palette', rgb.convert('P')), ('alpha', rgba), ('greyalpha', la),
                       ('bit', grey.convert('1'))):
-    save(name + '.png', picture)
+    save(name + '.png', image)
 save('transparentcolour.png', few, transparency=3)
 save('transparentcolours.png', few, transparency=bytes([0, 128, 255, 60, 255, 255, 10, 255]))
 save('transparentrgb.png', rgb, transparency=(200, 30, 40))
@@ -142,14 +142,14 @@ fn compare(folder: &Path, line: &str) -> Result<(), String> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, worst, ref size @ ..] = words[..] else { return Err(format!("{line} is no line of the script's")) };
     let size: Vec<usize> = size.iter().map(|n| n.parse().expect("a number")).collect();
-    let picture = Picture::open(&folder.join(name)).map_err(|error| error.to_string())?;
+    let image = Image::open(&folder.join(name)).map_err(|error| error.to_string())?;
     let theirs = std::fs::read(folder.join(format!("{name}.raw"))).expect("written");
-    let found = [picture.height, picture.width, picture.channels];
-    // A grey picture that Pillow calls colours, and a palette of greys, are the same picture.
+    let found = [image.height, image.width, image.channels];
+    // A grey image that Pillow calls colours, and a palette of greys, are the same image.
     let ours = match (found[2], size[2]) {
-        (1, 3) => picture.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-        (3, 1) => picture.pixels.iter().step_by(3).copied().collect(),
-        _ => picture.pixels,
+        (1, 3) => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+        (3, 1) => image.pixels.iter().step_by(3).copied().collect(),
+        _ => image.pixels,
     };
     if found[..2] != size[..2] {
         return Err(format!("{name} is {found:?} here and {size:?} there"));
@@ -164,7 +164,7 @@ fn compare(folder: &Path, line: &str) -> Result<(), String> {
 }
 
 #[test]
-fn pictures_of_every_kind_are_pillows() {
+fn images_of_every_kind_are_pillows() {
     let Some(python) = support::python("PIL, numpy") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let ran = Command::new(&python).args(["-c", SCRIPT]).arg(folder.path()).output().expect("Python runs");
@@ -172,5 +172,5 @@ fn pictures_of_every_kind_are_pillows() {
     let told = String::from_utf8(ran.stdout).expect("names and numbers");
     let wrong: Vec<String> = told.lines().filter_map(|line| compare(folder.path(), line).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(told.lines().count(), 68, "pictures compared");
+    assert_eq!(told.lines().count(), 68, "images compared");
 }

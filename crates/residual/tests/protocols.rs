@@ -1,7 +1,7 @@
 //! The papers' test protocols, each against what it is made of: plain forward passes, softmaxes and means.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use residual::data::{Filter, Normalize, Picture, Pictures, Preprocessing, Resize};
+use residual::data::{Filter, Image, Images, Normalize, Preprocessing, Resize};
 use residual::eval::predictions::Predictions;
 use residual::eval::{Classifier, Ensemble, Look, Member, Views, evaluate};
 use residual::layers::Pass;
@@ -33,34 +33,34 @@ fn preprocessing(side: usize) -> Preprocessing {
 }
 
 /// Something with edges and colours.
-fn picture(height: usize, width: usize, seed: usize) -> Picture {
+fn image(height: usize, width: usize, seed: usize) -> Image {
     let value = |i: usize| {
         let (y, x, c) = (i / 3 / width, i / 3 % width, i % 3);
         ((y / 9 * 67 + x / 7 * (31 + 12 * c) + seed * 97 + (x * y) / 50) % 256) as u8
     };
-    Picture { height, width, channels: 3, pixels: (0..height * width * 3).map(value).collect() }
+    Image { height, width, channels: 3, pixels: (0..height * width * 3).map(value).collect() }
 }
 
-/// A picture normalised, as a batch of one.
-fn tensor(picture: &Picture) -> Nhwc {
-    let [h, w] = [picture.height, picture.width];
+/// An image normalised, as a batch of one.
+fn tensor(image: &Image) -> Nhwc {
+    let [h, w] = [image.height, image.width];
     let mut preprocessing = preprocessing(h);
     preprocessing.width = w;
-    let mut pixels = vec![0.0; picture.pixels.len()];
-    preprocessing.normalizer().expect("sizes agree").apply(&picture.pixels, &mut pixels);
+    let mut pixels = vec![0.0; image.pixels.len()];
+    preprocessing.normalizer().expect("sizes agree").apply(&image.pixels, &mut pixels);
     Nhwc(Tensor::from_data(TensorData::new(pixels, [1, h, w, 3]), &Device::flex()))
 }
 
-fn mirrored(picture: &Picture) -> Picture {
-    let rows = picture.pixels.chunks(picture.width * 3);
+fn mirrored(image: &Image) -> Image {
+    let rows = image.pixels.chunks(image.width * 3);
     let pixels = rows.flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
-    Picture { pixels, ..picture.clone() }
+    Image { pixels, ..image.clone() }
 }
 
-fn cut(picture: &Picture, [top, left]: [usize; 2], side: usize) -> Picture {
-    let row = |y: usize| &picture.pixels[(y * picture.width + left) * 3..(y * picture.width + left + side) * 3];
+fn cut(image: &Image, [top, left]: [usize; 2], side: usize) -> Image {
+    let row = |y: usize| &image.pixels[(y * image.width + left) * 3..(y * image.width + left + side) * 3];
     let pixels = (top..top + side).flat_map(row).copied().collect();
-    Picture { height: side, width: side, channels: 3, pixels }
+    Image { height: side, width: side, channels: 3, pixels }
 }
 
 fn numbers(logits: Tensor<2>) -> Vec<f32> {
@@ -73,9 +73,9 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     powers.iter().map(|p| (p / sum) as f32).collect()
 }
 
-/// The mean of the probabilities that `model` gives for each of `pictures` by itself.
-fn mean_of(model: &Model, pictures: &[Picture]) -> Vec<f32> {
-    let rows: Vec<_> = pictures.iter().map(|p| softmax(&numbers(model.forward(tensor(p), &Pass::test())))).collect();
+/// The mean of the probabilities that `model` gives for each of `images` by itself.
+fn mean_of(model: &Model, images: &[Image]) -> Vec<f32> {
+    let rows: Vec<_> = images.iter().map(|p| softmax(&numbers(model.forward(tensor(p), &Pass::test())))).collect();
     mean(&rows)
 }
 
@@ -98,29 +98,29 @@ fn ensemble(model: &Model, views: Views, scales: &[usize]) -> Ensemble {
     Ensemble::new(vec![Member::new(model, &preprocessing, look, false).expect("it can look so")]).expect("one member")
 }
 
-fn probabilities(model: &Model, views: Views, scales: &[usize], picture: &Picture) -> Vec<f32> {
-    let pictures = std::slice::from_ref(picture);
-    ensemble(model, views, scales).probabilities(pictures).expect("probabilities").remove(0)
+fn probabilities(model: &Model, views: Views, scales: &[usize], image: &Image) -> Vec<f32> {
+    let images = std::slice::from_ref(image);
+    ensemble(model, views, scales).probabilities(images).expect("probabilities").remove(0)
 }
 
 #[test]
-fn dense_on_a_picture_of_training_size_equals_the_plain_forward_pass() {
+fn dense_on_an_image_of_training_size_equals_the_plain_forward_pass() {
     for (model, side) in [(vgg(), 224), (resnet(32), 32)] {
-        let picture = picture(side, side, 1);
-        let dense = model.dense(tensor(&picture), &Pass::test());
-        assert_close(&numbers(dense), &numbers(model.forward(tensor(&picture), &Pass::test())));
-        // The protocol averages the softmax of the picture and of its mirror image.
-        let found = probabilities(&model, Views::Dense, &[side], &picture);
-        assert_close(&found, &mean_of(&model, &[picture.clone(), mirrored(&picture)]));
+        let image = image(side, side, 1);
+        let dense = model.dense(tensor(&image), &Pass::test());
+        assert_close(&numbers(dense), &numbers(model.forward(tensor(&image), &Pass::test())));
+        // The protocol averages the softmax of the image and of its mirror image.
+        let found = probabilities(&model, Views::Dense, &[side], &image);
+        assert_close(&found, &mean_of(&model, &[image.clone(), mirrored(&image)]));
     }
 }
 
 #[test]
-fn dense_equals_the_head_slid_by_hand_over_the_whole_picture_s_map() {
+fn dense_equals_the_head_slid_by_hand_over_the_whole_image_s_map() {
     let model = vgg();
     let Net::Vgg(net) = &model.net else { panic!("a VGG") };
-    let (picture, pass) = (picture(288, 352, 2), Pass::test());
-    let map = net.features(tensor(&picture), &pass);
+    let (image, pass) = (image(288, 352, 2), Pass::test());
+    let map = net.features(tensor(&image), &pass);
     let [_, h, w, c] = map.dims();
     assert_eq!([h, w], [9, 11]);
     let mut scores = Vec::new();
@@ -131,16 +131,16 @@ fn dense_equals_the_head_slid_by_hand_over_the_whole_picture_s_map() {
         }
     }
     assert_eq!(scores.len(), 3 * 5);
-    assert_close(&numbers(model.dense(tensor(&picture), &pass)), &mean(&scores));
+    assert_close(&numbers(model.dense(tensor(&image), &pass)), &mean(&scores));
 }
 
 #[test]
 fn dense_differs_from_crops_whose_borders_are_padded() {
     let model = vgg();
-    let picture = picture(256, 256, 3);
-    let dense = numbers(model.dense(tensor(&picture), &Pass::test()));
+    let image = image(256, 256, 3);
+    let dense = numbers(model.dense(tensor(&image), &Pass::test()));
     let crops: Vec<_> = [[0, 0], [0, 32], [32, 0], [32, 32]]
-        .map(|corner| numbers(model.forward(tensor(&cut(&picture, corner, 224)), &Pass::test())))
+        .map(|corner| numbers(model.forward(tensor(&cut(&image, corner, 224)), &Pass::test())))
         .into();
     let crops = mean(&crops);
     let largest = dense.iter().zip(&crops).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -150,76 +150,76 @@ fn dense_differs_from_crops_whose_borders_are_padded() {
 #[test]
 fn a_resnet_is_fully_convolutional_by_pooling_its_larger_map_and_averages_the_softmax_over_scales() {
     let model = resnet(32);
-    let picture = picture(60, 40, 4);
+    let image = image(60, 40, 4);
     let scales = [32, 48];
     let mut views = Vec::new();
     for scale in scales {
-        let scaled = picture.scaled(scale, 3, Filter::Bilinear);
+        let scaled = image.scaled(scale, 3, Filter::Bilinear);
         assert_eq!(scaled.height.min(scaled.width), scale);
         views.extend([scaled.clone(), mirrored(&scaled)]);
     }
-    assert_close(&probabilities(&model, Views::Dense, &scales, &picture), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, Views::Dense, &scales, &image), &mean_of(&model, &views));
 }
 
 #[test]
-fn flip_is_the_mean_of_a_picture_and_its_mirror_image() {
-    let (model, picture) = (resnet(32), picture(32, 32, 4));
-    let both = mean_of(&model, &[picture.clone(), mirrored(&picture)]);
-    let found = probabilities(&model, Views::Flip, &[], &picture);
+fn flip_is_the_mean_of_an_image_and_its_mirror_image() {
+    let (model, image) = (resnet(32), image(32, 32, 4));
+    let both = mean_of(&model, &[image.clone(), mirrored(&image)]);
+    let found = probabilities(&model, Views::Flip, &[], &image);
     assert_close(&found, &both);
-    let once = probabilities(&model, Views::Center, &[], &picture);
+    let once = probabilities(&model, Views::Center, &[], &image);
     assert!(found.iter().zip(&once).any(|(a, b)| (a - b).abs() > 1e-4), "the mirror image says something else");
 }
 
 #[test]
 fn ten_crop_equals_ten_forward_passes() {
     let model = resnet(32);
-    let picture = picture(40, 56, 5);
-    let crops = [[0, 0], [0, 24], [8, 0], [8, 24], [4, 12]].map(|corner| cut(&picture, corner, 32));
-    let views: Vec<Picture> = crops.iter().flat_map(|crop| [crop.clone(), mirrored(crop)]).collect();
+    let image = image(40, 56, 5);
+    let crops = [[0, 0], [0, 24], [8, 0], [8, 24], [4, 12]].map(|corner| cut(&image, corner, 32));
+    let views: Vec<Image> = crops.iter().flat_map(|crop| [crop.clone(), mirrored(crop)]).collect();
     assert_eq!(views.len(), 10);
-    assert_close(&probabilities(&model, Views::TenCrop, &[40], &picture), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, Views::TenCrop, &[40], &image), &mean_of(&model, &views));
 }
 
 #[test]
 fn multi_crop_over_three_scales_is_the_mean_of_150_crops() {
     let model = resnet(32);
-    let picture = picture(50, 50, 6);
+    let image = image(50, 50, 6);
     let mut views = Vec::new();
     for scale in [36, 40, 44] {
-        let scaled = picture.scaled(scale, 3, Filter::Bilinear);
+        let scaled = image.scaled(scale, 3, Filter::Bilinear);
         for i in 0..25 {
             let crop = cut(&scaled, [i / 5 * (scale - 32) / 4, i % 5 * (scale - 32) / 4], 32);
             views.extend([mirrored(&crop), crop]);
         }
     }
-    assert_close(&probabilities(&model, Views::MultiCrop, &[36, 40, 44], &picture), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, Views::MultiCrop, &[36, 40, 44], &image), &mean_of(&model, &views));
 }
 
 #[test]
-fn pictures_of_different_sizes_go_together_and_each_gets_its_own_answer() {
+fn images_of_different_sizes_go_together_and_each_gets_its_own_answer() {
     let model = vgg();
-    let pictures = [picture(256, 300, 7), picture(400, 250, 8), picture(256, 300, 9), picture(224, 224, 10)];
+    let images = [image(256, 300, 7), image(400, 250, 8), image(256, 300, 9), image(224, 224, 10)];
     let dense = ensemble(&model, Views::Dense, &[224, 256]);
-    let together = dense.probabilities(&pictures).expect("probabilities");
-    for (picture, together) in pictures.iter().zip(&together) {
-        assert_close(together, &probabilities(&model, Views::Dense, &[224, 256], picture));
+    let together = dense.probabilities(&images).expect("probabilities");
+    for (image, together) in images.iter().zip(&together) {
+        assert_close(together, &probabilities(&model, Views::Dense, &[224, 256], image));
     }
     assert_ne!(together[0], together[2]);
 }
 
 #[test]
 fn an_ensemble_averages_what_its_members_say() {
-    let (one, picture) = (vgg(), picture(256, 320, 11));
+    let (one, image) = (vgg(), image(256, 320, 11));
     let preprocessing = preprocessing(224);
     let member = |views, scales: &[usize]| {
         let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
         Member::new(&one, &preprocessing, look, false).expect("it can look so")
     };
     let both = Ensemble::new(vec![member(Views::Dense, &[256]), member(Views::TenCrop, &[256])]).expect("two");
-    let found = both.probabilities(std::slice::from_ref(&picture)).expect("probabilities").remove(0);
-    let dense = probabilities(&one, Views::Dense, &[256], &picture);
-    let crops = probabilities(&one, Views::TenCrop, &[256], &picture);
+    let found = both.probabilities(std::slice::from_ref(&image)).expect("probabilities").remove(0);
+    let dense = probabilities(&one, Views::Dense, &[256], &image);
+    let crops = probabilities(&one, Views::TenCrop, &[256], &image);
     assert_close(&found, &mean(&[dense, crops]));
     assert!(Ensemble::new(Vec::new()).is_err());
 }
@@ -227,38 +227,35 @@ fn an_ensemble_averages_what_its_members_say() {
 #[test]
 fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted() {
     let model = resnet(32);
-    let pixels: Vec<u8> = (0..6).flat_map(|i| picture(32, 32, i).pixels).collect();
-    let pictures = Pictures::from_memory(32, 32, 3, pixels, (0..6).collect()).expect("lengths agree");
+    let pixels: Vec<u8> = (0..6).flat_map(|i| image(32, 32, i).pixels).collect();
+    let images = Images::from_memory(32, 32, 3, pixels, (0..6).collect()).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
     let normalizer = preprocessing(32).normalizer().expect("sizes agree");
     let classifier = Classifier::new(&model, 6, false);
-    let plain = evaluate(&classifier, &pictures, &normalizer, &classes, &mut ()).expect("tested");
-    let center = ensemble(&model, Views::Center, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
+    let plain = evaluate(&classifier, &images, &normalizer, &classes, &mut ()).expect("tested");
+    let center = ensemble(&model, Views::Center, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
     assert_eq!(plain.confusion, center.confusion);
     assert!((plain.loss - center.loss).abs() < 1e-6);
-    let flip = ensemble(&model, Views::Flip, &[]).evaluate(&pictures, &classes, false, &mut ()).expect("tested");
-    let tested = Predictions::of(&classifier, &pictures, &normalizer, true, &mut ()).expect("tested");
+    let flip = ensemble(&model, Views::Flip, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
+    let tested = Predictions::of(&classifier, &images, &normalizer, true, &mut ()).expect("tested");
     assert!((flip.loss - tested.loss()).abs() < 1e-6, "as a run tests by it: {} {}", flip.loss, tested.loss());
-    let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&pictures, &classes, false, &mut ());
+    let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&images, &classes, false, &mut ());
     let crops = crops.expect("tested");
     assert_eq!((crops.images, crops.crops, crops.protocol.as_str()), (6, 6 * 100, "multi-crop"));
     assert_eq!(crops.scales, [36, 40]);
 }
 
 #[test]
-fn a_picture_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
+fn an_image_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
     let model = resnet(32);
-    let pictures = Pictures::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
+    let images = Images::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
     let dense = ensemble(&model, Views::Dense, &[64]);
-    let error = dense.evaluate(&pictures, &classes, false, &mut ()).expect_err("64x134400 pixels");
-    assert!(
-        error.to_string().starts_with("picture #0: a picture of 1x2100 pixels becomes one of 64x134400 "),
-        "{error}"
-    );
+    let error = dense.evaluate(&images, &classes, false, &mut ()).expect_err("64x134400 pixels");
+    assert!(error.to_string().starts_with("image #0: an image of 1x2100 pixels becomes one of 64x134400 "), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("--skip-bad")));
-    let error = dense.evaluate(&pictures, &classes, true, &mut ()).expect_err("no picture is left");
-    assert!(error.to_string().starts_with("left out 2 of 2 pictures: picture #0: "), "{error}");
+    let error = dense.evaluate(&images, &classes, true, &mut ()).expect_err("no image is left");
+    assert!(error.to_string().starts_with("left out 2 of 2 images: image #0: "), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Reads `name size` and writes a network of that name with random weights and statistics (net.pt), pictures (pictures) and
+/// Reads `name size` and writes a network of that name with random weights and statistics (net.pt), images (images) and
 /// its logits (logits), as often as it is asked to.
 const MAKER: &str = "
 import sys, numpy, torch
@@ -36,7 +36,7 @@ for line in sys.stdin:
         logits = net.eval()(x)
     # One of them as PyTorch before 1.6 wrote it.
     torch.save(net.state_dict(), folder + '/net.pt', _use_new_zipfile_serialization=name != 'resnet18')
-    x.permute(0, 2, 3, 1).contiguous().numpy().tofile(folder + '/pictures')
+    x.permute(0, 2, 3, 1).contiguous().numpy().tofile(folder + '/images')
     logits.numpy().tofile(folder + '/logits')
     print(name, flush=True)
 ";
@@ -46,7 +46,7 @@ fn floats(path: &Path) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
-/// Has `library` make each network (its name there, ours, the pictures' size) and compares what is imported.
+/// Has `library` make each network (its name there, ours, the images' size) and compares what is imported.
 fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)]) {
     let Some(python) = support::python(&format!("torch, {library}")) else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -68,8 +68,8 @@ fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)])
         let options = ImportOptions { name: ours.into(), ..ImportOptions::default() };
         let imported = import(&path, &options, &device).expect("a network of theirs");
         assert_eq!((imported.preset, imported.model.spec.classes), (preset, 1000), "{theirs}");
-        let pictures = TensorData::new(floats(&folder.path().join("pictures")), [2, size, size, 3]);
-        let x = Nhwc(Tensor::from_data(pictures, &device));
+        let images = TensorData::new(floats(&folder.path().join("images")), [2, size, size, 3]);
+        let x = Nhwc(Tensor::from_data(images, &device));
         let found = imported.model.forward(x, &Pass::test()).into_data();
         let (found, expected) = (found.as_slice::<f32>().expect("floats"), floats(&folder.path().join("logits")));
         assert_eq!(found.len(), expected.len(), "{theirs}");

@@ -143,9 +143,9 @@ fn sentence(a: &Record, b: &Record, row: &Row) -> String {
     let Difference { difference: points, low, high, p, .. } = difference;
     let how = match (difference.only_a_wrong, difference.only_b_wrong) {
         (Some(only_a), Some(only_b)) => {
-            format!("McNemar's test: {only_a} pictures that only A got wrong, {only_b} that only B got wrong")
+            format!("McNemar's test: {only_a} images that only A got wrong, {only_b} that only B got wrong")
         }
-        _ => "two-proportion z-test: the test pictures are not the same".to_owned(),
+        _ => "two-proportion z-test: the test images are not the same".to_owned(),
     };
     let verdict = match (difference.is_real(), *points > 0.0) {
         (false, _) => "within the test set's noise".to_owned(),

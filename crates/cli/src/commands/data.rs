@@ -10,13 +10,13 @@ use std::path::PathBuf;
 /// Fetch or check a data set
 #[derive(Debug, clap::Subcommand)]
 pub enum Data {
-    /// Fetch a published data set, or write the built-in pictures, and check it
+    /// Fetch a published data set, or write the built-in images, and check it
     Fetch(Fetch),
     /// Read all of a data set and say what it is
     Check(Check),
 }
 
-/// Fetch a published data set, or write the built-in pictures, and check it
+/// Fetch a published data set, or write the built-in images, and check it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Fetched data sets go to RESIDUAL_CACHE, or to the platform's cache folder.")]
 pub struct Fetch {
@@ -36,7 +36,7 @@ pub struct Fetch {
 /// Read all of a data set and say what it is
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// A folder or an archive of pictures
+    /// A folder or an archive of images
     #[arg(value_name = "DIR")]
     path: PathBuf,
 }

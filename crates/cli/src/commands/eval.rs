@@ -20,7 +20,7 @@ const WORST: usize = 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Protocols: center (once), flip (mirrored too), ten-crop (corners and centre, mirrored too), multi-crop (a grid of 5x5 windows, mirrored too), \
-dense (the network applied fully convolutionally to the whole picture and its mirror image). Several, and several files, \
+dense (the network applied fully convolutionally to the whole image and its mirror image). Several, and several files, \
 are tested one after the other; with --fuse their probabilities are averaged:
 
   residual eval vgg.safetensors --data imagenet --protocol dense,multi-crop --scales 256,384,512 --fuse
@@ -30,7 +30,7 @@ pub struct Eval {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Pictures: a data set's name or a folder [default: what the weights were trained on]
+    /// Images: a data set's name or a folder [default: what the weights were trained on]
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
@@ -38,11 +38,11 @@ pub struct Eval {
     #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parsed::<Split>)]
     split: Split,
 
-    /// How each picture is looked at: center, flip, ten-crop, dense, multi-crop
+    /// How each image is looked at: center, flip, ten-crop, dense, multi-crop
     #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parsed::<Views>)]
     protocol: Vec<Views>,
 
-    /// Bring the shorter side of each picture to these sizes, and average over them
+    /// Bring the shorter side of each image to these sizes, and average over them
     #[arg(long, value_name = "Q,…", value_delimiter = ',')]
     scales: Vec<usize>,
 
@@ -50,7 +50,7 @@ pub struct Eval {
     #[arg(long)]
     fuse: bool,
 
-    /// Leave out pictures that do not decode, rather than stop
+    /// Leave out images that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
 }
@@ -69,7 +69,7 @@ impl Eval {
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let mut bars = ui.bars();
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
-        // What cannot be looked at so is told before the pictures are read.
+        // What cannot be looked at so is told before the images are read.
         let ensembles = self.ensembles(&weights)?;
         let data = data::open(&self.data_options(&weights)?, &mut bars)?;
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
@@ -107,7 +107,7 @@ impl Eval {
         Ok(())
     }
 
-    /// The pictures. What one network was validated on, another may have been trained on: they must split the data alike.
+    /// The images. What one network was validated on, another may have been trained on: they must split the data alike.
     fn data_options(&self, weights: &[Weights]) -> Result<DataOptions> {
         let of = |weights: &Weights| weights.data_options(self.data.as_deref(), self.split, self.skip_bad);
         let options = of(&weights[0])?;

@@ -41,7 +41,7 @@ pub struct Import {
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
-    /// Height and width of the pictures it takes [default: 224, or 32 with a CIFAR stem]
+    /// Height and width of the images it takes [default: 224, or 32 with a CIFAR stem]
     #[arg(long, value_name = "SIZE")]
     input: Option<usize>,
 
@@ -53,11 +53,11 @@ pub struct Import {
     #[arg(long)]
     bgr: bool,
 
-    /// Bring the shorter side of pictures to this before the centre is cut out [default: 8/7 of the input from 65 px on]
+    /// Bring the shorter side of images to this before the centre is cut out [default: 8/7 of the input from 65 px on]
     #[arg(long, value_name = "SIZE")]
     scale: Option<usize>,
 
-    /// How pictures become squares: crop, squash, letterbox [default: crop]
+    /// How images become squares: crop, squash, letterbox [default: crop]
     #[arg(long, value_name = "MODE", value_parser = parsed::<Resize>)]
     resize: Option<Resize>,
 
@@ -104,7 +104,7 @@ struct Report {
 }
 
 impl Import {
-    /// What the user knows of pictures and classes.
+    /// What the user knows of images and classes.
     fn given(&self) -> Result<Given> {
         Ok(Given {
             scale: self.scale,
@@ -141,7 +141,7 @@ impl Import {
         };
         let spec = &imported.model.spec;
         ui.line(&format!(
-            "{}, {} classes ({}): {} tensors under the names of {}{place}\npictures: {}, {}\n{}",
+            "{}, {} classes ({}): {} tensors under the names of {}{place}\nimages: {}, {}\n{}",
             spec.name,
             spec.classes,
             some(&imported.metadata.classes),
@@ -163,17 +163,17 @@ fn some(names: &[String]) -> String {
 }
 
 /// What is taken off its values, and what they are divided by.
-fn normalised(pictures: &Preprocessing) -> String {
+fn normalised(images: &Preprocessing) -> String {
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
-    match &pictures.normalize {
+    match &images.normalize {
         Normalize::Channel { mean, std } => format!("mean {}, deviation {}", list(mean), list(std)),
-        Normalize::Pixel { std, .. } => format!("less a mean picture, deviation {}", list(std)),
+        Normalize::Pixel { std, .. } => format!("less a mean image, deviation {}", list(std)),
     }
 }
 
-/// How a picture comes to the network.
-fn prepared(pictures: &Preprocessing) -> String {
-    let Preprocessing { height, width, scale, resize, filter, .. } = pictures;
+/// How an image comes to the network.
+fn prepared(images: &Preprocessing) -> String {
+    let Preprocessing { height, width, scale, resize, filter, .. } = images;
     match (resize, scale) {
         (Resize::Crop, Some(scale)) => {
             format!("shorter side to {scale} ({filter}), {height}x{width} from the centre")

@@ -1,9 +1,9 @@
-//! `residual inspect`: a network as a table of layers, or what a recipe does to a picture as a sheet of examples.
+//! `residual inspect`: a network as a table of layers, or what a recipe does to an image as a sheet of examples.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
-use residual::data::{self, Augment, Normalize, Picture, Preprocessing};
+use residual::data::{self, Augment, Image, Normalize, Preprocessing};
 use residual::models::{self, Layer, ModelOptions, Summary};
 use residual::recipe::Recipe;
 use residual::{Error, Kind, Result, report, weights};
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual inspect vgg19_bn --input 32 --against 224
-  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   what training does to a picture")]
+  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   what training does to an image")]
 pub struct Inspect {
-    /// A network (`residual models` lists them), or a weights file; with --augment, a picture
+    /// A network (`residual models` lists them), or a weights file; with --augment, an image
     #[arg(value_name = "NAME|FILE")]
     what: String,
 
-    /// Draw what this recipe's augmentations do to the picture
+    /// Draw what this recipe's augmentations do to the image
     #[arg(long, value_name = "RECIPE", requires = "out", conflicts_with_all = ["against", "classes"])]
     augment: Option<String>,
 
@@ -108,7 +108,7 @@ impl Inspect {
 
     fn sheet(&self, recipe: &str, out: &Path, ui: &mut Ui) -> Result<()> {
         let recipe = Recipe::load(recipe, &[])?;
-        let picture = Picture::open(Path::new(&self.what))?;
+        let image = Image::open(Path::new(&self.what))?;
         let side = self.side(&recipe)?;
         let preprocessing = Preprocessing {
             height: side,
@@ -123,7 +123,7 @@ impl Inspect {
             },
         };
         let (augment, training) = (Augment::from(&recipe.augment), recipe.augment.size.unwrap_or(side));
-        let sheet = report::sheet(&augment, &picture, &preprocessing, training, recipe.train.seed)?;
+        let sheet = report::sheet(&augment, &image, &preprocessing, training, recipe.train.seed)?;
         sheet.save_png(out)?;
         let path = std::path::absolute(out)
             .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", out.display())))?;

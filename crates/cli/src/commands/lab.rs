@@ -63,7 +63,7 @@ pub struct Nonlinearity {
 /// What every lab takes.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
+    /// Images: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
     #[arg(long, value_name = "D", default_value = "cifar10")]
     data: String,
 

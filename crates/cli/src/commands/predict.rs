@@ -1,12 +1,12 @@
-//! `residual predict`: what trained weights see in pictures.
+//! `residual predict`: what trained weights see in images.
 //!
-//! Pictures are decoded and brought to the network's input on all cores, a batch at a time, so that a folder of any size
+//! Images are decoded and brought to the network's input on all cores, a batch at a time, so that a folder of any size
 //! takes the memory of one batch.
 
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
 use rayon::prelude::*;
-use residual::data::{Colours, Normalizer, Picture, Progress, pictures_below};
+use residual::data::{Colours, Image, Normalizer, Progress, images_below};
 use residual::eval::{Classifier, Weights, argmax};
 use residual::explain;
 use residual::weights::Metadata;
@@ -18,16 +18,16 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use unicode_width::UnicodeWidthStr;
 
-/// Tell what is in pictures
+/// Tell what is in images
 #[derive(Debug, clap::Args)]
 pub struct Predict {
     /// A weights file, such as a run folder's best.safetensors
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// JPEG, PNG, WebP and BMP files, folders of them, or - for one picture on stdin
-    #[arg(value_name = "PICTURE|FOLDER|-", required = true)]
-    pictures: Vec<PathBuf>,
+    /// JPEG, PNG, WebP and BMP files, folders of them, or - for one image on stdin
+    #[arg(value_name = "IMAGE|FOLDER|-", required = true)]
+    images: Vec<PathBuf>,
 
     /// How many classes to tell, the likeliest first
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
@@ -37,11 +37,11 @@ pub struct Predict {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 
-    /// Write a PNG for each picture that shows what spoke for its likeliest class (Grad-CAM)
+    /// Write a PNG for each image that shows what spoke for its likeliest class (Grad-CAM)
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
 
-    /// Leave out pictures that do not decode, rather than stop
+    /// Leave out images that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
 }
@@ -60,14 +60,14 @@ struct Guess<'a> {
     probability: f32,
 }
 
-/// Trained weights, ready for pictures.
+/// Trained weights, ready for images.
 struct Network {
     classifier: Classifier,
     metadata: Metadata,
     normalizer: Normalizer,
 }
 
-/// A picture as the network sees it.
+/// An image as the network sees it.
 struct Seen {
     /// What the user called it.
     name: String,
@@ -79,20 +79,20 @@ struct Seen {
 }
 
 impl Predict {
-    /// Prints a line for each picture.
+    /// Prints a line for each image.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        let pictures = pictures(&self.pictures)?;
-        let network = Network::load(&self.file, pictures.len())?;
-        let columns = columns(&pictures, &network.metadata.classes);
+        let images = images(&self.images)?;
+        let network = Network::load(&self.file, images.len())?;
+        let columns = columns(&images, &network.metadata.classes);
         let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
         let (mut bars, mut left_out, mut profiled) = (ui.bars(), 0, 0);
-        bars.start("predicting", pictures.len() as u64);
+        bars.start("predicting", images.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
         } else if !ui.json() {
-            ui.line(&columns.line(&["picture", "class", "probability"]))?;
+            ui.line(&columns.line(&["image", "class", "probability"]))?;
         }
-        for paths in pictures.chunks(network.classifier.batch()) {
+        for paths in images.chunks(network.classifier.batch()) {
             let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
             let whole = self.whole(seen, ui)?;
             left_out += paths.len() - whole.len();
@@ -107,24 +107,24 @@ impl Predict {
             }
             bars.advance(paths.len() as u64);
         }
-        if left_out == pictures.len() {
-            return Err(Error::data(format!("none of {left_out} pictures decodes")));
+        if left_out == images.len() {
+            return Err(Error::data(format!("none of {left_out} images decodes")));
         }
         if left_out > 0 {
-            ui.warning(&format!("left out {left_out} of {} pictures", pictures.len()), None);
+            ui.warning(&format!("left out {left_out} of {} images", images.len()), None);
         }
         if profiled > 0 {
-            ui.warning(&format!("colour profiles of {profiled} of {} pictures are ignored", pictures.len()), None);
+            ui.warning(&format!("colour profiles of {profiled} of {} images are ignored", images.len()), None);
         }
         Ok(())
     }
 
-    /// The pictures that decode; the first that does not is an error, or a warning with `--skip-bad`.
+    /// The images that decode; the first that does not is an error, or a warning with `--skip-bad`.
     fn whole(&self, seen: Vec<Result<Seen>>, ui: &Ui) -> Result<Vec<Seen>> {
         let mut whole = Vec::with_capacity(seen.len());
-        for picture in seen {
-            match picture {
-                Ok(picture) => whole.push(picture),
+        for image in seen {
+            match image {
+                Ok(image) => whole.push(image),
                 Err(error) if self.skip_bad => ui.warning(&error.to_string(), None),
                 Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
                 Err(error) => return Err(error),
@@ -145,7 +145,7 @@ impl Predict {
             }
             return ui.line(&cells.join(","));
         }
-        // A picture's name stands beside its likeliest class only.
+        // An image's name stands beside its likeliest class only.
         let names = std::iter::once(prediction.image).chain(std::iter::repeat(""));
         for (name, guess) in names.zip(&prediction.top) {
             ui.line(&columns.line(&[name, guess.class, &format!("{:.1} %", 100.0 * guess.probability)]))?;
@@ -162,7 +162,7 @@ impl Predict {
 }
 
 impl Network {
-    /// The weights in `file`, for `n` pictures.
+    /// The weights in `file`, for `n` images.
     fn load(file: &Path, n: usize) -> Result<Self> {
         let weights = Weights::load(file)?;
         let normalizer = weights.metadata.preprocessing.normalizer()?;
@@ -173,21 +173,21 @@ impl Network {
         let name = path.to_string_lossy().into_owned();
         let (file, bytes) = if name == "-" { ("stdin", read_stdin()) } else { (name.as_str(), std::fs::read(path)) };
         let bytes = bytes.map_err(|error| Error::io("read", Path::new(file), error))?;
-        let (picture, colours) = Picture::decode_with_colours(&bytes, file)?;
-        let pixels = self.metadata.preprocessing.fit(&picture);
+        let (image, colours) = Image::decode_with_colours(&bytes, file)?;
+        let pixels = self.metadata.preprocessing.fit(&image);
         let mut normalised = vec![0.0; pixels.len()];
         self.normalizer.apply(&pixels, &mut normalised);
         Ok(Seen { name, pixels, normalised, colours })
     }
 
-    /// A row of class probabilities for each picture.
-    fn probabilities(&self, pictures: &[Seen]) -> Result<Vec<Vec<f32>>> {
-        if pictures.is_empty() {
+    /// A row of class probabilities for each image.
+    fn probabilities(&self, images: &[Seen]) -> Result<Vec<Vec<f32>>> {
+        if images.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.classifier.probabilities(&batch(pictures), pictures.len())?;
+        let rows = self.classifier.probabilities(&batch(images), images.len())?;
         let rows: Vec<Vec<f32>> = rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect();
-        match pictures.iter().zip(&rows).find(|(_, row)| row.iter().any(|p| p.is_nan())) {
+        match images.iter().zip(&rows).find(|(_, row)| row.iter().any(|p| p.is_nan())) {
             Some((Seen { name, .. }, _)) => Err(Error::weights(format!("the network's answer to {name} is no number"))
                 .with_hint("its weights may be too large; test them with `residual eval`")),
             None => Ok(rows),
@@ -209,9 +209,9 @@ impl Network {
     }
 }
 
-/// Normalised pixels of all `pictures`, `[n, h, w, c]`.
-fn batch(pictures: &[Seen]) -> Vec<f32> {
-    pictures.iter().flat_map(|seen| &seen.normalised).copied().collect()
+/// Normalised pixels of all `images`, `[n, h, w, c]`.
+fn batch(images: &[Seen]) -> Vec<f32> {
+    images.iter().flat_map(|seen| &seen.normalised).copied().collect()
 }
 
 /// The folder of `--explain`, and the names that are taken in it.
@@ -226,34 +226,34 @@ impl Overlays {
         Ok(Self { folder: folder.to_owned(), taken: BTreeSet::new() })
     }
 
-    /// Writes what spoke for the likeliest class of each picture.
-    fn write(&mut self, network: &Network, pictures: &[Seen], rows: &[Vec<f32>]) -> Result<()> {
-        if pictures.is_empty() {
+    /// Writes what spoke for the likeliest class of each image.
+    fn write(&mut self, network: &Network, images: &[Seen], rows: &[Vec<f32>]) -> Result<()> {
+        if images.is_empty() {
             return Ok(());
         }
         let model = network.classifier.model();
         let [height, width, channels] = model.spec.input;
         let classes: Vec<usize> = rows.iter().map(|row| argmax(row)).collect();
-        let dims = [pictures.len(), height, width, channels];
-        let maps = explain::grad_cam(model, batch(pictures), dims, &classes)?;
-        for ((seen, map), class) in pictures.iter().zip(&maps).zip(classes) {
-            let picture = Picture { height, width, channels, pixels: seen.pixels.clone() };
+        let dims = [images.len(), height, width, channels];
+        let maps = explain::grad_cam(model, batch(images), dims, &classes)?;
+        for ((seen, map), class) in images.iter().zip(&maps).zip(classes) {
+            let image = Image { height, width, channels, pixels: seen.pixels.clone() };
             let name = self.file_name(&seen.name, &network.metadata.classes[class]);
-            explain::overlay(&picture, map).save_png(&self.folder.join(name))?;
+            explain::overlay(&image, map).save_png(&self.folder.join(name))?;
         }
         Ok(())
     }
 
-    /// `cat.jpg` and class `tabby` → `cat-tabby.png`; a number keeps pictures of one name apart.
-    fn file_name(&mut self, picture: &str, class: &str) -> String {
-        let stem = Path::new(picture).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    /// `cat.jpg` and class `tabby` → `cat-tabby.png`; a number keeps images of one name apart.
+    fn file_name(&mut self, image: &str, class: &str) -> String {
+        let stem = Path::new(image).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let stem = if picture == "-" { "stdin".into() } else { stem };
+        let stem = if image == "-" { "stdin".into() } else { stem };
         let name: String = format!("{stem}-{class}").chars().map(plain).collect();
         // `img` of class 7, again, and `img-7` of class 2 would be `img-7-2` both.
         let numbered = (2..).map(|count: u64| format!("{name}-{count}.png"));
         let free = std::iter::once(format!("{name}.png")).chain(numbered).find(|name| !self.taken.contains(name));
-        let free = free.expect("there are more numbers than pictures");
+        let free = free.expect("there are more numbers than images");
         self.taken.insert(free.clone());
         free
     }
@@ -266,11 +266,11 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
 }
 
 /// A table's columns, wide enough for all of these.
-fn columns(pictures: &[PathBuf], classes: &[String]) -> Columns {
-    let name = pictures.iter().map(|path| path.to_string_lossy().width()).max().unwrap_or(0);
+fn columns(images: &[PathBuf], classes: &[String]) -> Columns {
+    let name = images.iter().map(|path| path.to_string_lossy().width()).max().unwrap_or(0);
     let class = classes.iter().map(|class| class.width()).max().unwrap_or(0);
     Columns::new(&[
-        (Align::Left, name.max("picture".len())),
+        (Align::Left, name.max("image".len())),
         (Align::Left, class.max("class".len())),
         (Align::Right, "probability".len()),
     ])
@@ -280,12 +280,12 @@ fn at_least_one(text: &str) -> std::result::Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "must be a whole number of at least 1".to_owned())
 }
 
-/// What is to be looked at: files as they are given, the pictures in folders by name. What is not there is told before
+/// What is to be looked at: files as they are given, the images in folders by name. What is not there is told before
 /// anything is looked at.
-fn pictures(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+fn images(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if given.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(Error::usage("- stands for the one picture on stdin, and is given more than once"));
+        return Err(Error::usage("- stands for the one image on stdin, and is given more than once"));
     }
     for path in given {
         if path.as_os_str() != "-" {
@@ -295,9 +295,9 @@ fn pictures(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found.push(path.clone());
             continue;
         }
-        let inside = pictures_below(path)?;
+        let inside = images_below(path)?;
         if inside.is_empty() {
-            return Err(Error::data(format!("{} holds no pictures (JPEG, PNG, WebP, BMP)", path.display())));
+            return Err(Error::data(format!("{} holds no images (JPEG, PNG, WebP, BMP)", path.display())));
         }
         found.extend(inside);
     }
@@ -314,10 +314,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overlays_are_named_after_picture_and_class_and_never_overwrite_each_other() {
+    fn overlays_are_named_after_image_and_class_and_never_overwrite_each_other() {
         let mut overlays = Overlays { folder: PathBuf::new(), taken: BTreeSet::new() };
         let names = [("a/cat.jpg", "great dane"), ("b/cat.jpg", "great dane"), ("-", "x/y")]
-            .map(|(picture, class)| overlays.file_name(picture, class));
+            .map(|(image, class)| overlays.file_name(image, class));
         assert_eq!(names, ["cat-great_dane.png", "cat-great_dane-2.png", "stdin-x_y.png"]);
         assert_eq!(overlays.file_name("cat-great_dane.jpg", "2"), "cat-great_dane-2-2.png");
     }
@@ -330,12 +330,12 @@ mod tests {
     #[test]
     fn folders_are_walked_by_name_and_empty_ones_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(pictures(&[folder.path().into()]).is_err());
+        assert!(images(&[folder.path().into()]).is_err());
         std::fs::create_dir(folder.path().join("b")).expect("a folder");
         for name in ["c.PNG", "a.jpeg", "b/d.jpg", "notes.txt"] {
             std::fs::write(folder.path().join(name), []).expect("a file");
         }
-        let found = pictures(&[folder.path().into(), "-".into()]).expect("three pictures and stdin");
+        let found = images(&[folder.path().into(), "-".into()]).expect("three images and stdin");
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["a.jpeg", "d.jpg", "c.PNG", "-"]);
     }

@@ -7,7 +7,7 @@ use residual::{Error, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Write a page about runs: curves, errors, pictures, layers
+/// Write a page about runs: curves, errors, images, layers
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual report runs/resnet-20-shapes                     writes report.html into the run folder

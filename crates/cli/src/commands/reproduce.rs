@@ -47,7 +47,7 @@ pub struct Reproduce {
     #[arg(long, value_name = "FILE", requires = "id", conflicts_with_all = ["seeds", "scale"])]
     weights: Vec<PathBuf>,
 
-    /// Pictures: a data set's name or a folder [default: the experiment's]
+    /// Images: a data set's name or a folder [default: the experiment's]
     #[arg(long, value_name = "D", requires = "id")]
     data: Option<String>,
 
@@ -174,7 +174,7 @@ fn list(ui: &mut Ui) -> Result<()> {
     for experiment in experiments() {
         let line = line(experiment, &pace)?;
         let time = |seconds: f64| if seconds > 0.0 { long(seconds) } else { "-".into() };
-        let aside = matches!(line.verdict, Some(Verdict::OtherPictures | Verdict::OtherNetwork));
+        let aside = matches!(line.verdict, Some(Verdict::OtherImages | Verdict::OtherNetwork));
         let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit) + if aside { "*" } else { "" });
         table.row(vec![
             line.id.to_owned(),
@@ -188,7 +188,7 @@ fn list(ui: &mut Ui) -> Result<()> {
     }
     ui.line(&table.render())?;
     ui.line(
-        "\nerrors in %, in brackets those of a replication where the paper prints no number; *: on other pictures than the \
+        "\nerrors in %, in brackets those of a replication where the paper prints no number; *: on other images than the \
          paper's;\n`full` and `quick`: time on this machine, from 20 measured training steps of a small network of each kind; `residual reproduce ID` runs one",
     )
 }

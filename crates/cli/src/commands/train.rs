@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// Train a network and test it once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  residual train                                   a ResNet-20 on built-in pictures, offline
+  residual train                                   a ResNet-20 on built-in images, offline
   residual train resnet-56 --data cifar10          a network on a data set, by that set's default recipe
   residual train cifar10-resnet20-quick            a built-in recipe
   residual train my.toml --set optimizer.lr=0.05   a recipe of your own, with one value changed
@@ -31,7 +31,7 @@ pub struct Train {
     #[arg(value_name = "NAME|RECIPE.toml")]
     what: Option<String>,
 
-    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder [default: the recipe's, or shapes]
+    /// Images: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder [default: the recipe's, or shapes]
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
@@ -67,7 +67,7 @@ pub struct Train {
     #[arg(long)]
     tensorboard: bool,
 
-    /// Leave out pictures that do not decode, rather than stop
+    /// Leave out images that do not decode, rather than stop
     #[arg(long)]
     skip_bad: bool,
 }
@@ -157,7 +157,7 @@ impl Train {
         let path = Path::new(what);
         if path.is_dir() {
             return Err(Error::usage(format!("{what} is a folder, not a network or a recipe")).with_hint(format!(
-                "pictures are named by --data {what}, a run to go on with by --resume --out {what}"
+                "images are named by --data {what}, a run to go on with by --resume --out {what}"
             )));
         }
         let entry = models::find(what).map_err(|error| match nearest_recipe(what) {
@@ -168,7 +168,7 @@ impl Train {
         Recipe::default_for(self.source().unwrap_or("shapes"), &entry.name)
     }
 
-    /// The pictures that are named, by `--data` or as a change.
+    /// The images that are named, by `--data` or as a change.
     fn source(&self) -> Option<&str> {
         let set = self.sets.iter().rev().find_map(|set| set.strip_prefix("data.source="));
         set.map(|source| source.trim_matches(['"', '\''])).or(self.data.as_deref())
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn without_arguments_the_built_in_pictures_are_learnt() {
+    fn without_arguments_the_built_in_images_are_learnt() {
         let recipe = train().recipe().expect("a recipe");
         assert_eq!((recipe.model.name.as_str(), recipe.data.source.as_str()), ("resnet-20", "shapes"));
     }

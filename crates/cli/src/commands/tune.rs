@@ -27,7 +27,7 @@ pub struct Lr {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Pictures: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
+    /// Images: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
     #[arg(long, value_name = "D", default_value = "shapes")]
     data: String,
 

@@ -29,7 +29,7 @@ impl Means {
         self.last = None;
     }
 
-    /// Pictures per second, at `batch` pictures a step.
+    /// Images per second, at `batch` images a step.
     pub fn rate(&self, batch: u64) -> Option<f64> {
         self.seconds_per_step.map(|seconds| batch as f64 / seconds.max(1e-9))
     }

@@ -32,7 +32,7 @@ struct Profile {
 pub struct TrainingView<'a> {
     ui: &'a mut Ui,
     profile: bool,
-    /// Pictures of a step.
+    /// Images of a step.
     batch: u64,
     steps: u64,
     steps_per_epoch: u64,
@@ -44,7 +44,7 @@ pub struct TrainingView<'a> {
 }
 
 impl<'a> TrainingView<'a> {
-    /// `batch`: pictures of a step; `profile`: whether the time of each operation is told at the end.
+    /// `batch`: images of a step; `profile`: whether the time of each operation is told at the end.
     pub fn new(ui: &'a mut Ui, batch: usize, profile: bool) -> Self {
         Self {
             ui,
@@ -90,7 +90,7 @@ impl<'a> TrainingView<'a> {
                     if *step > 0 { format!("going on at step {step} of {steps}") } else { format!("{steps} steps") };
                 let epochs = steps.div_ceil(self.steps_per_epoch);
                 self.text(&format!(
-                    "{model}: {} parameters, {} training pictures, {begin}, {epochs} {} → {}",
+                    "{model}: {} parameters, {} training images, {begin}, {epochs} {} → {}",
                     thousands(*params),
                     thousands(*images),
                     if epochs == 1 { "epoch" } else { "epochs" },

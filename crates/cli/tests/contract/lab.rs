@@ -42,7 +42,7 @@ fn given_weights_are_judged_by_the_papers_protocol_and_only_beside_their_own_row
     };
     let outcome = lines(judge("resnet/t6/n=3")).remove(0);
     assert_keys(&outcome, &["id", "paper", "ours", "std", "tolerance", "verdict", "rows", "data"]);
-    assert_eq!((&outcome["paper"], &outcome["verdict"]), (&Value::from(8.75), &Value::from("other-pictures")));
+    assert_eq!((&outcome["paper"], &outcome["verdict"]), (&Value::from(8.75), &Value::from("other-images")));
     assert!(outcome["ours"].as_f64().is_some_and(|error| error > 50.0));
     let (code, stderr) = failure(judge("resnet/t6/n=5"));
     assert!(code == 1 && stderr.contains("holds resnet-20") && stderr.contains("is about resnet-32"), "{stderr}");

@@ -30,14 +30,14 @@ fn bench_layers_tells_each_pass_of_each_distinct_layer() {
     let keys = ["layer", "count", "pass", "ms", "gflops_of_direct_convolution", "share_of_sgemm", "algorithm"];
     lines.iter().for_each(|line| assert_keys(line, &keys));
     let of = |pass: &str| lines.iter().filter(|line| line["pass"] == pass).count();
-    // The stem, one shape in the first stage, two in each of the others, the classifier; pictures need no gradient.
+    // The stem, one shape in the first stage, two in each of the others, the classifier; images need no gradient.
     assert_eq!((of("forward"), of("dx"), of("dw")), (7, 6, 7));
     let convolutions = lines.iter().filter(|line| line["kind"] == "conv" && line["pass"] == "forward");
     assert_eq!(convolutions.filter_map(|line| line["count"].as_u64()).sum::<u64>(), 7);
 }
 
 #[test]
-fn bench_input_tells_pictures_per_second_of_a_recipe() {
+fn bench_input_tells_images_per_second_of_a_recipe() {
     let arguments = ["bench", "input", "shapes-resnet20", "--batch", "8", "--iters", "2", "--json"];
     let line = &lines(residual(&arguments))[0];
     assert_keys(line, &["images_per_second", "ms_per_step", "peak_rss_mb", "isa", "threads", "batch", "input"]);

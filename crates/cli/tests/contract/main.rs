@@ -1,5 +1,5 @@
 //! The command-line contract: keys of `--json`, exit codes, what is left on the disk. Runs are as small as they can be:
-//! the 8-layer CIFAR network on a few dozen of the built-in pictures.
+//! the 8-layer CIFAR network on a few dozen of the built-in images.
 
 mod lab;
 mod machine;
@@ -27,7 +27,7 @@ const SMALL: [&str; 9] = [
 ];
 
 /// A red PNG of one pixel.
-const PICTURE: [u8; 69] = [
+const IMAGE: [u8; 69] = [
     137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 144, 119, 83,
     222, 0, 0, 0, 12, 73, 68, 65, 84, 120, 156, 99, 248, 207, 192, 0, 0, 3, 1, 1, 0, 201, 254, 146, 239, 0, 0, 0, 0,
     73, 69, 78, 68, 174, 66, 96, 130,
@@ -75,9 +75,9 @@ fn events<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["event"] == name).collect()
 }
 
-/// A picture of one colour.
-fn picture(path: &Path, colour: u8) {
+/// An image of one colour.
+fn image(path: &Path, colour: u8) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
-    let picture = residual::data::Picture { height: 40, width: 48, channels: 3, pixels: vec![colour; 40 * 48 * 3] };
-    picture.save_png(path).expect("writable");
+    let image = residual::data::Image { height: 40, width: 48, channels: 3, pixels: vec![colour; 40 * 48 * 3] };
+    image.save_png(path).expect("writable");
 }

@@ -148,7 +148,7 @@ fn a_run_is_reported_listed_and_compared_without_touching_the_test_set_again() {
         assert!(Path::new(path).is_absolute());
         let page = std::fs::read_to_string(path).expect("a page");
         assert!(page.contains(&format!("<html lang=\"{lang}\">")) && page.len() < 2_000_000);
-        assert!(page.contains("data:image/png") && page.contains("layer1.0.conv1"), "pictures and layers");
+        assert!(page.contains("data:image/png") && page.contains("layer1.0.conv1"), "images and layers");
         assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "nothing from the network");
     }
     assert!(std::fs::read_to_string(report).is_ok_and(|page| page.starts_with("<!DOCTYPE html>")));
@@ -235,17 +235,17 @@ fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
 }
 
 #[test]
-fn a_run_goes_on_with_the_pictures_that_it_began_with_and_needs_none_once_it_is_finished() {
+fn a_run_goes_on_with_the_images_that_it_began_with_and_needs_none_once_it_is_finished() {
     let folder = folder();
-    let pictures = folder.path().join("pets");
-    let put = |name: &str, colour: u8| picture(&pictures.join(name), colour);
+    let images = folder.path().join("pets");
+    let put = |name: &str, colour: u8| image(&images.join(name), colour);
     for i in 0..12 {
         put(&format!("cat/{i}.png"), 40 + i);
         put(&format!("dog/{i}.png"), 200 + i);
     }
     let train = |steps: &str, set: &[&str]| {
         let mut command = residual(&["train", "resnet-cifar-8", "--json", "--resume", "--out"]);
-        command.arg(folder.path().join("run")).arg("--data").arg(&pictures);
+        command.arg(folder.path().join("run")).arg("--data").arg(&images);
         command
             .args(["--set", "train.batch=4", "--set", "model.input=32", "--set", &format!("train.steps={steps}")])
             .args(set);
@@ -257,12 +257,12 @@ fn a_run_goes_on_with_the_pictures_that_it_began_with_and_needs_none_once_it_is_
     std::fs::remove_file(folder.path().join("run").join("summary.json")).expect("a finished run");
     put("cat/12.png", 99);
     let (code, text) = failure(train("3", &[]));
-    assert!(code == 1 && text.contains("other pictures"), "{text}");
-    std::fs::remove_file(pictures.join("cat/12.png")).expect("just written");
+    assert!(code == 1 && text.contains("other images"), "{text}");
+    std::fs::remove_file(images.join("cat/12.png")).expect("just written");
     let again = lines(train("3", &[]));
     assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
 
-    std::fs::remove_dir_all(&pictures).expect("just written");
+    std::fs::remove_dir_all(&images).expect("just written");
     let mut resume = residual(&["train", "--resume", "--json", "--out"]);
     resume.arg(folder.path().join("run"));
     assert_eq!(events(&lines(resume), "done")[0]["step"], 3);

@@ -7,24 +7,24 @@ fn training_weights_tested_on_other_classes_is_refused() {
     let folder = folder();
     let told = lines(small(&folder, 1, &[]));
     let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
-    let pictures = folder.path().join("pictures");
+    let images = folder.path().join("images");
     for class in ["cat", "dog"] {
-        std::fs::create_dir_all(pictures.join(class)).expect("a class");
+        std::fs::create_dir_all(images.join(class)).expect("a class");
     }
-    let (code, text) = failure(residual(&["eval", &checkpoint, "--data", &pictures.to_string_lossy()]));
+    let (code, text) = failure(residual(&["eval", &checkpoint, "--data", &images.to_string_lossy()]));
     assert_eq!(code, 1);
     assert!(text.starts_with("error: "), "{text}");
 }
 
 #[test]
-fn pictures_are_named_by_what_the_weights_were_trained_on() {
+fn images_are_named_by_what_the_weights_were_trained_on() {
     let folder = folder();
     let told = lines(small(&folder, 1, &[]));
     let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let whole = folder.path().join("whole.png");
-    std::fs::write(&whole, PICTURE).expect("a picture");
+    std::fs::write(&whole, IMAGE).expect("an image");
     let broken = folder.path().join("broken.png");
-    std::fs::write(&broken, &PICTURE[..40]).expect("half a picture");
+    std::fs::write(&broken, &IMAGE[..40]).expect("half an image");
     let [whole, broken] = [&whole, &broken].map(|path| path.to_string_lossy().into_owned());
 
     let found = &lines(residual(&["predict", &checkpoint, &whole, "--top", "3", "--json"]))[0];
@@ -39,16 +39,16 @@ fn pictures_are_named_by_what_the_weights_were_trained_on() {
     let rest = lines(residual(&["predict", &checkpoint, &broken, &whole, "--skip-bad", "--json"]));
     assert_eq!(rest.len(), 1, "the bad one is left out");
     let (code, text) = failure(residual(&["predict", &checkpoint, &broken, "--skip-bad"]));
-    assert!(code == 1 && text.contains("none of 1 pictures decodes"), "{text}");
+    assert!(code == 1 && text.contains("none of 1 images decodes"), "{text}");
     let (code, text) = failure(residual(&["predict", &checkpoint, &whole, "nowhere.png", "--skip-bad"]));
-    assert!(code == 1 && text.contains("nowhere.png"), "what is not there is no bad picture: {text}");
+    assert!(code == 1 && text.contains("nowhere.png"), "what is not there is no bad image: {text}");
     assert_eq!(failure(residual(&["predict", &checkpoint, "-", "-"])).0, 2);
     assert_eq!(failure(residual(&["predict", &checkpoint, &whole, "--top", "0"])).0, 2);
 
     let output = residual(&["predict", &checkpoint, &whole, "--top", "2"]).output().expect("it runs");
     let table = String::from_utf8(output.stdout).expect("text");
     let rows: Vec<&str> = table.lines().collect();
-    assert!(rows.len() == 3 && rows[0].starts_with("picture") && rows[0].ends_with("probability"), "{table}");
+    assert!(rows.len() == 3 && rows[0].starts_with("image") && rows[0].ends_with("probability"), "{table}");
     assert!(rows[1].starts_with(&whole) && rows[2].starts_with(' ') && rows[2].ends_with(" %"), "{table}");
 }
 
@@ -87,18 +87,18 @@ fn every_protocol_tests_alone_and_fused_and_tells_what_it_cost() {
 }
 
 #[test]
-fn predictions_are_explained_by_a_picture_each() {
+fn predictions_are_explained_by_an_image_each() {
     let folder = folder();
     let told = lines(small(&folder, 1, &[]));
     let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
-    let pictures = folder.path().join("pictures");
-    std::fs::create_dir_all(&pictures).expect("a folder");
+    let images = folder.path().join("images");
+    std::fs::create_dir_all(&images).expect("a folder");
     for name in ["one.png", "two.png"] {
-        std::fs::write(pictures.join(name), PICTURE).expect("a picture");
+        std::fs::write(images.join(name), IMAGE).expect("an image");
     }
     let out = folder.path().join("why");
     let mut predict = residual(&["predict", &checkpoint, "-", "--json"]);
-    predict.arg(&pictures).arg("--explain").arg(&out).write_stdin(PICTURE);
+    predict.arg(&images).arg("--explain").arg(&out).write_stdin(IMAGE);
     assert_eq!(lines(predict).len(), 3);
     let mut written: Vec<_> =
         std::fs::read_dir(&out).expect("written").map(|e| e.expect("an entry").file_name()).collect();
@@ -114,11 +114,11 @@ fn weights_are_tested_on_some_of_their_classes_under_other_spellings() {
     let folder = folder();
     let told = lines(small(&folder, 1, &[]));
     let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
-    let tests = folder.path().join("pictures/test");
+    let tests = folder.path().join("images/test");
     for (class, n) in [("Ring", 2), ("cross", 1)] {
-        (0..n).for_each(|i| picture(&tests.join(class).join(format!("{i}.png")), 80));
+        (0..n).for_each(|i| image(&tests.join(class).join(format!("{i}.png")), 80));
     }
-    let data = folder.path().join("pictures").to_string_lossy().into_owned();
+    let data = folder.path().join("images").to_string_lossy().into_owned();
     let line = &lines(residual(&["eval", &checkpoint, "--data", &data, "--json"]))[0];
     assert_eq!(line["images"], 3);
     let of = |name: &str| {

@@ -2,7 +2,7 @@
 //!
 //! Behind a convolution stand a batch norm and a ReLU, and behind those the next convolution. The normalised map is never written:
 //! whoever reads the first convolution's output `[n, h, w, c]` applies `max(0, scale x + shift)` on the way, with the two roundings that
-//! [`crate::norm::forward`] has, so that the bits are the same. Zeros around a picture stay zeros.
+//! [`crate::norm::forward`] has, so that the bits are the same. Zeros around an image stay zeros.
 
 use pulp::Simd;
 
@@ -88,7 +88,7 @@ pub(crate) trait Read: Copy {
     /// What a vector of channels needs.
     type Channels<S: Simd>: Copy;
 
-    /// Whether values are taken as they are, zeros around the picture among them.
+    /// Whether values are taken as they are, zeros around the image among them.
     const PLAIN: bool;
 
     /// What the channels from `channel` on need.

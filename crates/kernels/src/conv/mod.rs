@@ -1,7 +1,7 @@
 //! Convolutions: `x [n, h, w, c]`, `w [k, c, kh, kw]`, `y [n, out_h, out_w, k]`; forward, input gradient, weight gradient.
 //!
 //! [`crate::plan::algorithm`] says which algorithm computes what. `precise` keeps to those whose error is that of the direct sum.
-//! Linear layers with few pictures do not come here: [`crate::linear`].
+//! Linear layers with few images do not come here: [`crate::linear`].
 
 mod end;
 mod epilogue;

@@ -1,7 +1,7 @@
 //! A convolution of what a batch norm and a ReLU make of its input, `max(0, gamma (x - mean) / sqrt(var + eps) + beta)`, which is never
 //! written: read that way forward and for the weight gradient, and the backward pass goes through all three at once.
 //!
-//! A map of ResNet-20's first stage is 8 MB for 128 pictures. Written, the map between the two would be read four times (by the convolution,
+//! A map of ResNet-20's first stage is 8 MB for 128 images. Written, the map between the two would be read four times (by the convolution,
 //! by its weight gradient, and twice as the ReLU's mask); what takes its place is two more instructions for each value read.
 //! Not for normalisation by fixed statistics, nor where something else reads the map.
 

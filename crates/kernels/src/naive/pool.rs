@@ -2,7 +2,7 @@
 
 use crate::PoolShape;
 
-/// Calls `visit(y index, x index)` for every picture element under every window, row by row.
+/// Calls `visit(y index, x index)` for every image element under every window, row by row.
 fn each_pair(s: &PoolShape, mut visit: impl FnMut(usize, usize)) {
     for n in 0..s.n {
         for oh in 0..s.out_h() {

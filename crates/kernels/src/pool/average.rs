@@ -1,4 +1,4 @@
-//! Average pooling: windows (padding counts, as PyTorch's default), the whole picture, and adaptive windows.
+//! Average pooling: windows (padding counts, as PyTorch's default), the whole image, and adaptive windows.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::PoolShape;
 use crate::isa::Isa;
 use crate::pieces::Parts;
 
-/// The window of `PoolShape` along one side, clipped to the picture.
+/// The window of `PoolShape` along one side, clipped to the image.
 fn clipped(o: usize, s: &PoolShape, size: usize) -> Range<usize> {
     let start = o * s.stride;
     start.saturating_sub(s.pad).min(size)..(start + s.kernel).saturating_sub(s.pad).min(size)
@@ -36,7 +36,7 @@ pub fn avg_backward(dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     scatter(dy, [s.n, s.h, s.w, s.c], [s.out_h(), s.out_w()], window, dx);
 }
 
-/// The mean of each picture: `x [n, hw, c]` → `y [n, c]`.
+/// The mean of each image: `x [n, hw, c]` → `y [n, c]`.
 pub fn global_average(x: &[f32], n: usize, hw: usize, c: usize, y: &mut [f32]) {
     adaptive_average(x, n, hw, 1, c, 1, 1, y);
 }
@@ -86,17 +86,17 @@ fn gather(
 ) {
     let isa = Isa::active();
     let y = Parts::new(y);
-    for_blocks(n, c, x.len(), |picture, first, channels| {
+    for_blocks(n, c, x.len(), |image, first, channels| {
         for (i, j) in (0..oh).flat_map(|i| (0..ow).map(move |j| (i, j))) {
-            let to = ((picture * oh + i) * ow + j) * c + first;
-            // SAFETY: these channels of this picture are this piece's alone.
+            let to = ((image * oh + i) * ow + j) * c + first;
+            // SAFETY: these channels of this image are this piece's alone.
             let y = unsafe { y.range(to..to + channels) };
             let (rows, columns, factor) = window(i, j);
             isa.run(|| {
                 y.fill(0.0);
                 for ih in rows {
                     for iw in columns.clone() {
-                        let x = &x[((picture * h + ih) * w + iw) * c + first..][..channels];
+                        let x = &x[((image * h + ih) * w + iw) * c + first..][..channels];
                         y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
                     }
                 }
@@ -117,15 +117,15 @@ fn scatter(
     let isa = Isa::active();
     let len = dx.len();
     let dx = Parts::new(dx);
-    for_blocks(n, c, len, |picture, first, channels| {
+    for_blocks(n, c, len, |image, first, channels| {
         let pixel = |ih: usize, iw: usize| {
-            let at = ((picture * h + ih) * w + iw) * c + first;
-            // SAFETY: these channels of this picture are this piece's alone, and one pixel is borrowed at a time.
+            let at = ((image * h + ih) * w + iw) * c + first;
+            // SAFETY: these channels of this image are this piece's alone, and one pixel is borrowed at a time.
             unsafe { dx.range(at..at + channels) }
         };
         (0..h * w).for_each(|p| pixel(p / w, p % w).fill(0.0));
         for (i, j) in (0..oh).flat_map(|i| (0..ow).map(move |j| (i, j))) {
-            let dy = &dy[((picture * oh + i) * ow + j) * c + first..][..channels];
+            let dy = &dy[((image * oh + i) * ow + j) * c + first..][..channels];
             let (rows, columns, factor) = window(i, j);
             isa.run(|| {
                 for ih in rows {

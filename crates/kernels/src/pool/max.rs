@@ -10,7 +10,7 @@ use crate::isa::Isa;
 use crate::pieces::Parts;
 use crate::vector::{load_first, store_first};
 
-/// Calls `visit(offset of the tap's pixel in x)` for the taps of window `(oh, ow)` that lie in the picture, in order.
+/// Calls `visit(offset of the tap's pixel in x)` for the taps of window `(oh, ow)` that lie in the image, in order.
 macro_rules! each_tap {
     ($s:expr, $oh:expr, $ow:expr, $offset:ident => $body:block) => {
         let (top, left) = ($oh * $s.stride, $ow * $s.stride);
@@ -29,7 +29,7 @@ pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     assert!(y.len() == s.y_len(), "y must have the size of {s:?}");
     let isa = Isa::active();
     let y = Parts::new(y);
-    for_rows(s.n, s.out_h(), x.len(), |picture, oh| isa.run(Forward { x, s, y: &y, picture, oh }));
+    for_rows(s.n, s.out_h(), x.len(), |image, oh| isa.run(Forward { x, s, y: &y, image, oh }));
 }
 
 /// The gradient of [`max_forward`]: `dy` goes to the first maximum of its window (the last NaN where there is one).
@@ -38,8 +38,8 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
     let isa = Isa::active();
     let dx = Parts::new(dx);
-    for_blocks(s.n, s.c, x.len(), |picture, first, channels| {
-        isa.run(Backward { x, dy, s, dx: &dx, picture, first, channels });
+    for_blocks(s.n, s.c, x.len(), |image, first, channels| {
+        isa.run(Backward { x, dy, s, dx: &dx, image, first, channels });
     });
 }
 
@@ -49,12 +49,12 @@ fn check(x: &[f32], s: &PoolShape) {
     assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
 }
 
-/// One row of the output of one picture.
+/// One row of the output of one image.
 struct Forward<'a> {
     x: &'a [f32],
     s: &'a PoolShape,
     y: &'a Parts<'a, f32>,
-    picture: usize,
+    image: usize,
     oh: usize,
 }
 
@@ -63,12 +63,12 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, s, y, picture, oh } = self;
-        let x = x[picture * s.h * s.w * s.c..].as_ptr();
+        let Self { x, s, y, image, oh } = self;
+        let x = x[image * s.h * s.w * s.c..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
         for ow in 0..out_w {
-            let to = ((picture * out_h + oh) * out_w + ow) * s.c;
-            // SAFETY: taps lie in the picture, and this row of it is this piece's alone.
+            let to = ((image * out_h + oh) * out_w + ow) * s.c;
+            // SAFETY: taps lie in the image, and this row of it is this piece's alone.
             unsafe {
                 let to = y.pointer(to, s.c);
                 for channel in (0..s.c).step_by(S::F32_LANES) {
@@ -97,13 +97,13 @@ fn wins<S: Simd>(simd: S, value: S::f32s, best: S::f32s) -> S::m32s {
     simd.or_m32s(simd.greater_than_f32s(value, best), simd.not_m32s(simd.equal_f32s(value, value)))
 }
 
-/// Some channels of one picture.
+/// Some channels of one image.
 struct Backward<'a> {
     x: &'a [f32],
     dy: &'a [f32],
     s: &'a PoolShape,
     dx: &'a Parts<'a, f32>,
-    picture: usize,
+    image: usize,
     first: usize,
     channels: usize,
 }
@@ -113,13 +113,13 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, dy, s, dx, picture, first, channels } = self;
-        let start = picture * s.h * s.w * s.c + first;
+        let Self { x, dy, s, dx, image, first, channels } = self;
+        let start = image * s.h * s.w * s.c + first;
         let x = x[start..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
-        // Windows that tile the picture write each pixel once: no zeros first, nothing to add to.
+        // Windows that tile the image write each pixel once: no zeros first, nothing to add to.
         let tiles = s.stride == s.kernel && s.pad == 0 && out_h * s.stride == s.h && out_w * s.stride == s.w;
-        // SAFETY: pixels lie in the picture, and these channels of this picture are this piece's alone.
+        // SAFETY: pixels lie in the image, and these channels of this image are this piece's alone.
         unsafe {
             let dx = dx.pointer(start, (s.h * s.w - 1) * s.c + channels);
             if !tiles {
@@ -129,7 +129,7 @@ impl WithSimd for Backward<'_> {
             }
             for oh in 0..out_h {
                 for ow in 0..out_w {
-                    let from = dy[((picture * out_h + oh) * out_w + ow) * s.c + first..][..channels].as_ptr();
+                    let from = dy[((image * out_h + oh) * out_w + ow) * s.c + first..][..channels].as_ptr();
                     for channel in (0..channels).step_by(S::F32_LANES) {
                         let count = S::F32_LANES.min(channels - channel);
                         let mut best = simd.splat_f32s(f32::NEG_INFINITY);

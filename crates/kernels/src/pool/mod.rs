@@ -1,7 +1,7 @@
-//! Pooling over pictures `[n, h, w, c]`: maximum, average, global and adaptive average, forward and backward.
+//! Pooling over images `[n, h, w, c]`: maximum, average, global and adaptive average, forward and backward.
 //!
-//! Inner loops run over the contiguous channels. Backward, a piece is a block of channels of one picture, so that overlapping windows add
-//! up their gradients in one thread and a fixed order. The maximum forward goes by rows: one picture of 64 channels is shared too.
+//! Inner loops run over the contiguous channels. Backward, a piece is a block of channels of one image, so that overlapping windows add
+//! up their gradients in one thread and a fixed order. The maximum forward goes by rows: one image of 64 channels is shared too.
 
 mod average;
 mod max;
@@ -14,21 +14,21 @@ pub use max::{max_backward, max_forward};
 
 use crate::pieces::{self, PIECE, SERIAL};
 
-/// Channels in a block: their running maxima and positions stay in L1 beside the pictures' rows.
+/// Channels in a block: their running maxima and positions stay in L1 beside the images' rows.
 const BLOCK: usize = 64;
 
-/// Runs `f(picture, first channel, channels)` for every picture and block of channels; `work` is the number of elements that
+/// Runs `f(image, first channel, channels)` for every image and block of channels; `work` is the number of elements that
 /// are read.
 fn for_blocks(n: usize, c: usize, work: usize, f: impl Fn(usize, usize, usize) + Sync) {
     let blocks = c.div_ceil(BLOCK);
     let run = |piece: usize| {
-        let (picture, block) = (piece / blocks, piece % blocks);
-        f(picture, block * BLOCK, BLOCK.min(c - block * BLOCK));
+        let (image, block) = (piece / blocks, piece % blocks);
+        f(image, block * BLOCK, BLOCK.min(c - block * BLOCK));
     };
     if work <= SERIAL { pieces::serial(n * blocks, run) } else { pieces::for_each(n * blocks, run) }
 }
 
-/// Runs `f(picture, row)` for every row of the outputs; `work` is the number of elements that are read.
+/// Runs `f(image, row)` for every row of the outputs; `work` is the number of elements that are read.
 fn for_rows(n: usize, out_h: usize, work: usize, f: impl Fn(usize, usize) + Sync) {
     let rows = n * out_h;
     let band = (rows * PIECE / work.max(1)).max(1);

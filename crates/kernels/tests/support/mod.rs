@@ -54,7 +54,7 @@ const WINDOWS: [(usize, usize, usize); 10] =
     [(3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (7, 2, 3), (3, 1, 0), (3, 1, 2), (5, 3, 2)];
 
 /// Random convolutions with up to about `most` products. The batch stays as it was drawn; what is too much is halved in a random order,
-/// height, width or channels, each down to 8 at least, so that the others keep their sizes. With none above 15, five pictures under 3x3
+/// height, width or channels, each down to 8 at least, so that the others keep their sizes. With none above 15, five images under 3x3
 /// filters and a padding of 2 have 2.9 million products: less cannot be asked for.
 pub fn shapes(most: u64) -> impl Strategy<Value = ConvShape> {
     let sizes = (1usize..=5, 1usize..=40, 1usize..=40, 1usize..=70, 1usize..=70);

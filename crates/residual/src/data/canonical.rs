@@ -1,14 +1,14 @@
 //! Whether pixels are the published ones.
 //!
 //! Two proofs. The digests of the published files, where every file of a data set matches: that proves all of it.
-//! Otherwise published statistics: the mean of every channel over the training pictures is known to eight or more
+//! Otherwise published statistics: the mean of every channel over the training images is known to eight or more
 //! digits, and times the number of values it is an integer, so the digits pin the exact sum. All sums and the standard
 //! deviations agreeing means that the training pixels are, as a set, the published ones, in whatever order or layout: a
 //! lossy copy (JPEG), a resizing or a changed byte moves a sum. It says nothing about the order and little about the
-//! test pictures, of which nothing that fine is published.
+//! test images, of which nothing that fine is published.
 
 use super::cifar::{CLASSES_10, CLASSES_100, hex};
-use super::pictures::Block;
+use super::images::Block;
 use md5::{Digest, Md5};
 use rayon::prelude::*;
 use sha2::Sha256;
@@ -41,11 +41,11 @@ const FILES: [(&str, &str); 20] = [
 /// Statistics of a published training set.
 struct Published {
     name: &'static str,
-    /// Pictures: training, test.
+    /// Images: training, test.
     counts: (usize, usize),
     /// Height, width, channels.
     shape: (usize, usize, usize),
-    /// Sum of each channel's values over all training pictures.
+    /// Sum of each channel's values over all training images.
     sums: &'static [u64],
     /// Standard deviation of each channel, in 0..255.
     deviations: &'static [f64],
@@ -95,7 +95,7 @@ pub(crate) fn is_published_file(name: &str, bytes: &[u8]) -> Option<bool> {
     Some(digest == *published)
 }
 
-/// Whether classes and numbers of pictures claim that these are CIFAR's.
+/// Whether classes and numbers of images claim that these are CIFAR's.
 pub(crate) fn claims_cifar(name: &str, classes: &[String], train: &Block, test: &Block) -> bool {
     let named = match name {
         "cifar10" => classes == CLASSES_10,
@@ -145,7 +145,7 @@ fn sums(block: &Block) -> (Vec<u64>, Vec<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pictures::Names;
+    use super::super::images::Names;
     use super::*;
 
     #[test]
@@ -170,6 +170,6 @@ mod tests {
     fn a_file_of_a_published_name_with_other_bytes_is_not_the_published_one() {
         assert_eq!(is_published_file("test_batch.bin", b"other"), Some(false));
         assert_eq!(is_published_file("data_batch_1", b"other"), Some(false));
-        assert_eq!(is_published_file("pictures.bin", b"other"), None);
+        assert_eq!(is_published_file("images.bin", b"other"), None);
     }
 }

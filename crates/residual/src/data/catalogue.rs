@@ -16,7 +16,7 @@ pub(crate) struct Archive<'a> {
     pub mirrors: &'a [&'a str],
 }
 
-/// A data set under its name, in one or more layouts that hold the same pictures; any one of them will do.
+/// A data set under its name, in one or more layouts that hold the same images; any one of them will do.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub name: &'static str,

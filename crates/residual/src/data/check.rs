@@ -1,14 +1,14 @@
 //! Reading all of a data set to say what it is: `data check`.
 
+use super::images::Provenance;
 use super::options::DataOptions;
-use super::pictures::Provenance;
 use super::progress::Progress;
 use super::source::{self, Thoroughness};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What a folder or an archive of pictures holds.
+/// What a folder or an archive of images holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Its absolute path.
@@ -17,25 +17,25 @@ pub struct Report {
     pub name: String,
     /// What results on it should be called.
     pub label: String,
-    /// Pictures of all splits.
+    /// Images of all splits.
     pub images: usize,
-    /// MD5 of the picture files, uncompressed, one after the other in the data set's own order.
+    /// MD5 of the image files, uncompressed, one after the other in the data set's own order.
     pub md5: String,
     /// Whether these are the published pixels; `None` where nothing published can tell.
     pub canonical: Option<bool>,
     /// Class names in label order.
     pub classes: Vec<String>,
-    /// Pictures of the training, validation (where the source has such a split of its own) and test split.
+    /// Images of the training, validation (where the source has such a split of its own) and test split.
     pub splits: [usize; 3],
     /// What the user should know: one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Reads every record of a folder or an archive, and decodes every picture.
+/// Reads every record of a folder or an archive, and decodes every image.
 ///
 /// # Errors
 /// As [`open`](super::open): the first file or record that is short, truncated, corrupt or out of range, or the
-/// pictures that do not decode.
+/// images that do not decode.
 pub fn check(path: &Path, progress: &mut dyn Progress) -> Result<Report> {
     if !path.exists() {
         return Err(Error::data(format!("{} does not exist", path.display())));

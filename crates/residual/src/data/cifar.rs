@@ -5,7 +5,7 @@
 
 use super::canonical::{by_statistics, claims_cifar, is_published_file};
 use super::container::Container;
-use super::pictures::{Block, Names, Provenance};
+use super::images::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::source::Parts;
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 /// Pixels of a side.
 pub(crate) const SIDE: usize = 32;
-/// Bytes of a picture.
+/// Bytes of an image.
 pub(crate) const PIXELS: usize = 3 * SIDE * SIDE;
 /// Records of each of the official files of CIFAR-10.
 const OFFICIAL: usize = 10_000;
@@ -61,7 +61,7 @@ pub(crate) fn read_binary_10(files: &Container, progress: &mut dyn Progress) -> 
     let classes = read_names(files, CIFAR_10.names)?.unwrap_or_else(|| CLASSES_10.map(String::from).to_vec());
     // Other classes in the same layout, such as `shapes` written out, go by their folder's name.
     let own = files.path().file_stem().map(|name| name.to_string_lossy().into_owned());
-    let name = if classes == CLASSES_10 { "cifar10".into() } else { own.unwrap_or_else(|| "pictures".into()) };
+    let name = if classes == CLASSES_10 { "cifar10".into() } else { own.unwrap_or_else(|| "images".into()) };
     let parts = read_binary(files, CIFAR_10, &train, "test_batch.bin", classes, &name, progress)?;
     check_lengths(files, &train, &parts)?;
     Ok(parts)
@@ -184,9 +184,9 @@ pub(crate) fn interleave(planes: &[u8], out: &mut [u8]) {
 }
 
 /// `[32, 32, 3]` → `[3, 32, 32]`.
-pub(crate) fn planes(picture: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn planes(image: &[u8], out: &mut Vec<u8>) {
     for channel in 0..3 {
-        out.extend(picture.iter().skip(channel).step_by(3));
+        out.extend(image.iter().skip(channel).step_by(3));
     }
 }
 

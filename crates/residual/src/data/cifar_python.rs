@@ -2,7 +2,7 @@
 
 use super::cifar::{CLASSES_10, CLASSES_100, Fingerprints, PIXELS, SIDE, interleave};
 use super::container::Container;
-use super::pictures::{Block, Names};
+use super::images::{Block, Names};
 use super::progress::Progress;
 use super::source::Parts;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub(crate) fn is_python_10(files: &Container) -> bool {
     files.has("test_batch") || CIFAR_10.train.iter().any(|file| files.has(file))
 }
 
-/// Whether the files are in CIFAR-100's python layout. `train` alone would be a folder of pictures.
+/// Whether the files are in CIFAR-100's python layout. `train` alone would be a folder of images.
 pub(crate) fn is_python_100(files: &Container) -> bool {
     files.has("train") && (files.has("test") || files.has("meta"))
 }
@@ -103,7 +103,7 @@ fn decode(
     let found = pickle.get(layout.labels).and_then(|id| pickle.integers(id));
     let found = found.ok_or_else(|| missing(&format!("list of \"{}\"", layout.labels)))?;
     if found.len() != records {
-        return Err(Error::data(format!("{file} has {records} pictures and {} labels", found.len())));
+        return Err(Error::data(format!("{file} has {records} images and {} labels", found.len())));
     }
     for (i, label) in found.into_iter().enumerate() {
         match u32::try_from(label) {

@@ -1,9 +1,9 @@
 //! A data set's files, wherever they are: in a folder, in a folder inside it, or in a `.tar.gz`.
 //!
-//! Archives are unpacked into memory, since those of CIFAR hold little but what we need. Archives of pictures go
+//! Archives are unpacked into memory, since those of CIFAR hold little but what we need. Archives of images go
 //! through the folder that they were unpacked into instead.
 
-use super::picture::is_picture_name;
+use super::image::is_image_name;
 use crate::error::{Error, Result};
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl Container {
                 continue;
             }
             let inner = entry.path().map_err(broken)?.into_owned();
-            if entry.size() > room || is_picture_name(&inner) || inner.extension().is_some_and(|kind| kind == "tar") {
+            if entry.size() > room || is_image_name(&inner) || inner.extension().is_some_and(|kind| kind == "tar") {
                 files.clear();
                 break;
             }

@@ -189,7 +189,7 @@ mod over_http {
         /// Serves `content` at a port of its own; returns the URL and the log of `Range` headers.
         fn serve(kind: Mirror, content: &[u8]) -> (String, Arc<Mutex<Vec<String>>>) {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            let url = format!("http://{}/pictures.bin", listener.local_addr().expect("bound"));
+            let url = format!("http://{}/images.bin", listener.local_addr().expect("bound"));
             let (content, log) = (content.to_vec(), Arc::new(Mutex::new(Vec::new())));
             let seen = Arc::clone(&log);
             std::thread::spawn(move || {
@@ -249,9 +249,9 @@ mod over_http {
             let folder = tempfile::tempdir().expect("a folder");
             let (content, digest) = (content(), hex(&Md5::digest(content())));
             let bytes = content.len() as u64;
-            let archive = Archive { file: "pictures.bin", bytes, md5: &digest, sha256: None, folder: "", mirrors };
+            let archive = Archive { file: "images.bin", bytes, md5: &digest, sha256: None, folder: "", mirrors };
             if let Some(bytes) = already {
-                fs::write(folder.path().join("pictures.bin.part"), bytes).expect("writable");
+                fs::write(folder.path().join("images.bin.part"), bytes).expect("writable");
             }
             let patience = Patience { answer: Duration::from_secs(10), stall: Duration::from_millis(700) };
             let result = download_patiently(&archive, folder.path(), patience, &mut ());
@@ -264,7 +264,7 @@ mod over_http {
         fn what_a_mirror_sends_arrives_whole_and_under_its_name() {
             let (url, _) = serve(Mirror::Good, &content());
             let (result, files) = run(&[&url], None);
-            assert_eq!((result, files), (Ok(content()), vec!["pictures.bin".to_string()]));
+            assert_eq!((result, files), (Ok(content()), vec!["images.bin".to_string()]));
         }
 
         #[test]
@@ -318,7 +318,7 @@ mod over_http {
         #[test]
         fn every_mirror_that_failed_is_named_with_its_reason() {
             let (missing, _) = serve(Mirror::Missing, &content());
-            let gone = "http://127.0.0.1:1/pictures.bin";
+            let gone = "http://127.0.0.1:1/images.bin";
             let failures = run(&[&missing, gone], None).0.expect_err("nobody has it");
             assert_eq!(failures[0], format!("{missing}: status 404"));
             assert!(failures[1].starts_with(gone), "{failures:?}");

@@ -61,7 +61,7 @@ pub fn fetch(name: &str, options: &FetchOptions, progress: &mut dyn Progress) ->
     if name == "shapes" {
         let holds_something = to.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if holds_something && !to.join("data_batch_1.bin").exists() {
-            let message = format!("{} holds other files, which the pictures would hide", to.display());
+            let message = format!("{} holds other files, which the images would hide", to.display());
             return Err(Error::usage(message).with_hint("name a folder that is new or empty with --to"));
         }
         write_shapes(&to, progress)?;
@@ -113,7 +113,7 @@ fn offline_hint(published: &Published) -> String {
     let name = published.name;
     format!(
         "without a network, copy {file} here from another machine and run: residual data fetch {name} --from-file FILE; or \
-         train on built-in pictures: --data shapes"
+         train on built-in images: --data shapes"
     )
 }
 

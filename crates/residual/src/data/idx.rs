@@ -5,7 +5,7 @@
 use super::canonical::by_statistics;
 use super::cifar::Fingerprints;
 use super::container::Container;
-use super::pictures::{Block, Names, Provenance};
+use super::images::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::source::Parts;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub(crate) fn read(files: &Container, asked: Option<&str>, progress: &mut dyn Pr
     progress.advance(1);
     if (train.height, train.width) != (test.height, test.width) {
         return Err(Error::data(format!(
-            "training pictures of {} are {}x{} and test pictures {}x{}",
+            "training images of {} are {}x{} and test images {}x{}",
             files.path().display(),
             train.height,
             train.width,
@@ -80,7 +80,7 @@ fn read_split(files: &Container, part: &str, prints: &mut Fingerprints) -> Resul
     let ([labels_n], labels) = body::<1>(&label_bytes, &files.display(&label_file))?;
     if n != labels_n {
         let (images, labels) = (files.display(&image_file), files.display(&label_file));
-        return Err(Error::data(format!("{images} has {n} pictures and {labels} {labels_n} labels")));
+        return Err(Error::data(format!("{images} has {n} images and {labels} {labels_n} labels")));
     }
     let names = Names::Records(vec![(image_file, n)]);
     let labels = labels.iter().map(|&label| u32::from(label)).collect();

@@ -1,13 +1,13 @@
 //! Batches, prepared on a background thread while the trainer computes.
 //!
 //! A batch is a pure function of (seed, step), so a run resumed at any step goes on with the batches it would have had.
-//! At most [`AHEAD`] batches wait; the network takes their pixels over without a copy. Pictures in memory take well
-//! under a millisecond a batch and stay on the one thread; pictures decoded from files are shared among threads of the
+//! At most [`AHEAD`] batches wait; the network takes their pixels over without a copy. Images in memory take well
+//! under a millisecond a batch and stay on the one thread; images decoded from files are shared among threads of the
 //! loader's own, so that a kernel never waits behind a JPEG.
 
 use super::augment::{Augment, Draws};
+use super::images::Images;
 use super::normalize::Normalizer;
-use super::pictures::Pictures;
 use super::resample::Fit;
 use super::sample::shuffled;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// Batches that wait for the trainer: one would do if every batch took the same time.
 const AHEAD: usize = 3;
 
-/// Pictures ready for the net.
+/// Images ready for the net.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// Normalised, `[n, h, w, c]`.
@@ -30,14 +30,14 @@ pub struct Batch {
     pub size: [usize; 3],
     /// The class of each, `[n]`.
     pub labels: Vec<u32>,
-    /// Where each is in its [`Pictures`], `[n]`.
+    /// Where each is in its [`Images`], `[n]`.
     pub indices: Vec<u32>,
-    /// The pass over the training pictures that it belongs to, counted from 0; 0 in testing.
+    /// The pass over the training images that it belongs to, counted from 0; 0 in testing.
     pub epoch: u64,
 }
 
 impl Batch {
-    /// Pictures of the batch: n.
+    /// Images of the batch: n.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -48,10 +48,10 @@ impl Batch {
     }
 }
 
-/// How a [`Loader`] goes through its pictures.
+/// How a [`Loader`] goes through its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderOptions {
-    /// Pictures of a batch; all of them where there are fewer.
+    /// Images of a batch; all of them where there are fewer.
     pub batch: usize,
     /// The run's seed.
     pub seed: u64,
@@ -59,13 +59,13 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// The step that the first batch belongs to: 0, or where a run goes on.
     pub first_step: u64,
-    /// How often a picture is seen in one optimiser step.
+    /// How often an image is seen in one optimiser step.
     pub repeats: Repeats,
 }
 
-/// Repeated augmentation (Hoffer et al. 2020; torchvision's `RASampler`): each picture stands several times in an optimiser
-/// step, varied anew each time, and an epoch, as long as ever, goes through as many times fewer pictures. The repeats are dealt out to the
-/// batches whose gradients are averaged into the step, so that none of them holds a picture twice where there are enough.
+/// Repeated augmentation (Hoffer et al. 2020; torchvision's `RASampler`): each image stands several times in an optimiser
+/// step, varied anew each time, and an epoch, as long as ever, goes through as many times fewer images. The repeats are dealt out to the
+/// batches whose gradients are averaged into the step, so that none of them holds an image twice where there are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeats {
     /// How often; 1 is once.
@@ -80,14 +80,14 @@ impl Default for Repeats {
     }
 }
 
-/// A picture of a batch: its number, and which of its repeats it is.
+/// An image of a batch: its number, and which of its repeats it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pick {
     index: u32,
     repeat: u64,
 }
 
-/// The order in which an epoch goes through `n` training pictures.
+/// The order in which an epoch goes through `n` training images.
 pub fn epoch_order(n: usize, seed: u64, epoch: u64) -> Vec<u32> {
     shuffled(n, &mut stream(seed, Purpose::Shuffle, epoch, 0))
 }
@@ -103,25 +103,25 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts preparing batches of the normaliser's size, which may be another than the pictures' where `augment` crops
+    /// Starts preparing batches of the normaliser's size, which may be another than the images' where `augment` crops
     /// them.
     ///
     /// # Errors
-    /// Where there are no pictures, the batch is 0, the normaliser is for pictures of another size, or no thread can be had.
+    /// Where there are no images, the batch is 0, the normaliser is for images of another size, or no thread can be had.
     pub fn new(
-        pictures: Arc<Pictures>,
+        images: Arc<Images>,
         normalizer: Arc<Normalizer>,
         augment: Augment,
         options: LoaderOptions,
     ) -> Result<Self> {
         let (height, width) = (normalizer.height(), normalizer.width());
-        match augment.needs_originals() && normalizer.channels() == pictures.channels() {
-            true => check_batch(&pictures, options.batch)?,
-            false => check(&pictures, &normalizer, options.batch)?,
+        match augment.needs_originals() && normalizer.channels() == images.channels() {
+            true => check_batch(&images, options.batch)?,
+            false => check(&images, &normalizer, options.batch)?,
         }
         augment.check(height, width)?;
-        let fit = Fit { height, width, ..pictures.fit() };
-        let (n, batch) = (pictures.len(), options.batch.min(pictures.len()));
+        let fit = Fit { height, width, ..images.fit() };
+        let (n, batch) = (images.len(), options.batch.min(images.len()));
         let Repeats { times, portions } = options.repeats;
         let steps_per_epoch = match (options.drop_last, times) {
             (false, _) => n.div_ceil(batch),
@@ -133,7 +133,7 @@ impl Loader {
         } as u64;
         let (send, ready) = sync_channel(AHEAD);
         let options = LoaderOptions { batch, ..options };
-        let work = Work { pictures, normalizer, augment, fit, options, steps_per_epoch };
+        let work = Work { images, normalizer, augment, fit, options, steps_per_epoch };
         let thread = std::thread::Builder::new()
             .name("loader".into())
             .spawn(move || work.run(&send))
@@ -144,7 +144,7 @@ impl Loader {
     /// The batch of the next step.
     ///
     /// # Errors
-    /// Where a picture that is decoded on demand cannot be read.
+    /// Where an image that is decoded on demand cannot be read.
     #[expect(clippy::should_implement_trait, reason = "it never ends and it fails: a Result, not an Option")]
     pub fn next(&mut self) -> Result<Batch> {
         let began = Instant::now();
@@ -174,22 +174,22 @@ impl Drop for Loader {
     }
 }
 
-fn check_batch(pictures: &Pictures, batch: usize) -> Result<()> {
-    if pictures.is_empty() {
-        return Err(Error::data("there are no pictures to make batches of"));
+fn check_batch(images: &Images, batch: usize) -> Result<()> {
+    if images.is_empty() {
+        return Err(Error::data("there are no images to make batches of"));
     }
     if batch == 0 {
-        return Err(Error::usage("a batch of 0 pictures trains nothing").with_hint("train.batch must be at least 1"));
+        return Err(Error::usage("a batch of 0 images trains nothing").with_hint("train.batch must be at least 1"));
     }
     Ok(())
 }
 
-fn check(pictures: &Pictures, normalizer: &Normalizer, batch: usize) -> Result<()> {
-    check_batch(pictures, batch)?;
-    let (p, n) = (pictures, normalizer);
+fn check(images: &Images, normalizer: &Normalizer, batch: usize) -> Result<()> {
+    check_batch(images, batch)?;
+    let (p, n) = (images, normalizer);
     if (p.height(), p.width(), p.channels()) != (n.height(), n.width(), n.channels()) {
         return Err(Error::data(format!(
-            "normalisation is for {}x{}x{} and the pictures are {}x{}x{}",
+            "normalisation is for {}x{}x{} and the images are {}x{}x{}",
             n.height(),
             n.width(),
             n.channels(),
@@ -203,7 +203,7 @@ fn check(pictures: &Pictures, normalizer: &Normalizer, batch: usize) -> Result<(
 
 /// What the background thread owns.
 struct Work {
-    pictures: Arc<Pictures>,
+    images: Arc<Images>,
     normalizer: Arc<Normalizer>,
     augment: Augment,
     /// The way to the normaliser's size.
@@ -214,8 +214,8 @@ struct Work {
 
 impl Work {
     fn run(&self, ready: &SyncSender<Result<Batch>>) {
-        // Without threads of its own it still works, one picture after the other.
-        let pool = match self.pictures.in_memory() && !self.augment.is_slow() {
+        // Without threads of its own it still works, one image after the other.
+        let pool = match self.images.in_memory() && !self.augment.is_slow() {
             true => None,
             // As many as compute: a user who asks for one thread means all of the work.
             false => rayon::ThreadPoolBuilder::new()
@@ -228,7 +228,7 @@ impl Work {
         for step in self.options.first_step.. {
             let epoch = step / self.steps_per_epoch;
             if order.0 != epoch {
-                order = (epoch, epoch_order(self.pictures.len(), self.options.seed, epoch));
+                order = (epoch, epoch_order(self.images.len(), self.options.seed, epoch));
             }
             let picks = picks(&order.1, (step % self.steps_per_epoch) as usize, &self.options);
             let batch = match &pool {
@@ -245,12 +245,12 @@ impl Work {
     fn batch(&self, picks: &[Pick], epoch: u64, parallel: bool) -> Result<Batch> {
         let Fit { height, width, channels, .. } = self.fit;
         let indices = picks.iter().map(|pick| pick.index).collect();
-        let mut batch = Batch { epoch, ..blank(&self.pictures, indices, [height, width, channels]) };
+        let mut batch = Batch { epoch, ..blank(&self.images, indices, [height, width, channels]) };
         let stride = height * width * channels;
         let prepare = |(out, &Pick { index, repeat }): (&mut [f32], &Pick)| {
-            // Picture numbers have 32 bits: the repeats of one draw as pictures of their own would.
-            let draws = Draws { seed: self.options.seed, epoch, picture: u64::from(index) | repeat << 32 };
-            let pixels = self.augment.pixels(&self.pictures, index as usize, &self.fit, draws)?;
+            // Image numbers have 32 bits: the repeats of one draw as images of their own would.
+            let draws = Draws { seed: self.options.seed, epoch, image: u64::from(index) | repeat << 32 };
+            let pixels = self.augment.pixels(&self.images, index as usize, &self.fit, draws)?;
             self.augment.apply(&self.normalizer, &pixels, draws, out);
             Ok(())
         };
@@ -262,7 +262,7 @@ impl Work {
     }
 }
 
-/// The pictures of batch `step` of an epoch that goes through them in `order`.
+/// The images of batch `step` of an epoch that goes through them in `order`.
 fn picks(order: &[u32], step: usize, options: &LoaderOptions) -> Vec<Pick> {
     let Repeats { times, portions } = options.repeats;
     if times <= 1 {
@@ -279,31 +279,31 @@ fn picks(order: &[u32], step: usize, options: &LoaderOptions) -> Vec<Pick> {
 }
 
 /// The batch of `indices`, its pixels still to be written.
-fn blank(pictures: &Pictures, indices: Vec<u32>, size: [usize; 3]) -> Batch {
-    let labels = indices.iter().map(|&i| pictures.label(i as usize) as u32).collect();
+fn blank(images: &Images, indices: Vec<u32>, size: [usize; 3]) -> Batch {
+    let labels = indices.iter().map(|&i| images.label(i as usize) as u32).collect();
     Batch { pixels: vec![0.0; indices.len() * size.iter().product::<usize>()], size, labels, indices, epoch: 0 }
 }
 
-/// Batches for testing: every picture once, in order, unchanged but for normalisation; the last batch may be smaller.
+/// Batches for testing: every image once, in order, unchanged but for normalisation; the last batch may be smaller.
 ///
 /// # Errors
-/// A batch of 0, or a normaliser for pictures of another size, is the first and only item. No pictures: no items.
+/// A batch of 0, or a normaliser for images of another size, is the first and only item. No images: no items.
 pub fn batches<'a>(
-    pictures: &'a Pictures,
+    images: &'a Images,
     normalizer: &'a Normalizer,
     batch: usize,
 ) -> impl Iterator<Item = Result<Batch>> + 'a {
-    let mut refused = match pictures.is_empty() {
+    let mut refused = match images.is_empty() {
         true => None,
-        false => check(pictures, normalizer, batch).err(),
+        false => check(images, normalizer, batch).err(),
     };
-    let end = if refused.is_some() { 0 } else { pictures.len() as u32 };
+    let end = if refused.is_some() { 0 } else { images.len() as u32 };
     let starts = (0..end).step_by(batch.max(1));
     let prepared = starts.map(move |start| {
         let indices: Vec<u32> = (start..end.min(start + batch as u32)).collect();
-        let mut batch = blank(pictures, indices, [pictures.height(), pictures.width(), pictures.channels()]);
-        batch.pixels.par_chunks_exact_mut(pictures.stride()).zip(&batch.indices).try_for_each(|(out, &i)| {
-            normalizer.apply(pictures.pixels(i as usize)?.as_ref(), out);
+        let mut batch = blank(images, indices, [images.height(), images.width(), images.channels()]);
+        batch.pixels.par_chunks_exact_mut(images.stride()).zip(&batch.indices).try_for_each(|(out, &i)| {
+            normalizer.apply(images.pixels(i as usize)?.as_ref(), out);
             Ok::<(), Error>(())
         })?;
         Ok(batch)
@@ -317,10 +317,10 @@ mod tests {
     use super::super::normalize::Normalize;
     use super::*;
 
-    fn pictures(n: usize) -> Arc<Pictures> {
+    fn images(n: usize) -> Arc<Images> {
         let pixels = (0..n * 12).map(|i| (i % 256) as u8).collect();
         let labels = (0..n as u32).map(|i| i % 10).collect();
-        Arc::new(Pictures::from_memory(2, 2, 3, pixels, labels).expect("lengths agree"))
+        Arc::new(Images::from_memory(2, 2, 3, pixels, labels).expect("lengths agree"))
     }
 
     fn normalizer() -> Arc<Normalizer> {
@@ -333,11 +333,11 @@ mod tests {
 
     fn loader(n: usize, batch: usize, drop_last: bool, first_step: u64) -> Loader {
         let options = LoaderOptions { batch, seed: 7, drop_last, first_step, repeats: Repeats::default() };
-        Loader::new(pictures(n), normalizer(), augment(), options).expect("a thread")
+        Loader::new(images(n), normalizer(), augment(), options).expect("a thread")
     }
 
     #[test]
-    fn an_epoch_sees_every_picture_once_and_the_next_in_another_order() {
+    fn an_epoch_sees_every_image_once_and_the_next_in_another_order() {
         let mut loader = loader(10, 4, false, 0);
         assert_eq!(loader.steps_per_epoch(), 3);
         let mut epoch = || (0..3).flat_map(|_| loader.next().expect("in memory").indices).collect::<Vec<u32>>();
@@ -350,11 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn repeats_of_a_picture_share_a_step_not_a_batch_and_are_varied_each_for_itself() {
+    fn repeats_of_an_image_share_a_step_not_a_batch_and_are_varied_each_for_itself() {
         let repeats = Repeats { times: 2, portions: 4 };
         let options = LoaderOptions { batch: 3, seed: 7, drop_last: true, first_step: 0, repeats };
-        let mut loader = Loader::new(pictures(30), normalizer(), augment(), options).expect("a thread");
-        // 30 pictures are two steps of 12.
+        let mut loader = Loader::new(images(30), normalizer(), augment(), options).expect("a thread");
+        // 30 images are two steps of 12.
         assert_eq!(loader.steps_per_epoch(), 8);
         let order = epoch_order(30, 7, 0);
         for step in 0..2 {
@@ -366,7 +366,7 @@ mod tests {
                 seen.extend(&indices);
                 indices.sort_unstable();
                 indices.dedup();
-                assert_eq!(indices.len(), 3, "no picture twice in a batch");
+                assert_eq!(indices.len(), 3, "no image twice in a batch");
             }
             for (a, b) in [(0, 1), (2, 3)] {
                 assert_eq!(batches[a].indices, batches[b].indices, "as RASampler deals them out");
@@ -379,10 +379,9 @@ mod tests {
             assert_eq!(seen, twice);
         }
         // What comes after a stop is what would have come.
-        let mut resumed =
-            Loader::new(pictures(30), normalizer(), augment(), LoaderOptions { first_step: 7, ..options })
-                .expect("a thread");
-        let mut whole = Loader::new(pictures(30), normalizer(), augment(), options).expect("a thread");
+        let mut resumed = Loader::new(images(30), normalizer(), augment(), LoaderOptions { first_step: 7, ..options })
+            .expect("a thread");
+        let mut whole = Loader::new(images(30), normalizer(), augment(), options).expect("a thread");
         (0..7).for_each(|_| drop(whole.next().expect("in memory")));
         (0..5).for_each(|_| assert_eq!(whole.next().expect("in memory"), resumed.next().expect("in memory")));
     }
@@ -406,26 +405,26 @@ mod tests {
     }
 
     #[test]
-    fn testing_goes_through_all_pictures_in_order() {
-        let (pictures, normalizer) = (pictures(10), normalizer());
-        let all: Vec<Batch> = batches(&pictures, &normalizer, 4).collect::<Result<_>>().expect("in memory");
+    fn testing_goes_through_all_images_in_order() {
+        let (images, normalizer) = (images(10), normalizer());
+        let all: Vec<Batch> = batches(&images, &normalizer, 4).collect::<Result<_>>().expect("in memory");
         assert_eq!(all.iter().map(Batch::len).collect::<Vec<_>>(), [4, 4, 2]);
         assert_eq!(all.iter().flat_map(|b| b.indices.clone()).collect::<Vec<_>>(), (0..10).collect::<Vec<u32>>());
         assert_eq!(all[2].labels, [8, 9]);
         let mut expected = [0.0; 12];
-        normalizer.apply(&pictures.pixels(9).expect("in memory"), &mut expected);
+        normalizer.apply(&images.pixels(9).expect("in memory"), &mut expected);
         assert_eq!(all[2].pixels[12..], expected);
     }
 
     #[test]
     fn batches_that_cannot_be_made_are_refused() {
         let options = LoaderOptions { batch: 0, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
-        let error = Loader::new(pictures(3), normalizer(), augment(), options).expect_err("a batch of nothing");
+        let error = Loader::new(images(3), normalizer(), augment(), options).expect_err("a batch of nothing");
         assert_eq!(error.hint(), Some("train.batch must be at least 1"));
-        assert!(batches(&pictures(3), &normalizer(), 0).next().expect("an item").is_err());
-        assert_eq!(batches(&pictures(0), &normalizer(), 4).count(), 0);
+        assert!(batches(&images(3), &normalizer(), 0).next().expect("an item").is_err());
+        assert_eq!(batches(&images(0), &normalizer(), 4).count(), 0);
         let other = Normalizer::new(&Normalize::known("cifar10").expect("known"), 4, 4, 3).expect("sizes agree");
-        let error = Loader::new(pictures(3), Arc::new(other), augment(), LoaderOptions { batch: 1, ..options });
+        let error = Loader::new(images(3), Arc::new(other), augment(), LoaderOptions { batch: 1, ..options });
         assert!(error.expect_err("another size").to_string().contains("4x4x3"));
     }
 
@@ -435,11 +434,11 @@ mod tests {
     }
 
     #[test]
-    fn random_scales_take_pictures_as_they_were_and_resume_alike() {
+    fn random_scales_take_images_as_they_were_and_resume_alike() {
         let augment = Augment { crop: Crop::Scale([2, 5]), ..Augment::default() };
         let start = |first_step| {
             let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step, repeats: Repeats::default() };
-            Loader::new(pictures(12), normalizer(), augment, options).expect("threads")
+            Loader::new(images(12), normalizer(), augment, options).expect("threads")
         };
         let (mut whole, mut resumed) = (start(0), start(2));
         let first = whole.next().expect("in memory");
@@ -450,13 +449,13 @@ mod tests {
         assert_eq!((first.pixels.len(), first.size), (4 * 12, [2, 2, 3]));
         let small = Augment { crop: Crop::Scale([1, 5]), ..augment };
         let options = LoaderOptions { batch: 4, seed: 3, drop_last: true, first_step: 0, repeats: Repeats::default() };
-        assert!(Loader::new(pictures(12), normalizer(), small, options).is_err());
-        // Where windows are cut, the normaliser says their size; elsewhere it must be the pictures' own.
+        assert!(Loader::new(images(12), normalizer(), small, options).is_err());
+        // Where windows are cut, the normaliser says their size; elsewhere it must be the images' own.
         let larger = Normalizer::new(&Normalize::known("cifar10").expect("known"), 3, 3, 3).expect("sizes agree");
         let larger = Arc::new(larger);
         let cut = Augment { crop: Crop::Resized { area: [0.5, 1.0], aspect: [1.0, 1.0] }, ..Augment::default() };
-        let batch = Loader::new(pictures(12), Arc::clone(&larger), cut, options).expect("threads").next();
+        let batch = Loader::new(images(12), Arc::clone(&larger), cut, options).expect("threads").next();
         assert_eq!(batch.expect("in memory").size, [3, 3, 3]);
-        assert!(Loader::new(pictures(12), larger, Augment::default(), options).is_err());
+        assert!(Loader::new(images(12), larger, Augment::default(), options).is_err());
     }
 }

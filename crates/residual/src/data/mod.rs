@@ -1,7 +1,7 @@
-//! Pictures: where they come from and how they become batches.
+//! Images: where they come from and how they become batches.
 //!
-//! [`open`] turns a source (a name, a folder, an archive) into a [`Dataset`] of three [`Pictures`], `u8` and
-//! `[h, w, c]` each. [`Loader`] turns training pictures into normalised, varied batches `[n, h, w, c]` on a background
+//! [`open`] turns a source (a name, a folder, an archive) into a [`Dataset`] of three [`Images`], `u8` and
+//! `[h, w, c]` each. [`Loader`] turns training images into normalised, varied batches `[n, h, w, c]` on a background
 //! thread; [`batches`] does the same for testing, in order and unvaried.
 
 mod augment;
@@ -15,12 +15,12 @@ mod download;
 mod fetch;
 mod folder;
 mod idx;
+mod image;
 pub(crate) mod imagenet;
+mod images;
 mod loader;
 mod normalize;
 mod options;
-mod picture;
-mod pictures;
 mod preprocess;
 mod progress;
 mod resample;
@@ -34,13 +34,13 @@ pub use augment::{Augment, Crop, Draws, Flip, Jitter, Operation, Policy, PolicyK
 pub use check::{Report, check};
 pub use fetch::{FetchOptions, cache_dir, fetch};
 pub(crate) use folder::KAGGLE;
-pub use folder::pictures_below;
+pub use folder::images_below;
+pub use image::{Colours, Image, is_image_name};
 pub use imagenet::{is_numbered, places};
+pub use images::{Dataset, Images, Provenance};
 pub use loader::{Batch, Loader, LoaderOptions, Repeats, batches, epoch_order};
 pub use normalize::{Normalize, Normalizer};
 pub use options::{DataOptions, Filter, Resize, Split};
-pub use picture::{Colours, Picture, is_picture_name};
-pub use pictures::{Dataset, Pictures, Provenance};
 pub use preprocess::Preprocessing;
 pub use progress::Progress;
 pub use shapes::write_shapes;

@@ -1,9 +1,9 @@
 //! From bytes to what the net takes: (x / 255 - mean) / std, with a mean per channel or per pixel.
 //!
-//! Both are one multiplication and one addition with tables as long as a row (per channel) or a picture (per pixel), so
+//! Both are one multiplication and one addition with tables as long as a row (per channel) or an image (per pixel), so
 //! that the loop over a row has no channel index in it and vectorises.
 
-use super::pictures::Pictures;
+use super::images::Images;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -45,13 +45,13 @@ impl Normalize {
         Some(Self::Channel { mean: mean.to_vec(), std: std.to_vec() })
     }
 
-    /// Mean and standard deviation of each channel over `pictures`: exact sums of integers, rounded once.
+    /// Mean and standard deviation of each channel over `images`: exact sums of integers, rounded once.
     ///
     /// # Errors
-    /// Where there are no pictures or one cannot be read.
-    pub fn channel_of(pictures: &Pictures, progress: &mut dyn Progress) -> Result<Self> {
-        let c = pictures.channels();
-        let (sums, squares) = reduce(pictures, 2 * c, progress, |sums, pixels| {
+    /// Where there are no images or one cannot be read.
+    pub fn channel_of(images: &Images, progress: &mut dyn Progress) -> Result<Self> {
+        let c = images.channels();
+        let (sums, squares) = reduce(images, 2 * c, progress, |sums, pixels| {
             for pixel in pixels.chunks_exact(c) {
                 for (channel, &value) in pixel.iter().enumerate() {
                     sums[channel] += u64::from(value);
@@ -63,7 +63,7 @@ impl Normalize {
             let squares = sums.split_off(c);
             (sums, squares)
         })?;
-        let n = (pictures.len() * pictures.height() * pictures.width()) as f64;
+        let n = (images.len() * images.height() * images.width()) as f64;
         let mean: Vec<f64> = sums.iter().map(|&sum| sum as f64 / n).collect();
         let std = squares.iter().zip(&mean).map(|(&s, m)| ((s as f64 / n - m * m).max(0.0).sqrt() / 255.0) as f32);
         // A channel without any variation is left as it is, not blown up.
@@ -71,53 +71,53 @@ impl Normalize {
         Ok(Self::Channel { mean: mean.iter().map(|m| (m / 255.0) as f32).collect(), std })
     }
 
-    /// Mean of each pixel over `pictures`, and a standard deviation of one.
+    /// Mean of each pixel over `images`, and a standard deviation of one.
     ///
     /// # Errors
-    /// Where there are no pictures or one cannot be read.
-    pub fn pixel_of(pictures: &Pictures, progress: &mut dyn Progress) -> Result<Self> {
-        let sums = reduce(pictures, pictures.stride(), progress, |sums, pixels| {
+    /// Where there are no images or one cannot be read.
+    pub fn pixel_of(images: &Images, progress: &mut dyn Progress) -> Result<Self> {
+        let sums = reduce(images, images.stride(), progress, |sums, pixels| {
             for (sum, &value) in sums.iter_mut().zip(pixels) {
                 *sum += u64::from(value);
             }
         })?;
-        let n = pictures.len() as f64 * 255.0;
+        let n = images.len() as f64 * 255.0;
         Ok(Self::Pixel {
             mean: sums.iter().map(|&s| (s as f64 / n) as f32).collect(),
-            std: vec![1.0; pictures.channels()],
+            std: vec![1.0; images.channels()],
         })
     }
 }
 
-/// Pictures between two words on how far it is: those that stay on disk are decoded for this, ImageNet's in an hour.
+/// Images between two words on how far it is: those that stay on disk are decoded for this, ImageNet's in an hour.
 const ROUND: usize = 1024;
 
-/// Pictures that a thread adds up at a time.
+/// Images that a thread adds up at a time.
 const CHUNK: usize = 16;
 
-/// Adds up `width` integers over all pictures, in parallel: integers, so any order gives the same.
+/// Adds up `width` integers over all images, in parallel: integers, so any order gives the same.
 fn reduce(
-    pictures: &Pictures,
+    images: &Images,
     width: usize,
     progress: &mut dyn Progress,
     add: impl Fn(&mut [u64], &[u8]) + Sync,
 ) -> Result<Vec<u64>> {
-    if pictures.is_empty() {
-        return Err(Error::data("a mean needs at least one picture"));
+    if images.is_empty() {
+        return Err(Error::data("a mean needs at least one image"));
     }
-    progress.start("averaging pictures", pictures.len() as u64);
+    progress.start("averaging images", images.len() as u64);
     let plus = |mut a: Vec<u64>, b: Vec<u64>| {
         a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         a
     };
     let mut sums = vec![0; width];
-    for round in (0..pictures.len()).step_by(ROUND) {
-        let end = (round + ROUND).min(pictures.len());
+    for round in (0..images.len()).step_by(ROUND) {
+        let end = (round + ROUND).min(images.len());
         let starts: Vec<usize> = (round..end).step_by(CHUNK).collect();
         let chunk = |start: usize| {
             let mut sums = vec![0; width];
             for i in start..(start + CHUNK).min(end) {
-                add(&mut sums, &pictures.pixels(i)?);
+                add(&mut sums, &images.pixels(i)?);
             }
             Ok::<_, Error>(sums)
         };
@@ -128,20 +128,20 @@ fn reduce(
     Ok(sums)
 }
 
-/// A [`Normalize`] made ready for pictures of one size.
+/// A [`Normalize`] made ready for images of one size.
 #[derive(Debug, Clone)]
 pub struct Normalizer {
     height: usize,
     width: usize,
     channels: usize,
-    /// One row or one picture long.
+    /// One row or one image long.
     scale: Vec<f32>,
     /// As long as `scale`.
     shift: Vec<f32>,
 }
 
 impl Normalizer {
-    /// Tables for pictures of `[height, width, channels]`.
+    /// Tables for images of `[height, width, channels]`.
     ///
     /// # Errors
     /// Where `normalize` has values for another number of channels or pixels, or a standard deviation is not positive.
@@ -152,7 +152,7 @@ impl Normalizer {
         };
         if mean.len() != long || std.len() != channels {
             return Err(Error::data(format!(
-                "normalisation has {} means and {} standard deviations, and pictures of {height}x{width} in {channels} \
+                "normalisation has {} means and {} standard deviations, and images of {height}x{width} in {channels} \
                  channels need {long} and {channels}",
                 mean.len(),
                 std.len()
@@ -167,12 +167,12 @@ impl Normalizer {
         Ok(Self { height, width, channels, scale, shift })
     }
 
-    /// Rows of a picture.
+    /// Rows of an image.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns of a picture.
+    /// Columns of an image.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -182,7 +182,7 @@ impl Normalizer {
         self.channels
     }
 
-    /// Values of a picture.
+    /// Values of an image.
     pub fn stride(&self) -> usize {
         self.height * self.width * self.channels
     }
@@ -192,7 +192,7 @@ impl Normalizer {
         self.scale[channel]
     }
 
-    /// A whole picture, `[h, w, c]` bytes to `[h, w, c]` floats.
+    /// A whole image, `[h, w, c]` bytes to `[h, w, c]` floats.
     pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
         for (pixels, out) in pixels.chunks_exact(self.scale.len()).zip(out.chunks_exact_mut(self.scale.len())) {
             scale_and_shift(pixels, &self.scale, &self.shift, out);
@@ -200,7 +200,7 @@ impl Normalizer {
     }
 
     /// Part of row `y`, from column `x` on; `pixels` and `out` have the same length. Values belong to the place in the
-    /// picture as it was stored, whatever place they go to.
+    /// image as it was stored, whatever place they go to.
     pub(crate) fn apply_row(&self, y: usize, x: usize, pixels: &[u8], out: &mut [f32]) {
         let start = (y * self.width + x) * self.channels % self.scale.len();
         let part = start..start + pixels.len();
@@ -218,19 +218,19 @@ fn scale_and_shift(pixels: &[u8], scale: &[f32], shift: &[f32], out: &mut [f32])
 mod tests {
     use super::*;
 
-    fn two() -> Pictures {
-        Pictures::from_memory(1, 2, 3, vec![0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255], vec![0, 1])
+    fn two() -> Images {
+        Images::from_memory(1, 2, 3, vec![0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255], vec![0, 1])
             .expect("lengths agree")
     }
 
     #[test]
-    fn normalised_training_pictures_have_mean_zero_and_deviation_one() {
-        let pictures = two();
+    fn normalised_training_images_have_mean_zero_and_deviation_one() {
+        let images = two();
         let normalizer =
-            Normalizer::new(&Normalize::channel_of(&pictures, &mut ()).expect("two"), 1, 2, 3).expect("fits");
+            Normalizer::new(&Normalize::channel_of(&images, &mut ()).expect("two"), 1, 2, 3).expect("fits");
         let mut out = [0.0; 12];
         for i in 0..2 {
-            normalizer.apply(&pictures.pixels(i).expect("in memory"), &mut out[6 * i..6 * i + 6]);
+            normalizer.apply(&images.pixels(i).expect("in memory"), &mut out[6 * i..6 * i + 6]);
         }
         for channel in 0..3 {
             let values: Vec<f32> = out.iter().skip(channel).step_by(3).copied().collect();

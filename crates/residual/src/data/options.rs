@@ -1,4 +1,4 @@
-//! What to open, and how pictures of another size are brought to the net's.
+//! What to open, and how images of another size are brought to the net's.
 
 use crate::error::{Error, Result, nearest};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub enum Split {
     Test,
 }
 
-/// How a picture that is not square, or not of the net's size, becomes one that is.
+/// How an image that is not square, or not of the net's size, becomes one that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
@@ -78,24 +78,24 @@ named!(Filter, "resampling filter", Filter::Bilinear => "bilinear", Filter::Bicu
 pub struct DataOptions {
     /// A name (`shapes cifar10 cifar100 mnist fashion-mnist`), a folder or an archive.
     pub source: String,
-    /// Only the first so many of the fixed shuffle of the training pictures; 0 takes all.
+    /// Only the first so many of the fixed shuffle of the training images; 0 takes all.
     pub train_size: usize,
-    /// Validation pictures taken from those; `None` takes a tenth.
+    /// Validation images taken from those; `None` takes a tenth.
     pub validation: Option<usize>,
-    /// Height and width that the net takes; `None` keeps the data set's own (224 for a folder of pictures).
+    /// Height and width that the net takes; `None` keeps the data set's own (224 for a folder of images).
     pub input: Option<usize>,
-    /// Channels that the net takes, 1 or 3; `None` keeps the data set's own (3 for a folder of pictures).
+    /// Channels that the net takes, 1 or 3; `None` keeps the data set's own (3 for a folder of images).
     pub channels: Option<usize>,
     /// With [`Resize::Crop`]: the shorter side before the centre is cut out; `input` where absent.
     pub scale: Option<usize>,
-    /// How pictures are brought to that size.
+    /// How images are brought to that size.
     pub resize: Resize,
     /// The filter that does it.
     pub filter: Filter,
-    /// Leave pictures as they are in their files: whoever asks for them by [`Pictures::original`](super::Pictures)
+    /// Leave images as they are in their files: whoever asks for them by [`Images::original`](super::Images)
     /// resizes or augments them himself.
     pub originals: bool,
-    /// Leave pictures out that do not decode, rather than stop.
+    /// Leave images out that do not decode, rather than stop.
     pub skip_bad: bool,
     /// Never use the network, even where a data set is not in the cache.
     pub offline: bool,

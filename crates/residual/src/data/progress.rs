@@ -1,8 +1,8 @@
-//! How long work on pictures tells how far it is; whoever calls decides how that looks.
+//! How long work on images tells how far it is; whoever calls decides how that looks.
 
 /// A listener for work that takes a while: reading, checking, downloading.
 pub trait Progress {
-    /// `what` (a phrase such as "checking pictures") begins and has `total` units; 0 where that is not known.
+    /// `what` (a phrase such as "checking images") begins and has `total` units; 0 where that is not known.
     fn start(&mut self, what: &str, total: u64);
     /// `n` more units are done.
     fn advance(&mut self, n: u64);

@@ -5,15 +5,15 @@
 //! columns first, then rows; the support of the filter grows with the reduction; weights are fixed-point numbers of 22
 //! bits; each pass rounds to bytes. Pixels are `[h, w, c]`.
 
+use super::image::Image;
 use super::options::{Filter, Resize};
-use super::picture::Picture;
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// Bits behind the point: 32 less 8 of the pixel and 2 for the overshoot of the cubic.
 const BITS: u32 = 32 - 8 - 2;
 
-/// A part of a picture, in pixels.
+/// A part of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
     pub top: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Region {
     pub width: usize,
 }
 
-/// The way from a picture of any size to the net's size.
+/// The way from an image of any size to the net's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
     pub height: usize,
@@ -67,19 +67,19 @@ impl Fit {
         (Axis::middle(h, tall, self.height), Axis::middle(w, wide, self.width))
     }
 
-    /// The picture brought to `size` (rows, columns), of which a window of the target's size is cut at `corner`.
-    pub fn window(&self, picture: &Picture, size: (usize, usize), corner: (usize, usize)) -> Vec<u8> {
-        let pixels = convert(&picture.pixels, picture.channels, self.channels);
-        let rows = Axis { from: picture.height, to: size.0, window: corner.0..corner.0 + self.height };
-        let columns = Axis { from: picture.width, to: size.1, window: corner.1..corner.1 + self.width };
-        resample(&pixels, picture.width, self.channels, &rows, &columns, self.filter)
+    /// The image brought to `size` (rows, columns), of which a window of the target's size is cut at `corner`.
+    pub fn window(&self, image: &Image, size: (usize, usize), corner: (usize, usize)) -> Vec<u8> {
+        let pixels = convert(&image.pixels, image.channels, self.channels);
+        let rows = Axis { from: image.height, to: size.0, window: corner.0..corner.0 + self.height };
+        let columns = Axis { from: image.width, to: size.1, window: corner.1..corner.1 + self.width };
+        resample(&pixels, image.width, self.channels, &rows, &columns, self.filter)
     }
 
-    /// A part of the picture, brought to the target's size in both directions: what lies beside the part has no say in it.
-    pub fn stretch(&self, picture: &Picture, part: Region) -> Vec<u8> {
-        let c = picture.channels;
+    /// A part of the image, brought to the target's size in both directions: what lies beside the part has no say in it.
+    pub fn stretch(&self, image: &Image, part: Region) -> Vec<u8> {
+        let c = image.channels;
         let mut inside = Vec::with_capacity(part.height * part.width * c);
-        for row in picture.pixels.chunks_exact(picture.width * c).skip(part.top).take(part.height) {
+        for row in image.pixels.chunks_exact(image.width * c).skip(part.top).take(part.height) {
             inside.extend_from_slice(&row[part.left * c..(part.left + part.width) * c]);
         }
         let pixels = convert(&inside, c, self.channels);
@@ -107,16 +107,16 @@ impl Fit {
     }
 }
 
-/// The whole picture at a shorter side of `side` pixels: torchvision's `Resize(side)`, the longer side rounded down.
-pub(crate) fn isotropic(picture: &Picture, side: usize, channels: usize, filter: Filter) -> Picture {
-    let pixels = convert(&picture.pixels, picture.channels, channels);
-    let [height, width] = picture.size_at(side);
-    let (rows, columns) = (Axis::whole(picture.height, height), Axis::whole(picture.width, width));
-    Picture { height, width, channels, pixels: resample(&pixels, picture.width, channels, &rows, &columns, filter) }
+/// The whole image at a shorter side of `side` pixels: torchvision's `Resize(side)`, the longer side rounded down.
+pub(crate) fn isotropic(image: &Image, side: usize, channels: usize, filter: Filter) -> Image {
+    let pixels = convert(&image.pixels, image.channels, channels);
+    let [height, width] = image.size_at(side);
+    let (rows, columns) = (Axis::whole(image.height, height), Axis::whole(image.width, width));
+    Image { height, width, channels, pixels: resample(&pixels, image.width, channels, &rows, &columns, filter) }
 }
 
-impl Picture {
-    /// Height and width of the whole picture once its shorter side is `side` pixels.
+impl Image {
+    /// Height and width of the whole image once its shorter side is `side` pixels.
     pub(crate) fn size_at(&self, side: usize) -> [usize; 2] {
         let (h, w) = (self.height, self.width);
         let long = |long: usize| (side.saturating_mul(long) / h.min(w)).max(side);
@@ -139,7 +139,7 @@ fn convert(pixels: &[u8], from: usize, to: usize) -> Cow<'_, [u8]> {
     }
 }
 
-/// A picture of one channel from one of `channels`.
+/// An image of one channel from one of `channels`.
 pub(crate) fn luma(pixels: &[u8], channels: usize) -> Cow<'_, [u8]> {
     convert(pixels, channels, 1)
 }
@@ -268,7 +268,7 @@ fn pass_columns(pixels: &[u8], w: usize, c: usize, columns: &Axis, filter: Filte
     out
 }
 
-/// `[rows, row]` → `[taps, row]`; `pixels` begins with row `first_row` of the picture.
+/// `[rows, row]` → `[taps, row]`; `pixels` begins with row `first_row` of the image.
 fn pass_rows(pixels: &[u8], row: usize, first_row: usize, taps: &[Taps]) -> Vec<u8> {
     let mut out = Vec::with_capacity(taps.len() * row);
     let mut sums = vec![0; row];
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     /// Values from 37, 91, 53 and 5 times column, row, channel and their product, modulo 256.
-    fn picture(h: usize, w: usize, c: usize) -> Vec<u8> {
+    fn image(h: usize, w: usize, c: usize) -> Vec<u8> {
         let at = |i: usize| {
             let (y, x, k) = (i / (w * c), i / c % w, i % c);
             ((x * 37 + y * 91 + k * 53 + x * y * 5) % 256) as u8
@@ -306,7 +306,7 @@ mod tests {
 
     type Case = (Resize, Filter, [usize; 3], [usize; 2], &'static [u8]);
 
-    /// From Pillow 13.0 on the same pictures: `resize((w, h), BILINEAR)` for squash; torchvision's sizes and offsets
+    /// From Pillow 13.0 on the same images: `resize((w, h), BILINEAR)` for squash; torchvision's sizes and offsets
     /// around it for crop.
     const PILLOW: [Case; 6] = [
         (
@@ -368,24 +368,24 @@ mod tests {
     fn every_byte_is_pillows() {
         for (resize, filter, [h, w, channels], [height, width], expected) in PILLOW {
             let fit = Fit { height, width, channels, scale: None, resize, filter };
-            let found = fit.apply(&picture(h, w, channels), h, w, channels);
+            let found = fit.apply(&image(h, w, channels), h, w, channels);
             assert_eq!(found, expected, "{resize} {filter} {h}x{w} to {height}x{width}");
         }
     }
 
     #[test]
     fn grey_is_pillows_luma_and_colour_is_grey_three_times() {
-        // `convert("L")` of the 3x2 picture.
-        assert_eq!(convert(&picture(3, 2, 3), 3, 1).as_ref(), [43, 80, 134, 176, 196, 93]);
+        // `convert("L")` of the 3x2 image.
+        assert_eq!(convert(&image(3, 2, 3), 3, 1).as_ref(), [43, 80, 134, 176, 196, 93]);
         assert_eq!(convert(&[7, 9], 1, 3).as_ref(), [7, 7, 7, 9, 9, 9]);
     }
 
     #[test]
-    fn a_picture_of_the_right_size_is_left_alone_by_every_mode() {
+    fn an_image_of_the_right_size_is_left_alone_by_every_mode() {
         for resize in [Resize::Crop, Resize::Squash, Resize::Letterbox] {
             for filter in [Filter::Bilinear, Filter::Bicubic] {
                 let fit = Fit { height: 7, width: 7, channels: 3, scale: None, resize, filter };
-                assert_eq!(fit.apply(&picture(7, 7, 3), 7, 7, 3), picture(7, 7, 3));
+                assert_eq!(fit.apply(&image(7, 7, 3), 7, 7, 3), image(7, 7, 3));
             }
         }
     }
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pixel_wide_pictures_become_whatever_is_asked_for() {
+    fn one_pixel_wide_images_become_whatever_is_asked_for() {
         for resize in [Resize::Crop, Resize::Squash, Resize::Letterbox] {
             for (h, w) in [(1, 1), (1, 500), (500, 1)] {
                 let fit = Fit { height: 9, width: 5, channels: 3, scale: None, resize, filter: Filter::Bicubic };

@@ -1,16 +1,16 @@
-//! `shapes`: ten classes of generated 32x32 pictures, so that the first command works offline.
+//! `shapes`: ten classes of generated 32x32 images, so that the first command works offline.
 //!
-//! A picture is one shape of random size, place, tilt, colour and texture before a random background with strokes and
+//! An image is one shape of random size, place, tilt, colour and texture before a random background with strokes and
 //! noise. The class is the shape alone: colours and textures say nothing about it, so a linear model on raw pixels
 //! learns nothing (12 %, where chance gives 10), while four convolutions of 16 to 64 channels reach 96 % in five epochs
 //! and ResNet-20 97 % in the second of four (one-cycle SGD, batch 128, on a draw of the same difficulty). All arithmetic
-//! is on integers and every picture has its own stream, so the pictures are the same on every machine and with any
+//! is on integers and every image has its own stream, so the images are the same on every machine and with any
 //! number of threads; a test pins their MD5.
 //!
 //! Lengths are in 1/16 px on the canvas and in 1/1024 of the shape's radius inside a shape.
 
 use super::cifar::{self, PIXELS, SIDE};
-use super::pictures::{Block, Names, Provenance};
+use super::images::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::sample::{below, between};
 use super::source::Parts;
@@ -27,9 +27,9 @@ use std::path::Path;
 /// The classes, in label order.
 pub(crate) const CLASSES: [&str; 10] =
     ["disc", "ring", "square", "triangle", "star", "cross", "crescent", "heart", "arrow", "bars"];
-/// Training and test pictures.
+/// Training and test images.
 pub(crate) const COUNTS: [usize; 2] = [20_000, 2_000];
-/// Training pictures of one file where they are written in CIFAR's layout (five files).
+/// Training images of one file where they are written in CIFAR's layout (five files).
 const PER_FILE: usize = COUNTS[0] / 5;
 
 const SEED: u64 = 0x5ea9_e500;
@@ -103,7 +103,7 @@ pub(crate) fn read(progress: &mut dyn Progress) -> Parts {
     Parts::in_memory("shapes", CLASSES.map(String::from).to_vec(), train, test, provenance)
 }
 
-/// Writes both splits to `folder` in CIFAR-10's binary layout, class names included; returns the MD5 of the pictures.
+/// Writes both splits to `folder` in CIFAR-10's binary layout, class names included; returns the MD5 of the images.
 ///
 /// # Errors
 /// Where the folder cannot be made or a file not written; files appear whole or not at all.
@@ -124,10 +124,10 @@ pub fn write_shapes(folder: &Path, progress: &mut dyn Progress) -> Result<Proven
     Ok(provenance)
 }
 
-/// Appends a picture as a record of CIFAR-10's binary layout.
+/// Appends an image as a record of CIFAR-10's binary layout.
 fn write_record(block: &Block, i: usize, out: &mut Vec<u8>) {
     out.push(block.labels[i] as u8);
-    cifar::planes(block.picture(i), out);
+    cifar::planes(block.image(i), out);
 }
 
 /// Classes take turns, so that any prefix is balanced.
@@ -135,7 +135,7 @@ fn label(i: usize) -> usize {
     i % CLASSES.len()
 }
 
-/// Draws picture `i` of a split into `out`, `[32, 32, 3]`.
+/// Draws image `i` of a split into `out`, `[32, 32, 3]`.
 fn draw(split: usize, i: usize, out: &mut [u8]) {
     let mut rng = stream(SEED, Purpose::Shapes, split as u64, i as u64);
     let rng = &mut rng;
@@ -354,7 +354,7 @@ fn inside(polygon: Polygon, u: i32, v: i32) -> bool {
     inside
 }
 
-/// Of the pictures in CIFAR's binary layout.
+/// Of the images in CIFAR's binary layout.
 #[cfg(test)]
 pub(crate) const SHAPES_MD5: &str = "d2b06c3da973fc08e2096ac76df24632";
 
@@ -363,15 +363,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_the_same_on_every_machine() {
+    fn images_are_the_same_on_every_machine() {
         let (train, test, provenance) = generate(&mut ());
         assert_eq!(provenance.md5, SHAPES_MD5);
         assert_eq!((train.labels.len(), test.labels.len()), (20_000, 2_000));
-        assert!(train.picture(0) != test.picture(0));
+        assert!(train.image(0) != test.image(0));
     }
 
     #[test]
-    fn every_shape_covers_part_of_its_picture_and_differs_from_every_other() {
+    fn every_shape_covers_part_of_its_image_and_differs_from_every_other() {
         let cover = |class| {
             let shape = Shape { class, centre: (256, 256), turn: (4096 * 1024 / 208, 0) };
             (0..1024).map(|at| shape.cover(at % 32, at / 32)).collect::<Vec<i32>>()

@@ -1,8 +1,8 @@
 //! From the name of a source to three splits.
 //!
-//! Every reader returns the same [`Parts`]; what follows is the same for all: bring pictures to the net's size and
+//! Every reader returns the same [`Parts`]; what follows is the same for all: bring images to the net's size and
 //! channels, take the first N of a fixed shuffle, and of those a tenth for validation. The shuffle depends on nothing
-//! but the number of pictures, so that two runs with different seeds are validated on the same pictures.
+//! but the number of images, so that two runs with different seeds are validated on the same images.
 
 use super::cifar;
 use super::cifar_python;
@@ -10,8 +10,8 @@ use super::container::Container;
 use super::fetch;
 use super::folder::{self, FileStore};
 use super::idx;
+use super::images::{Block, Dataset, Images, Provenance};
 use super::options::DataOptions;
-use super::pictures::{Block, Dataset, Pictures, Provenance};
 use super::progress::Progress;
 use super::resample::Fit;
 use super::sample::shuffled;
@@ -20,13 +20,13 @@ use crate::error::{Error, Result, nearest};
 use crate::random::{Purpose, stream};
 use std::path::{Path, PathBuf};
 
-/// The seed of the one shuffle that splits training pictures.
+/// The seed of the one shuffle that splits training images.
 const SPLIT_SEED: u64 = 0x5eed_5eed_5eed_5eed;
-/// Bytes of pixels that are kept in memory, 2 GiB: 14,000 pictures of 224x224. More stay as they were, and are decoded
+/// Bytes of pixels that are kept in memory, 2 GiB: 14,000 images of 224x224. More stay as they were, and are decoded
 /// or resized when asked for.
 pub(crate) const BUDGET: usize = 2 << 30;
 
-/// The pictures of one split as a reader found them.
+/// The images of one split as a reader found them.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// In memory.
@@ -83,7 +83,7 @@ impl Parts {
 /// Names that `--data` takes besides folders and archives.
 pub const SOURCES: [&str; 5] = ["shapes", "cifar10", "cifar100", "mnist", "fashion-mnist"];
 
-/// Height and width of the pictures of a published data set; `None` for anything else.
+/// Height and width of the images of a published data set; `None` for anything else.
 pub fn native_size(source: &str) -> Option<usize> {
     match source {
         "shapes" | "cifar10" | "cifar100" => Some(32),
@@ -92,19 +92,19 @@ pub fn native_size(source: &str) -> Option<usize> {
     }
 }
 
-/// Opens a source of pictures: generated, a published data set (fetched on first use), a folder or an archive.
+/// Opens a source of images: generated, a published data set (fetched on first use), a folder or an archive.
 ///
 /// # Errors
-/// Where there is no such source, a file is missing, short, truncated or corrupt, a label is out of range, a picture
-/// does not decode, or fewer pictures are there than were asked for. The message names the file, and the record where
+/// Where there is no such source, a file is missing, short, truncated or corrupt, a label is out of range, an image
+/// does not decode, or fewer images are there than were asked for. The message names the file, and the record where
 /// it is one record's fault.
 pub fn open(options: &DataOptions, progress: &mut dyn Progress) -> Result<Dataset> {
     let source = options.source.as_str();
     if let Some(0) = options.input {
-        return Err(Error::usage("pictures of 0 pixels cannot be classified"));
+        return Err(Error::usage("images of 0 pixels cannot be classified"));
     }
     if !matches!(options.channels, None | Some(1 | 3)) {
-        return Err(Error::usage("pictures have 1 channel (grey) or 3 (colour)"));
+        return Err(Error::usage("images have 1 channel (grey) or 3 (colour)"));
     }
     if source == "shapes" {
         return finish(shapes::read(progress), None, options);
@@ -149,7 +149,7 @@ pub(crate) fn read(
     if !path.is_dir() {
         return read_layout(&Container::unpack(path)?, asked, progress).unwrap_or_else(|| {
             Err(Error::data(format!("{} holds none of CIFAR's or MNIST's files", path.display()))
-                .with_hint("unpack archives of pictures and give the folder"))
+                .with_hint("unpack archives of images and give the folder"))
         });
     }
     for inner in INNER {
@@ -159,7 +159,7 @@ pub(crate) fn read(
     }
     match folder::is_folder(path) {
         true => folder::read(path, options, thoroughness, budget(options), progress),
-        false => Err(Error::data(format!("{} holds no pictures in a layout that we know", path.display())).with_hint(
+        false => Err(Error::data(format!("{} holds no images in a layout that we know", path.display())).with_hint(
             "a folder per class (DIR/CLASS/*.jpg), or CIFAR's data_batch_1.bin or data_batch_1, or MNIST's \
              train-images-idx3-ubyte",
         )),
@@ -195,50 +195,50 @@ fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<
         warnings.push(format!("these are not the published pixels: results are called \"{label}\""));
     }
     let budget = budget(options);
-    let all = pictures(train, options, budget);
+    let all = images(train, options, budget);
     let (train, held_out) = split(&all, options, validation.is_some())?;
     if let (Some(own), Some(wanted)) = (&validation, options.validation)
         && wanted > 0
         && wanted != own.labels().len()
     {
         warnings.push(format!(
-            "data.validation = {wanted} is not heeded: the folder has {} validation pictures of its own, or by their names",
+            "data.validation = {wanted} is not heeded: the folder has {} validation images of its own, or by their names",
             own.labels().len()
         ));
     }
     let validation = match (validation, options.validation) {
-        // A folder's own validation pictures are left alone where none are wanted.
-        (Some(own), Some(0)) => pictures(own, options, budget).subset(&[]),
-        (Some(own), _) => pictures(own, options, budget),
+        // A folder's own validation images are left alone where none are wanted.
+        (Some(own), Some(0)) => images(own, options, budget).subset(&[]),
+        (Some(own), _) => images(own, options, budget),
         (None, _) => held_out,
     };
     let path = path.map(|p| std::path::absolute(&p).unwrap_or(p));
-    Ok(Dataset { name, path, classes, train, validation, test: pictures(test, options, budget), provenance, warnings })
+    Ok(Dataset { name, path, classes, train, validation, test: images(test, options, budget), provenance, warnings })
 }
 
-/// Pictures at the size that was asked for, in memory where that takes at most `budget` bytes.
-pub(crate) fn pictures(found: Found, options: &DataOptions, budget: usize) -> Pictures {
+/// Images at the size that was asked for, in memory where that takes at most `budget` bytes.
+pub(crate) fn images(found: Found, options: &DataOptions, budget: usize) -> Images {
     let block = match found {
         Found::Block(block) => block,
-        Found::Files(files, labels) => return Pictures::from_files(files, labels),
+        Found::Files(files, labels) => return Images::from_files(files, labels),
     };
     let (height, width) = options.input.map_or((block.height, block.width), |side| (side, side));
     let channels = options.channels.unwrap_or(block.channels);
     let DataOptions { scale, resize, filter, .. } = *options;
     let is_scaled = scale.is_some_and(|side| side != height.min(width));
     if !is_scaled && (height, width, channels) == (block.height, block.width, block.channels) {
-        return Pictures::from_block(block, filter);
+        return Images::from_block(block, filter);
     }
     let fit = Fit { height, width, channels, scale, resize, filter };
     match block.labels.len().saturating_mul(height * width * channels) <= budget {
-        true => Pictures::from_block(block.resized(&fit), options.filter),
-        false => Pictures::fitted(block, fit),
+        true => Images::from_block(block.resized(&fit), options.filter),
+        false => Images::fitted(block, fit),
     }
 }
 
-/// Training and validation pictures from the first `train_size` of the fixed shuffle. Validation comes first in it, so
-/// that runs on 1,000 and on 10,000 pictures with `validation = 500` are validated on the same 500.
-pub(crate) fn split(all: &Pictures, options: &DataOptions, has_own: bool) -> Result<(Pictures, Pictures)> {
+/// Training and validation images from the first `train_size` of the fixed shuffle. Validation comes first in it, so
+/// that runs on 1,000 and on 10,000 images with `validation = 500` are validated on the same 500.
+pub(crate) fn split(all: &Images, options: &DataOptions, has_own: bool) -> Result<(Images, Images)> {
     let n = all.len();
     if n == 0 {
         // A folder to test on.
@@ -248,12 +248,12 @@ pub(crate) fn split(all: &Pictures, options: &DataOptions, has_own: bool) -> Res
         0 => n,
         size if size <= n => size,
         size => {
-            return Err(Error::data(format!("train_size is {size}, and there are {n} training pictures")));
+            return Err(Error::data(format!("train_size is {size}, and there are {n} training images")));
         }
     };
     let held_out = if has_own { 0 } else { options.validation.unwrap_or(kept / 10) };
     if held_out >= kept {
-        let message = format!("{held_out} validation pictures leave none of the {kept} to train on");
+        let message = format!("{held_out} validation images leave none of the {kept} to train on");
         return Err(Error::data(message).with_hint("validation = 0 trains on all of them"));
     }
     if kept == n && held_out == 0 {

@@ -2,11 +2,11 @@
 
 mod folders;
 
-use super::picture::tests::{png, turned_jpeg};
-use super::source::{BUDGET, Thoroughness, pictures};
+use super::image::tests::{png, turned_jpeg};
+use super::source::{BUDGET, Thoroughness, images};
 use super::*;
 use crate::error::Error;
-use image::ExtendedColorType;
+use ::image::ExtendedColorType;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ fn change(folder: &TempDir, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> Pa
 }
 
 #[test]
-fn binary_records_become_pictures_with_interleaved_channels_and_names() {
+fn binary_records_become_images_with_interleaved_channels_and_names() {
     let folder = cifar();
     let data = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (10, 0, 4));
@@ -53,7 +53,7 @@ fn binary_records_become_pictures_with_interleaved_channels_and_names() {
     assert_eq!((data.train.label(7), data.train.name(7).as_str()), (2, "data_batch_2.bin #2"));
     assert_eq!(data.test.name(3), "test_batch.bin #3");
     assert_eq!((data.name.as_str(), data.classes[9].as_str()), ("cifar10", "truck"));
-    // Ten pictures do not claim to be CIFAR-10.
+    // Ten images do not claim to be CIFAR-10.
     assert_eq!((data.provenance.canonical, data.provenance.images), (None, 14));
 }
 
@@ -116,10 +116,10 @@ fn full_files_that_are_fewer_than_five_are_an_incomplete_cifar_10() {
 fn an_empty_folder_and_a_folder_of_something_else_say_what_would_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = refused(folder.path());
-    assert!(error.to_string().ends_with("holds no pictures in a layout that we know"), "{error}");
+    assert!(error.to_string().ends_with("holds no images in a layout that we know"), "{error}");
     assert!(error.hint().expect("a hint").contains("DIR/CLASS/*.jpg"));
-    fs::write(folder.path().join("notes.txt"), "no pictures").expect("writable");
-    assert!(refused(folder.path()).to_string().ends_with("holds no pictures in a layout that we know"));
+    fs::write(folder.path().join("notes.txt"), "no images").expect("writable");
+    assert!(refused(folder.path()).to_string().ends_with("holds no images in a layout that we know"));
 }
 
 #[test]
@@ -147,18 +147,18 @@ fn an_archive_is_read_like_its_folder_and_a_cut_one_is_refused() {
 
 #[test]
 fn splits_do_not_depend_on_the_seed_and_validation_stays_when_train_size_grows() {
-    let all = Pictures::from_memory(1, 1, 1, vec![0; 20_000], vec![0; 20_000]).expect("lengths agree");
+    let all = Images::from_memory(1, 1, 1, vec![0; 20_000], vec![0; 20_000]).expect("lengths agree");
     let split = |train_size, validation| {
         let options = DataOptions { train_size, validation, ..DataOptions::default() };
         source::split(&all, &options, false)
     };
-    let names = |pictures: &Pictures| (0..pictures.len()).map(|i| pictures.name(i)).collect::<Vec<_>>();
+    let names = |images: &Images| (0..images.len()).map(|i| images.name(i)).collect::<Vec<_>>();
     let (few, few_validation) = split(1000, Some(100)).expect("enough");
     let (many, many_validation) = split(5000, Some(100)).expect("enough");
     assert_eq!((few.len(), few_validation.len(), many.len()), (900, 100, 4900));
     assert_eq!(names(&few_validation), names(&many_validation));
     // Pinned: results on a validation split can be compared only while it stays the same.
-    assert_eq!(names(&few_validation)[..3], ["picture #125", "picture #312", "picture #641"]);
+    assert_eq!(names(&few_validation)[..3], ["image #125", "image #312", "image #641"]);
     let validation: std::collections::BTreeSet<String> = names(&few_validation).into_iter().collect();
     assert!(names(&many).iter().all(|name| !validation.contains(name)));
     for (wanted, expected) in [(None, (18_000, 2_000)), (Some(0), (20_000, 0))] {
@@ -168,16 +168,16 @@ fn splits_do_not_depend_on_the_seed_and_validation_stays_when_train_size_grows()
     let error = split(10, Some(10)).expect_err("nothing to train on");
     assert_eq!(error.hint(), Some("validation = 0 trains on all of them"));
     let error = split(20_001, None).expect_err("too many");
-    assert_eq!(error.to_string(), "train_size is 20001, and there are 20000 training pictures");
+    assert_eq!(error.to_string(), "train_size is 20001, and there are 20000 training images");
 }
 
 #[test]
-fn pictures_are_brought_to_the_size_and_channels_that_were_asked_for() {
+fn images_are_brought_to_the_size_and_channels_that_were_asked_for() {
     let folder = cifar();
     let wanted = DataOptions { input: Some(48), channels: Some(1), ..options(folder.path()) };
     let data = open(&wanted, &mut ()).expect("whole");
     assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (48, 48, 1));
-    // Flat pictures stay flat: the luma of (200, 201, 202).
+    // Flat images stay flat: the luma of (200, 201, 202).
     assert!(data.test.pixels(0).expect("in memory").iter().all(|v| *v == 201));
     assert_eq!(data.test.name(0), "test_batch.bin #0");
     let none = open(&DataOptions { input: Some(0), ..options(folder.path()) }, &mut ());
@@ -243,7 +243,7 @@ fn cifar_100_has_fine_labels_in_both_layouts() {
     assert_eq!((data.name.as_str(), data.classes[data.train.label(0)].as_str()), ("cifar100", "leopard"));
 }
 
-/// MNIST's four files with 3 and 2 pictures of 4x5.
+/// MNIST's four files with 3 and 2 images of 4x5.
 fn idx() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (part, n) in [("train", 3u8), ("t10k", 2)] {
@@ -301,11 +301,11 @@ fn broken_idx_files_name_file_and_record() {
         bytes.pop();
     });
     let images = folder.path().join("train-images-idx3-ubyte");
-    let expected = format!("{} has 3 pictures and {} 2 labels", images.display(), path.display());
+    let expected = format!("{} has 3 images and {} 2 labels", images.display(), path.display());
     assert_eq!(refused(folder.path()).to_string(), expected);
 }
 
-/// `n` pictures of a class, all of one grey.
+/// `n` images of a class, all of one grey.
 pub(super) fn class(root: &Path, name: &str, n: usize, grey: u8) {
     fs::create_dir_all(root.join(name)).expect("writable");
     for i in 0..n {
@@ -315,11 +315,11 @@ pub(super) fn class(root: &Path, name: &str, n: usize, grey: u8) {
 }
 
 #[test]
-fn pictures_resized_when_asked_for_are_those_resized_at_once() {
+fn images_resized_when_asked_for_are_those_resized_at_once() {
     let folder = cifar();
     let options = DataOptions { input: Some(20), ..options(folder.path()) };
     let read = || source::read(folder.path(), &options, Thoroughness::Ends, &mut ()).expect("whole").train;
-    let (kept, later) = (pictures(read(), &options, BUDGET), pictures(read(), &options, 0));
+    let (kept, later) = (images(read(), &options, BUDGET), images(read(), &options, 0));
     assert!(kept.in_memory() && !later.in_memory());
     assert_eq!(kept.pixels(6).expect("in memory"), later.pixels(6).expect("in memory"));
     assert_eq!((kept.name(6), kept.label(6)), (later.name(6), later.label(6)));
@@ -327,13 +327,13 @@ fn pictures_resized_when_asked_for_are_those_resized_at_once() {
 }
 
 #[test]
-fn a_scale_above_the_network_s_input_is_applied_to_pictures_of_that_size_too() {
+fn a_scale_above_the_network_s_input_is_applied_to_images_of_that_size_too() {
     let folder = cifar();
     let plain = options(folder.path());
     let scaled = DataOptions { input: Some(32), scale: Some(40), ..plain.clone() };
     let read = |options: &DataOptions, budget| {
         let found = source::read(folder.path(), options, Thoroughness::Ends, &mut ()).expect("whole").train;
-        pictures(found, options, budget)
+        images(found, options, budget)
     };
     assert!(read(&plain, 0).in_memory(), "nothing is to be done to them");
     // Brought to 40 and cut back to 32 when asked for.
@@ -342,9 +342,9 @@ fn a_scale_above_the_network_s_input_is_applied_to_pictures_of_that_size_too() {
 }
 
 #[test]
-fn an_archive_of_pictures_is_not_unpacked() {
+fn an_archive_of_images_is_not_unpacked() {
     let folder = cifar();
-    let archive = folder.path().join("pictures.tar");
+    let archive = folder.path().join("images.tar");
     let mut tar = tar::Builder::new(Vec::new());
     for (file, name) in [("test_batch.bin", "n01440764.tar"), ("data_batch_1.bin", "data_batch_1.bin")] {
         tar.append_path_with_name(folder.path().join(file), name).expect("readable");
@@ -352,5 +352,5 @@ fn an_archive_of_pictures_is_not_unpacked() {
     fs::write(&archive, tar.into_inner().expect("in memory")).expect("writable");
     let error = refused(&archive);
     assert!(error.to_string().contains("holds none of"), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("unpack archives of pictures")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("unpack archives of images")));
 }

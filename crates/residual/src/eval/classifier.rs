@@ -1,6 +1,6 @@
 //! A network as testing and predicting use it: pixels in, class probabilities out.
 //!
-//! Everything that classifies pictures outside of training goes through [`Classifier::logits`].
+//! Everything that classifies images outside of training goes through [`Classifier::logits`].
 
 use super::batch_of;
 use crate::data::Batch;
@@ -21,13 +21,13 @@ pub struct Classifier {
     /// The same with the buffers of calls that are done. No lock is held while a call computes: a thread of a pool that waits for the
     /// others' share of a kernel may begin the next call meanwhile, and would wait for itself.
     idle: Mutex<Vec<Plan>>,
-    /// Pictures that go through the network together.
+    /// Images that go through the network together.
     batch: usize,
     precise: bool,
 }
 
 impl Classifier {
-    /// `model`, for `n` pictures, in batches where they are many. `precise` keeps to direct sums, as `train.precise` does in training.
+    /// `model`, for `n` images, in batches where they are many. `precise` keeps to direct sums, as `train.precise` does in training.
     pub fn new(model: &Model, n: usize, precise: bool) -> Self {
         let model = model.valid();
         let [h, w, _] = model.spec.input;
@@ -35,7 +35,7 @@ impl Classifier {
         Self { plan: Plan::new(&model, batch, precise), idle: Mutex::default(), model, batch, precise }
     }
 
-    /// How many pictures of the network's size are best given together.
+    /// How many images of the network's size are best given together.
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -45,20 +45,20 @@ impl Classifier {
         &self.model
     }
 
-    /// The plain forward pass: normalised pictures `[n, h, w, c]` → logits `[n, classes]`. Any threads may call it at the same time; each
+    /// The plain forward pass: normalised images `[n, h, w, c]` → logits `[n, classes]`. Any threads may call it at the same time; each
     /// call has activations of its own.
     ///
     /// # Errors
-    /// Pixels that are not as many pictures of that size.
+    /// Pixels that are not as many images of that size.
     pub fn logits(&self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<Vec<f32>> {
         check_pixels(pixels.len(), [n, h, w, self.model.spec.input[2]])?;
         let mut plan = self.idle().pop().unwrap_or_else(|| self.plan.again());
-        // All at once, a thousand pictures of 224x224 would take 13 GB a map.
+        // All at once, a thousand images of 224x224 would take 13 GB a map.
         let together = self.batch.max(batch_of(h, w)).min(n);
         let mut logits = Vec::with_capacity(n * self.model.spec.classes);
-        let picture = pixels.len() / n;
-        for pixels in pixels.chunks(together * picture) {
-            logits.extend_from_slice(plan.logits(pixels, [pixels.len() / picture, h, w])?);
+        let image = pixels.len() / n;
+        for pixels in pixels.chunks(together * image) {
+            logits.extend_from_slice(plan.logits(pixels, [pixels.len() / image, h, w])?);
         }
         let mut idle = self.idle();
         // More calls at once than cores are not what buffers are kept for.
@@ -73,7 +73,7 @@ impl Classifier {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fully convolutional pass over pictures of any size: see [`Model::dense`].
+    /// The fully convolutional pass over images of any size: see [`Model::dense`].
     ///
     /// # Errors
     /// As [`logits`](Self::logits).
@@ -94,7 +94,7 @@ impl Classifier {
         }
     }
 
-    /// Class probabilities of `n` normalised pictures of the network's size, `[n, classes]`.
+    /// Class probabilities of `n` normalised images of the network's size, `[n, classes]`.
     ///
     /// # Errors
     /// As [`logits`](Self::logits).

@@ -1,8 +1,8 @@
 //! Networks and ways of looking, put together: every view goes through its network, and the probabilities of all views
-//! of a picture are averaged.
+//! of an image are averaged.
 //!
 //! One member looking in one way is a plain test; several are an ensemble (VGG Table 6, ResNet Table 5) or the same
-//! weights looking densely and by windows (VGG Table 5). Each member counts the same. Pictures may differ in size: views
+//! weights looking densely and by windows (VGG Table 5). Each member counts the same. Images may differ in size: views
 //! of one size go through the network together.
 
 use super::classifier::softmax;
@@ -10,28 +10,28 @@ use super::evaluation::Cost;
 use super::look::{Look, View, Views};
 use super::predictions::{Prediction, Predictions};
 use super::{Classifier, Evaluation, batch_of, check_labels};
-use crate::data::{self, Normalizer, Picture, Pictures, Preprocessing};
+use crate::data::{self, Image, Images, Normalizer, Preprocessing};
 use crate::error::{Error, Kind, Result};
 use crate::models::Model;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Values of views from which they are taken through the networks: 256 MB. Pictures may have any proportions, so this is
+/// Values of views from which they are taken through the networks: 256 MB. Images may have any proportions, so this is
 /// counted, not reckoned.
 const WAITING: usize = 64 << 20;
 
-/// Pictures whose views wait, at most.
+/// Images whose views wait, at most.
 const CHUNK: usize = 128;
 
-/// Pictures that are decoded at a time; by their views more than [`WAITING`] may wait, 3 GB where each of them is as large
+/// Images that are decoded at a time; by their views more than [`WAITING`] may wait, 3 GB where each of them is as large
 /// as dense takes any.
 const DECODED: usize = 16;
 
-/// How many bad pictures a note names.
+/// How many bad images a note names.
 const NAMED: usize = 5;
 
-/// A network and how it looks at pictures.
+/// A network and how it looks at images.
 #[derive(Debug)]
 pub struct Member {
     classifier: Classifier,
@@ -41,7 +41,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// `model`, which takes pictures as `preprocessing` says, looking at them by `look`; `precise` as in [`Classifier::new`].
+    /// `model`, which takes images as `preprocessing` says, looking at them by `look`; `precise` as in [`Classifier::new`].
     ///
     /// # Errors
     /// Preprocessing for another input; a network that cannot be applied densely, or not at these scales.
@@ -55,7 +55,7 @@ impl Member {
         if look.views() == Views::Dense {
             let smallest = model.spec.smallest_dense()?;
             if let Some(scale) = look.scales().iter().find(|scale| **scale < smallest) {
-                let message = format!("{} cannot be applied to pictures of {scale} px", model.spec.name);
+                let message = format!("{} cannot be applied to images of {scale} px", model.spec.name);
                 return Err(Error::usage(message).with_hint(format!("--scales takes numbers from {smallest} upwards")));
             }
         }
@@ -69,26 +69,26 @@ impl Member {
         &self.look
     }
 
-    fn views_of(&self, picture: &Picture) -> Result<Vec<View>> {
-        self.look.views_of(picture, &self.preprocessing, &self.normalizer)
+    fn views_of(&self, image: &Image) -> Result<Vec<View>> {
+        self.look.views_of(image, &self.preprocessing, &self.normalizer)
     }
 
-    /// The mean over each picture's views of their probabilities, a row for each picture.
-    fn average(&self, pictures: Vec<Vec<View>>) -> Result<Vec<Vec<f64>>> {
+    /// The mean over each image's views of their probabilities, a row for each image.
+    fn average(&self, images: Vec<Vec<View>>) -> Result<Vec<Vec<f64>>> {
         let classes = self.classifier.model().spec.classes;
-        let mut sums: Vec<(Vec<f64>, usize)> = vec![(vec![0.0; classes], 0); pictures.len()];
+        let mut sums: Vec<(Vec<f64>, usize)> = vec![(vec![0.0; classes], 0); images.len()];
         let mut by_size: BTreeMap<[usize; 2], Vec<(usize, Vec<f32>)>> = BTreeMap::new();
-        for (picture, views) in pictures.into_iter().enumerate() {
+        for (image, views) in images.into_iter().enumerate() {
             for View { size, pixels } in views {
-                by_size.entry(size).or_default().push((picture, pixels));
+                by_size.entry(size).or_default().push((image, pixels));
             }
         }
         for ([h, w], views) in by_size {
             for views in views.chunks(batch_of(h, w)) {
                 let pixels: Vec<f32> = views.iter().flat_map(|(_, pixels)| pixels).copied().collect();
                 let rows = self.probabilities(&pixels, [views.len(), h, w])?;
-                for (row, (picture, _)) in rows.chunks_exact(classes).zip(views) {
-                    let (sum, count) = &mut sums[*picture];
+                for (row, (image, _)) in rows.chunks_exact(classes).zip(views) {
+                    let (sum, count) = &mut sums[*image];
                     sum.iter_mut().zip(row).for_each(|(sum, &p)| *sum += f64::from(p));
                     *count += 1;
                 }
@@ -137,28 +137,28 @@ impl Ensemble {
         &self.members
     }
 
-    /// Class probabilities of each picture; their sizes may differ.
+    /// Class probabilities of each image; their sizes may differ.
     ///
     /// # Errors
-    /// Pictures that a member cannot look at.
-    pub fn probabilities(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>> {
-        let mut rows = Vec::with_capacity(pictures.len());
-        for pictures in pictures.chunks(DECODED) {
-            let views = pictures.par_iter().map(|picture| self.views_of(picture)).collect::<Result<Vec<_>>>()?;
+    /// Images that a member cannot look at.
+    pub fn probabilities(&self, images: &[Image]) -> Result<Vec<Vec<f32>>> {
+        let mut rows = Vec::with_capacity(images.len());
+        for images in images.chunks(DECODED) {
+            let views = images.par_iter().map(|image| self.views_of(image)).collect::<Result<Vec<_>>>()?;
             rows.append(&mut self.average(views)?);
         }
         Ok(rows)
     }
 
-    /// What each member sees in `picture`.
-    fn views_of(&self, picture: &Picture) -> Result<Vec<Vec<View>>> {
-        self.members.iter().map(|member| member.views_of(picture)).collect()
+    /// What each member sees in `image`.
+    fn views_of(&self, image: &Image) -> Result<Vec<Vec<View>>> {
+        self.members.iter().map(|member| member.views_of(image)).collect()
     }
 
-    /// `pictures`: for each the views of each member.
-    fn average(&self, pictures: Vec<Vec<Vec<View>>>) -> Result<Vec<Vec<f32>>> {
+    /// `images`: for each the views of each member.
+    fn average(&self, images: Vec<Vec<Vec<View>>>) -> Result<Vec<Vec<f32>>> {
         let mut by_member: Vec<Vec<Vec<View>>> = self.members.iter().map(|_| Vec::new()).collect();
-        for views in pictures {
+        for views in images {
             by_member.iter_mut().zip(views).for_each(|(member, views)| member.push(views));
         }
         let mut sums: Vec<Vec<f64>> = Vec::new();
@@ -175,36 +175,36 @@ impl Ensemble {
         Ok(sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / n) as f32).collect()).collect())
     }
 
-    /// What each member sees in picture `i`. The picture itself, 36 MB if it comes from a phone, is gone afterwards.
-    fn look_at(&self, pictures: &Pictures, i: usize) -> Result<Vec<Vec<View>>> {
-        let picture = pictures.original(i)?;
-        self.views_of(&picture).map_err(|error| error.about(pictures.name(i)))
+    /// What each member sees in image `i`. The image itself, 36 MB if it comes from a phone, is gone afterwards.
+    fn look_at(&self, images: &Images, i: usize) -> Result<Vec<Vec<View>>> {
+        let image = images.original(i)?;
+        self.views_of(&image).map_err(|error| error.about(images.name(i)))
     }
 
-    /// Tests on `pictures`. With `skip_bad` those that do not decode, or are too large to be looked at densely, are left
+    /// Tests on `images`. With `skip_bad` those that do not decode, or are too large to be looked at densely, are left
     /// out and counted.
     ///
     /// # Errors
-    /// No pictures, other classes, a picture that cannot be read or looked at.
+    /// No images, other classes, an image that cannot be read or looked at.
     pub fn evaluate(
         &self,
-        pictures: &Pictures,
+        images: &Images,
         classes: &[String],
         skip_bad: bool,
         progress: &mut dyn data::Progress,
     ) -> Result<Evaluation> {
         for member in &self.members {
-            check_labels(member.classifier.model(), pictures, classes)?;
+            check_labels(member.classifier.model(), images, classes)?;
         }
         let mut predictions = Predictions::default();
         let mut bad: Vec<Error> = Vec::new();
         let began = Instant::now();
-        progress.start("testing", pictures.len() as u64);
-        let all: Vec<usize> = (0..pictures.len()).collect();
-        // Of the pictures seen since the networks were last called: places and views of those that are whole.
+        progress.start("testing", images.len() as u64);
+        let all: Vec<usize> = (0..images.len()).collect();
+        // Of the images seen since the networks were last called: places and views of those that are whole.
         let (mut places, mut waiting, mut values, mut seen) = (Vec::new(), Vec::new(), 0, 0);
         for chunk in all.chunks(DECODED) {
-            let looks: Vec<Result<_>> = chunk.par_iter().map(|&i| self.look_at(pictures, i)).collect();
+            let looks: Vec<Result<_>> = chunk.par_iter().map(|&i| self.look_at(images, i)).collect();
             for (&i, views) in chunk.iter().zip(looks) {
                 match views {
                     Ok(views) => {
@@ -212,7 +212,7 @@ impl Ensemble {
                         places.push(i);
                         waiting.push(views);
                     }
-                    // What no picture can be looked at by is not the pictures' fault.
+                    // What no image can be looked at by is not the images' fault.
                     Err(error) if skip_bad && error.kind() != Kind::Usage => bad.push(error),
                     Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
                     Err(error) => return Err(error),
@@ -223,14 +223,14 @@ impl Ensemble {
                 continue;
             }
             for (row, i) in self.average(std::mem::take(&mut waiting))?.iter().zip(places.drain(..)) {
-                predictions.rows.push(Prediction::new(row, pictures.label(i)));
+                predictions.rows.push(Prediction::new(row, images.label(i)));
             }
             progress.advance(seen as u64);
             (values, seen) = (0, 0);
         }
-        report(&bad, pictures.len(), progress)?;
-        let images = pictures.len() - bad.len();
-        let crops = images * self.members.iter().map(|member| member.look.count()).sum::<usize>();
+        report(&bad, images.len(), progress)?;
+        let tested = images.len() - bad.len();
+        let crops = tested * self.members.iter().map(|member| member.look.count()).sum::<usize>();
         let cost = Cost { crops, skipped: bad.len(), seconds: began.elapsed().as_secs_f64() };
         Ok(Evaluation::new(&predictions, classes, &self.protocol(), &self.scales(), cost))
     }
@@ -256,13 +256,13 @@ impl Ensemble {
     }
 }
 
-/// Says which pictures were left out; all of them is a failure.
+/// Says which images were left out; all of them is a failure.
 fn report(bad: &[Error], total: usize, progress: &mut dyn data::Progress) -> Result<()> {
     if bad.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = bad.iter().take(NAMED).map(ToString::to_string).collect();
-    let text = format!("left out {} of {total} pictures: {}", bad.len(), names.join("; "));
+    let text = format!("left out {} of {total} images: {}", bad.len(), names.join("; "));
     if bad.len() == total {
         return Err(Error::data(text));
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// The result of testing one net on one split. Errors and accuracies are in percent.
 #[derive(Debug, Clone, Serialize)]
 pub struct Evaluation {
-    /// Pictures tested.
+    /// Images tested.
     pub images: usize,
     /// Mean cross-entropy.
     pub loss: f64,
@@ -16,24 +16,24 @@ pub struct Evaluation {
     pub top5_error: Option<f64>,
     /// Per class, in class order.
     pub per_class: Vec<ClassResult>,
-    /// `confusion[truth][prediction]`: pictures.
+    /// `confusion[truth][prediction]`: images.
     pub confusion: Vec<Vec<u64>>,
-    /// Whether each picture was classified right, in the split's order: by it two networks are compared picture by picture.
+    /// Whether each image was classified right, in the split's order: by it two networks are compared image by image.
     #[serde(skip)]
     pub right: Vec<bool>,
     /// Expected calibration error over 15 bins of equal width (Guo et al. 2017), as a fraction.
     pub ece: f64,
-    /// How each picture was looked at; names joined by `+` where several ways were averaged.
+    /// How each image was looked at; names joined by `+` where several ways were averaged.
     pub protocol: String,
-    /// The shorter sides that pictures were brought to; none where they were brought to the network's input.
+    /// The shorter sides that images were brought to; none where they were brought to the network's input.
     pub scales: Vec<usize>,
-    /// Views that went through a network: windows, or whole pictures where it is applied densely; mirrored ones too.
+    /// Views that went through a network: windows, or whole images where it is applied densely; mirrored ones too.
     pub crops: usize,
-    /// Pictures that were left out because they do not decode.
+    /// Images that were left out because they do not decode.
     pub skipped: usize,
     /// Seconds, decoding included.
     pub seconds: f64,
-    /// Pictures per second.
+    /// Images per second.
     pub images_per_second: f64,
 }
 
@@ -42,9 +42,9 @@ pub struct Evaluation {
 pub struct ClassResult {
     /// The class's name.
     pub class: String,
-    /// Its pictures.
+    /// Its images.
     pub images: usize,
-    /// Percent of them that were classified right; `None` where it has no pictures.
+    /// Percent of them that were classified right; `None` where it has no images.
     pub accuracy: Option<f64>,
 }
 
@@ -53,7 +53,7 @@ pub struct ClassResult {
 pub(super) struct Cost {
     /// Views that went through a network.
     pub crops: usize,
-    /// Pictures left out.
+    /// Images left out.
     pub skipped: usize,
     /// Seconds.
     pub seconds: f64,

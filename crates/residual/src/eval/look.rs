@@ -1,16 +1,16 @@
-//! How a picture is looked at: which parts of it, at which sizes, mirrored or not.
+//! How an image is looked at: which parts of it, at which sizes, mirrored or not.
 //!
-//! Pictures come as they were in their files. They are brought to a *scale* (the shorter side in pixels, proportions
+//! Images come as they were in their files. They are brought to a *scale* (the shorter side in pixels, proportions
 //! kept), windows of the network's input are cut, and each window is normalised as training did. Pixels are
 //! `[h, w, c]`.
 
-use crate::data::{Normalize, Normalizer, Picture, Preprocessing};
+use crate::data::{Image, Normalize, Normalizer, Preprocessing};
 use crate::error::{Error, Result, nearest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The papers' ways to look at a picture. What several views say is averaged after the softmax.
+/// The papers' ways to look at an image. What several views say is averaged after the softmax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Views {
@@ -21,7 +21,7 @@ pub enum Views {
     Flip,
     /// The four corners and the centre, each also mirrored (Krizhevsky et al. 2012, §4.1; ResNet Tables 2 and 3).
     TenCrop,
-    /// The whole picture, also mirrored: the network is applied fully convolutionally and its scores are averaged over
+    /// The whole image, also mirrored: the network is applied fully convolutionally and its scores are averaged over
     /// the map (VGG §3.2; ResNet Table 4).
     Dense,
     /// A regular grid of 5x5 windows, each also mirrored (VGG §3.2, after Szegedy et al. 2014).
@@ -43,7 +43,7 @@ impl Views {
         }
     }
 
-    /// Windows at one scale; one where the whole picture is looked at.
+    /// Windows at one scale; one where the whole image is looked at.
     fn windows(self) -> usize {
         match self {
             Self::Center | Self::Flip | Self::Dense => 1,
@@ -56,7 +56,7 @@ impl Views {
         self != Self::Center
     }
 
-    /// Top left corners (row, column) of windows of `h`x`w` in a picture of `height`x`width`.
+    /// Top left corners (row, column) of windows of `h`x`w` in an image of `height`x`width`.
     fn corners(self, [height, width]: [usize; 2], [h, w]: [usize; 2]) -> Vec<[usize; 2]> {
         let (down, right) = (height - h, width - w);
         let middle = [half_to_even(down), half_to_even(right)];
@@ -74,7 +74,7 @@ impl Views {
 /// Windows along each side of the grid of [`Views::MultiCrop`].
 const GRID: usize = 5;
 
-/// Pixels of the largest scaled picture that is made: 256 by 32,768, or 640 by 13,107. A thread of 2x20,000 pixels would
+/// Pixels of the largest scaled image that is made: 256 by 32,768, or 640 by 13,107. A thread of 2x20,000 pixels would
 /// become 256 by 2,560,000, 2 GB. Of what is larger windows alone are made; densely it is not looked at, as each of a
 /// VGG's first maps would take more than 2 GiB.
 pub(super) const MOST_PIXELS: usize = 8 << 20;
@@ -117,15 +117,15 @@ pub struct Look {
 /// What windows are cut from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    /// The picture as training fits it to the network's input, whatever its resize mode.
+    /// The image as training fits it to the network's input, whatever its resize mode.
     Fitted,
     /// The same with this many zeros around it once it is normalised.
     Padded(usize),
-    /// The picture at each of these scales.
+    /// The image at each of these scales.
     Scaled(Vec<usize>),
 }
 
-/// A part of a picture as a network takes it.
+/// A part of an image as a network takes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct View {
     /// Height and width.
@@ -138,7 +138,7 @@ impl Look {
     /// `views` at `scales`. Without scales:
     ///
     /// - the centre, mirrored too or not, is what training validated by;
-    /// - windows are cut as training cut them, where it cut them from a picture with `pad_crop` pixels of zeros around
+    /// - windows are cut as training cut them, where it cut them from an image with `pad_crop` pixels of zeros around
     ///   it; else at the scale of the preprocessing, or at 8/7 of the input (256 for 224) where that names none;
     /// - dense takes the scale of the preprocessing, or the input.
     ///
@@ -147,7 +147,7 @@ impl Look {
     pub fn new(views: Views, scales: &[usize], preprocessing: &Preprocessing, pad_crop: usize) -> Result<Self> {
         let side = preprocessing.height.max(preprocessing.width);
         if let Some(scale) = scales.iter().find(|&&scale| scale < side && views != Views::Dense) {
-            let message = format!("pictures whose shorter side is {scale} hold no window of {side}x{side} pixels");
+            let message = format!("images whose shorter side is {scale} hold no window of {side}x{side} pixels");
             return Err(Error::usage(message).with_hint(format!("--scales takes numbers from {side} upwards")));
         }
         let source = match (views, scales) {
@@ -162,7 +162,7 @@ impl Look {
         Ok(Self { views, source })
     }
 
-    /// The picture as training validates it, once.
+    /// The image as training validates it, once.
     pub fn center() -> Self {
         Self { views: Views::Center, source: Source::Fitted }
     }
@@ -172,7 +172,7 @@ impl Look {
         self.views
     }
 
-    /// The scales that pictures are brought to; none where they are fitted to the input.
+    /// The scales that images are brought to; none where they are fitted to the input.
     pub fn scales(&self) -> &[usize] {
         match &self.source {
             Source::Scaled(scales) => scales,
@@ -180,15 +180,15 @@ impl Look {
         }
     }
 
-    /// Views of each picture.
+    /// Views of each image.
     pub fn count(&self) -> usize {
         self.scales().len().max(1) * self.views.windows() * if self.views.mirrors() { 2 } else { 1 }
     }
 
-    /// Everything that is looked at in `picture`, in a fixed order.
+    /// Everything that is looked at in `image`, in a fixed order.
     pub(super) fn views_of(
         &self,
-        picture: &Picture,
+        image: &Image,
         preprocessing: &Preprocessing,
         normalizer: &Normalizer,
     ) -> Result<Vec<View>> {
@@ -197,11 +197,11 @@ impl Look {
         let mut seen = Vec::with_capacity(self.count());
         match &self.source {
             Source::Fitted => {
-                let pixels = normalised(normalizer, &preprocessing.fit(picture));
+                let pixels = normalised(normalizer, &preprocessing.fit(image));
                 self.take(View { size, pixels }, c, &mut seen);
             }
             Source::Padded(pad) => {
-                let pixels = normalised(normalizer, &preprocessing.fit(picture));
+                let pixels = normalised(normalizer, &preprocessing.fit(image));
                 let (padded, whole) = (padded(&pixels, size, c, *pad), [height + 2 * pad, width + 2 * pad]);
                 for corner in self.views.corners(whole, size) {
                     self.take(View { size, pixels: cut(&padded, whole[1], c, corner, size) }, c, &mut seen);
@@ -209,11 +209,11 @@ impl Look {
             }
             Source::Scaled(scales) => {
                 for &scale in scales {
-                    let whole = picture.size_at(scale);
+                    let whole = image.size_at(scale);
                     let fits = whole[0].saturating_mul(whole[1]) <= MOST_PIXELS;
-                    let scaled = fits.then(|| picture.scaled(scale, c, preprocessing.filter));
+                    let scaled = fits.then(|| image.scaled(scale, c, preprocessing.filter));
                     if self.views == Views::Dense {
-                        let scaled = scaled.ok_or_else(|| too_large(picture, scale))?;
+                        let scaled = scaled.ok_or_else(|| too_large(image, scale))?;
                         let pixels = self.whole(&scaled, preprocessing)?;
                         self.take(View { size: whole, pixels }, c, &mut seen);
                         continue;
@@ -222,7 +222,7 @@ impl Look {
                         // The same bytes either way. Many windows together cost less when they are cut.
                         let window = match &scaled {
                             Some(scaled) => cut(&scaled.pixels, whole[1], c, corner, size),
-                            None => preprocessing.way().window(picture, whole.into(), corner.into()),
+                            None => preprocessing.way().window(image, whole.into(), corner.into()),
                         };
                         self.take(View { size, pixels: normalised(normalizer, &window) }, c, &mut seen);
                     }
@@ -240,13 +240,13 @@ impl Look {
         seen.extend(mirror);
     }
 
-    /// A picture of any size, normalised.
-    fn whole(&self, scaled: &Picture, preprocessing: &Preprocessing) -> Result<Vec<f32>> {
+    /// An image of any size, normalised.
+    fn whole(&self, scaled: &Image, preprocessing: &Preprocessing) -> Result<Vec<f32>> {
         let (h, w) = (scaled.height, scaled.width);
         let own_size = (h, w) == (preprocessing.height, preprocessing.width);
         if matches!(preprocessing.normalize, Normalize::Pixel { .. }) && !own_size {
             let Preprocessing { height, width, .. } = *preprocessing;
-            let message = format!("the mean picture of {height}x{width} cannot be subtracted from one of {h}x{w}");
+            let message = format!("the mean image of {height}x{width} cannot be subtracted from one of {h}x{w}");
             return Err(Error::usage(message)
                 .with_hint("weights trained with data.normalize = \"pixel\" see windows of their own size only"));
         }
@@ -255,12 +255,12 @@ impl Look {
     }
 }
 
-/// Why `picture` is not looked at densely.
-fn too_large(picture: &Picture, scale: usize) -> Error {
-    let ([height, width], most) = (picture.size_at(scale), MOST_PIXELS / 1_000_000);
+/// Why `image` is not looked at densely.
+fn too_large(image: &Image, scale: usize) -> Error {
+    let ([height, width], most) = (image.size_at(scale), MOST_PIXELS / 1_000_000);
     let message = format!(
-        "a picture of {}x{} pixels becomes one of {height}x{width} at scale {scale}, and dense takes {most} million",
-        picture.height, picture.width
+        "an image of {}x{} pixels becomes one of {height}x{width} at scale {scale}, and dense takes {most} million",
+        image.height, image.width
     );
     Error::data(message).with_hint("--skip-bad leaves it out; smaller --scales or --protocol ten-crop can look at it")
 }
@@ -271,13 +271,13 @@ fn normalised(normalizer: &Normalizer, pixels: &[u8]) -> Vec<f32> {
     out
 }
 
-/// The window of `size` at `corner` of a picture `width` wide.
+/// The window of `size` at `corner` of an image `width` wide.
 fn cut<T: Copy>(pixels: &[T], width: usize, c: usize, [top, left]: [usize; 2], [h, w]: [usize; 2]) -> Vec<T> {
     let row = |y: usize| &pixels[(y * width + left) * c..(y * width + left + w) * c];
     (top..top + h).flat_map(row).copied().collect()
 }
 
-/// The picture between `pad` zeros on each side.
+/// The image between `pad` zeros on each side.
 fn padded(pixels: &[f32], [h, w]: [usize; 2], c: usize, pad: usize) -> Vec<f32> {
     let width = w + 2 * pad;
     let mut out = vec![0.0; (h + 2 * pad) * width * c];
@@ -288,7 +288,7 @@ fn padded(pixels: &[f32], [h, w]: [usize; 2], c: usize, pad: usize) -> Vec<f32> 
     out
 }
 
-/// `[…, w, c]`, left and right exchanged. Normalisation comes first, as in training: a mean picture stays as it was.
+/// `[…, w, c]`, left and right exchanged. Normalisation comes first, as in training: a mean image stays as it was.
 pub(super) fn mirrored(pixels: &[f32], w: usize, c: usize) -> Vec<f32> {
     pixels.chunks_exact(w * c).flat_map(|row| row.chunks_exact(c).rev()).flatten().copied().collect()
 }
@@ -305,15 +305,15 @@ mod tests {
     }
 
     /// Every pixel tells its row, its column, and that it is no padding.
-    fn picture(height: usize, width: usize) -> Picture {
+    fn image(height: usize, width: usize) -> Image {
         let pixels = (0..height * width).flat_map(|i| [(i / width) as u8, (i % width) as u8, 255]).collect();
-        Picture { height, width, channels: 3, pixels }
+        Image { height, width, channels: 3, pixels }
     }
 
     /// The row and column of the first pixel of each view, and of the last.
-    fn ends(look: &Look, picture: &Picture, preprocessing: &Preprocessing) -> Vec<[f32; 4]> {
+    fn ends(look: &Look, image: &Image, preprocessing: &Preprocessing) -> Vec<[f32; 4]> {
         let normalizer = preprocessing.normalizer().expect("sizes agree");
-        let views = look.views_of(picture, preprocessing, &normalizer).expect("windows");
+        let views = look.views_of(image, preprocessing, &normalizer).expect("windows");
         assert_eq!(views.len(), look.count());
         let ends = |view: &View| {
             let last = view.pixels.len() - 3;
@@ -326,7 +326,7 @@ mod tests {
     fn ten_crops_are_the_corners_and_the_centre_and_their_mirror_images() {
         let preprocessing = preprocessing(4, None);
         let look = Look::new(Views::TenCrop, &[8], &preprocessing, 0).expect("fits");
-        let found = ends(&look, &picture(8, 12), &preprocessing);
+        let found = ends(&look, &image(8, 12), &preprocessing);
         let corners = [[0, 0], [0, 8], [4, 0], [4, 8], [2, 4]];
         for (i, [top, left]) in corners.into_iter().enumerate() {
             let [t, l] = [top as f32, left as f32];
@@ -336,10 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn multi_crop_is_a_regular_grid_over_the_whole_picture() {
+    fn multi_crop_is_a_regular_grid_over_the_whole_image() {
         let weights = preprocessing(4, None);
         let look = Look::new(Views::MultiCrop, &[10], &weights, 0).expect("fits");
-        let found = ends(&look, &picture(10, 20), &weights);
+        let found = ends(&look, &image(10, 20), &weights);
         assert_eq!(found.len(), 50);
         let (rows, columns) = ([0.0, 2.0, 3.0, 5.0, 6.0], [0.0, 4.0, 8.0, 12.0, 16.0]);
         for (i, pair) in found.chunks(2).enumerate() {
@@ -354,7 +354,7 @@ mod tests {
         let weights = preprocessing(4, None);
         let look = Look::new(Views::TenCrop, &[], &weights, 1).expect("fits");
         let normalizer = weights.normalizer().expect("sizes agree");
-        let views = look.views_of(&picture(4, 4), &weights, &normalizer).expect("windows");
+        let views = look.views_of(&image(4, 4), &weights, &normalizer).expect("windows");
         // The first window reaches one pixel into the padding above and to the left, the last one nowhere.
         let pixel = |view: usize, at: usize| [0, 1, 2].map(|c| views[view].pixels[at * 3 + c].round());
         assert_eq!([pixel(0, 0), pixel(0, 4 + 1), pixel(8, 0)], [[0.0; 3], [0.0, 0.0, 255.0], [0.0, 0.0, 255.0]]);
@@ -370,26 +370,26 @@ mod tests {
     #[test]
     fn a_scale_that_holds_no_window_is_refused() {
         let error = Look::new(Views::TenCrop, &[256, 200], &preprocessing(224, None), 0).expect_err("too small");
-        assert_eq!(error.to_string(), "pictures whose shorter side is 200 hold no window of 224x224 pixels");
+        assert_eq!(error.to_string(), "images whose shorter side is 200 hold no window of 224x224 pixels");
         assert!(Look::new(Views::Dense, &[200], &preprocessing(224, None), 0).is_ok(), "the network decides that");
     }
 
     #[test]
-    fn a_mean_picture_is_subtracted_from_windows_of_its_size_only() {
+    fn a_mean_image_is_subtracted_from_windows_of_its_size_only() {
         let normalize = Normalize::Pixel { mean: vec![0.5; 4 * 4 * 3], std: vec![1.0; 3] };
         let weights = Preprocessing { normalize, ..preprocessing(4, None) };
         let normalizer = weights.normalizer().expect("sizes agree");
         let dense = Look::new(Views::Dense, &[6], &weights, 0).expect("a scale");
-        assert!(dense.views_of(&picture(6, 6), &weights, &normalizer).is_err());
+        assert!(dense.views_of(&image(6, 6), &weights, &normalizer).is_err());
         let crops = Look::new(Views::TenCrop, &[6], &weights, 0).expect("a scale");
-        assert!(crops.views_of(&picture(6, 6), &weights, &normalizer).is_ok());
+        assert!(crops.views_of(&image(6, 6), &weights, &normalizer).is_ok());
     }
 
     #[test]
     fn windows_of_a_thread_are_made_without_the_whole_and_densely_it_is_refused() {
         let weights = preprocessing(4, None);
         let normalizer = weights.normalizer().expect("sizes agree");
-        let thread = picture(1, 2_100);
+        let thread = image(1, 2_100);
         let crops = Look::new(Views::TenCrop, &[64], &weights, 0).expect("a scale");
         let views = crops.views_of(&thread, &weights, &normalizer).expect("windows");
         // Small enough to be made here all the same.
@@ -401,8 +401,8 @@ mod tests {
         }
         let dense = Look::new(Views::Dense, &[64], &weights, 0).expect("a scale");
         let error = dense.views_of(&thread, &weights, &normalizer).expect_err("too large");
-        assert!(error.to_string().starts_with("a picture of 1x2100 pixels becomes one of 64x134400 "), "{error}");
-        let endless = Picture { height: 2, width: 20_000, channels: 1, pixels: vec![7; 40_000] };
+        assert!(error.to_string().starts_with("an image of 1x2100 pixels becomes one of 64x134400 "), "{error}");
+        let endless = Image { height: 2, width: 20_000, channels: 1, pixels: vec![7; 40_000] };
         for views in [Views::TenCrop, Views::MultiCrop] {
             let look = Look::new(views, &[256], &weights, 0).expect("a scale");
             let seen = look.views_of(&endless, &weights, &normalizer).expect("windows of 256x2560000");

@@ -1,11 +1,11 @@
-//! What weights said of each picture of a split: `predictions.csv` of a run folder.
+//! What weights said of each image of a split: `predictions.csv` of a run folder.
 //!
-//! One line a picture is enough for errors, confusions, calibration, the worst mistakes, and for comparing two runs
-//! picture by picture, without a second look at the test set.
+//! One line an image is enough for errors, confusions, calibration, the worst mistakes, and for comparing two runs
+//! image by image, without a second look at the test set.
 
 use super::look::mirrored;
 use super::{Classifier, argmax};
-use crate::data::{self, Normalizer, Pictures};
+use crate::data::{self, Images, Normalizer};
 use crate::error::{Error, Result};
 use crate::models::Spec;
 use std::fmt::Write;
@@ -14,9 +14,9 @@ use std::path::Path;
 /// Bins of the calibration diagram, as in the calibration error (Guo et al. 2017).
 pub const BINS: usize = 15;
 
-const HEAD: &str = "picture,truth,told,confidence,second,second_confidence,truth_probability,truth_rank,entropy";
+const HEAD: &str = "image,truth,told,confidence,second,second_confidence,truth_probability,truth_rank,entropy";
 
-/// One picture.
+/// One image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
     /// Its class.
@@ -38,7 +38,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// From a picture's `probabilities` by class. Ties go to the lower class.
+    /// From an image's `probabilities` by class. Ties go to the lower class.
     pub fn new(probabilities: &[f32], truth: usize) -> Self {
         let told = argmax(probabilities);
         let mut second = usize::from(told == 0 && probabilities.len() > 1);
@@ -68,17 +68,17 @@ impl Prediction {
     }
 }
 
-/// The predictions for all pictures of a split, in its order.
+/// The predictions for all images of a split, in its order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Predictions {
-    /// One for each picture.
+    /// One for each image.
     pub rows: Vec<Prediction>,
 }
 
 /// A bin of the calibration diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Bin {
-    /// Pictures whose confidence lies in it.
+    /// Images whose confidence lies in it.
     pub images: usize,
     /// How many of them are right.
     pub right: usize,
@@ -87,21 +87,21 @@ pub struct Bin {
 }
 
 impl Predictions {
-    /// What `classifier` says of each of `pictures`, looked at once or, with `flip`, mirrored too.
+    /// What `classifier` says of each of `images`, looked at once or, with `flip`, mirrored too.
     ///
     /// # Errors
-    /// A picture that cannot be read; pictures that do not fit the network.
+    /// An image that cannot be read; images that do not fit the network.
     pub fn of(
         classifier: &Classifier,
-        pictures: &Pictures,
+        images: &Images,
         normalizer: &Normalizer,
         flip: bool,
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
         let Spec { input: [_, w, c], classes, .. } = classifier.model().spec;
-        progress.start("testing", pictures.len() as u64);
-        let mut rows = Vec::with_capacity(pictures.len());
-        for batch in data::batches(pictures, normalizer, classifier.batch()) {
+        progress.start("testing", images.len() as u64);
+        let mut rows = Vec::with_capacity(images.len());
+        for batch in data::batches(images, normalizer, classifier.batch()) {
             let batch = batch?;
             let n = batch.labels.len();
             let mut told = classifier.probabilities(&batch.pixels, n)?;
@@ -116,7 +116,7 @@ impl Predictions {
         Ok(Self { rows })
     }
 
-    /// Whether each picture was classified right.
+    /// Whether each image was classified right.
     pub fn right(&self) -> Vec<bool> {
         self.rows.iter().map(Prediction::is_right).collect()
     }
@@ -126,7 +126,7 @@ impl Predictions {
         self.error_within(1)
     }
 
-    /// Percent of pictures whose class is not among the `n` likeliest.
+    /// Percent of images whose class is not among the `n` likeliest.
     pub fn error_within(&self, n: usize) -> f64 {
         let right = self.rows.iter().filter(|row| row.truth_rank < n).count();
         100.0 * (self.rows.len() - right) as f64 / self.rows.len().max(1) as f64
@@ -139,7 +139,7 @@ impl Predictions {
         sum / self.rows.len().max(1) as f64
     }
 
-    /// `[truth][told]`: pictures.
+    /// `[truth][told]`: images.
     pub fn confusion(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut confusion = vec![vec![0; classes]; classes];
         // A network that answers NaN tells no class.
@@ -151,7 +151,7 @@ impl Predictions {
         confusion
     }
 
-    /// Pictures by confidence, in bins of equal width.
+    /// Images by confidence, in bins of equal width.
     pub fn calibration(&self) -> [Bin; BINS] {
         let mut bins = [Bin::default(); BINS];
         for row in &self.rows {
@@ -240,14 +240,14 @@ mod tests {
         assert_eq!((two.rows[1].told, two.rows[1].second, two.rows[1].truth_rank), (0, 1, 5));
         let confusion = two.confusion(6);
         assert_eq!((confusion[1][1], confusion[5][0]), (1, 1));
-        // Bins 9 and 7: |1 − 0.6| and |0 − 0.5| over two pictures.
+        // Bins 9 and 7: |1 − 0.6| and |0 − 0.5| over two images.
         assert!((two.calibration_error() - 0.45).abs() < 1e-7);
         let entropy = -(0.6f32 * 0.6f32.ln() + 0.3 * 0.1f32.ln() + 0.1 * 0.05f32.ln());
         assert!((two.rows[0].entropy - entropy).abs() < 1e-6);
     }
 
     #[test]
-    fn a_network_that_answers_nan_has_every_picture_wrong_and_no_loss() {
+    fn a_network_that_answers_nan_has_every_image_wrong_and_no_loss() {
         let nan = Predictions { rows: vec![Prediction::new(&[f32::NAN; 10], 3)] };
         assert_eq!((nan.top1_error(), nan.error_within(5)), (100.0, 100.0));
         assert!(!nan.rows[0].is_right() && nan.loss().is_nan());

@@ -1,4 +1,4 @@
-//! A weights file as a test takes it: the network, how it looks at pictures, and which pictures it knows.
+//! A weights file as a test takes it: the network, how it looks at images, and which images it knows.
 
 use super::{Classifier, Look, Member, Views};
 use crate::data::{DataOptions, Dataset, Split};
@@ -9,7 +9,7 @@ use crate::weights::{self, Metadata};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
-/// Pictures up to this size are small ones, which training shifts rather than cuts from larger ones.
+/// Images up to this size are small ones, which training shifts rather than cuts from larger ones.
 const SMALL: usize = 64;
 
 /// A weights file that was read.
@@ -72,7 +72,7 @@ impl Weights {
         Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?, self.precise())
     }
 
-    /// The network looking once at each of `n` pictures of its size.
+    /// The network looking once at each of `n` images of its size.
     pub fn classifier(&self, n: usize) -> Classifier {
         Classifier::new(&self.model, n, self.precise())
     }
@@ -82,7 +82,7 @@ impl Weights {
         self.recipe.as_ref().is_some_and(|recipe| recipe.train.precise)
     }
 
-    /// The data to test `split` on: `source`, or what the weights were trained on; split as in training, pictures as they
+    /// The data to test `split` on: `source`, or what the weights were trained on; split as in training, images as they
     /// are in their files.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Weights {
             (None, Some(recipe)) => recipe.data.source.clone(),
             (None, None) => {
                 let message = format!("{} does not say what it was trained on", self.path.display());
-                return Err(Error::usage(message).with_hint("name the pictures by --data"));
+                return Err(Error::usage(message).with_hint("name the images by --data"));
             }
         };
         let preprocessing = &self.metadata.preprocessing;
@@ -125,11 +125,11 @@ impl Weights {
     }
 }
 
-/// Pixels of zeros around the pictures from which training cut its windows.
+/// Pixels of zeros around the images from which training cut its windows.
 fn pad_crop(recipe: Option<&Recipe>, height: usize) -> usize {
     match recipe {
         Some(recipe) => recipe.augment.pad_crop,
-        // Other people's small networks were trained on shifted pictures too, four pixels in 32.
+        // Other people's small networks were trained on shifted images too, four pixels in 32.
         None if height <= SMALL => height / 8,
         None => 0,
     }

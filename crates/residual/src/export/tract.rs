@@ -16,7 +16,7 @@ fn try_run(mut file: &[u8], input: &Input) -> TractResult<Vec<f32>> {
         Input::Floats(values, dims) => Tensor::from_shape(dims, values)?,
         Input::Bytes(values, dims) => Tensor::from_shape(dims, values)?,
     };
-    // The batch and the size are open in our files: they are the pictures'.
+    // The batch and the size are open in our files: they are the images'.
     let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
     let plan = onnx().model_for_read(&mut file)?.with_input_fact(0, fact)?.into_optimized()?;
     let output = plan.into_runnable()?.run(tvec!(input.into()))?;

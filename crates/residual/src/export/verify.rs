@@ -21,22 +21,22 @@ use std::path::Path;
 /// another order, layer upon layer.
 const TOLERANCE: f64 = 1e-4;
 
-/// Multiply-adds of a picture above which one is enough: the reader takes its time.
+/// Multiply-adds of an image above which one is enough: the reader takes its time.
 const HEAVY: u64 = 1_000_000_000;
 
-/// Runs the ONNX file in `path` on pictures of noise and compares with `model`. Returns the largest difference as a share of the
+/// Runs the ONNX file in `path` on images of noise and compares with `model`. Returns the largest difference as a share of the
 /// largest output.
 ///
 /// # Errors
 /// A file that cannot be read or run, or whose outputs differ by more than rounding.
 pub fn onnx(path: &Path, model: &Model, metadata: &Metadata, options: OnnxOptions) -> Result<f64> {
-    let pictures = Pictures::noise(model, metadata)?;
-    let [n, h, w, c] = pictures.dims;
-    let logits = pictures.logits(model);
+    let images = Images::noise(model, metadata)?;
+    let [n, h, w, c] = images.dims;
+    let logits = images.logits(model);
     let (input, ours) = if options.with_preprocessing {
-        (Input::Bytes(pictures.bytes, pictures.dims), softmax(&logits, model.spec.classes))
+        (Input::Bytes(images.bytes, images.dims), softmax(&logits, model.spec.classes))
     } else {
-        let x = Tensor::<4>::from_data(TensorData::new(pictures.pixels, pictures.dims), &Device::flex());
+        let x = Tensor::<4>::from_data(TensorData::new(images.pixels, images.dims), &Device::flex());
         (Input::Floats(ops::values(Nhwc(x).into_nchw()), [n, c, h, w]), logits)
     };
     let file = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
@@ -55,23 +55,23 @@ pub fn onnx(path: &Path, model: &Model, metadata: &Metadata, options: OnnxOption
 /// # Errors
 /// A file that cannot be read or does not fit, or whose outputs differ.
 pub fn safetensors(path: &Path, model: &Model, metadata: &Metadata, preset: Preset) -> Result<f64> {
-    let pictures = Pictures::noise(model, metadata)?;
+    let images = Images::noise(model, metadata)?;
     let theirs = container::read(path)?.tensors;
     let ours = theirs.into_iter().map(|(key, data)| (preset.ours(&key), data)).collect();
     let device = Device::flex();
     let again = weights::fill(Model::new(model.spec.clone(), &device), &ours, &path.display().to_string(), &device)?;
-    compared(path, &pictures.logits(&again), &pictures.logits(model))
+    compared(path, &images.logits(&again), &images.logits(model))
 }
 
-/// Pictures of noise, as bytes and as the network takes them.
-struct Pictures {
+/// Images of noise, as bytes and as the network takes them.
+struct Images {
     bytes: Vec<u8>,
     pixels: Vec<f32>,
     /// `[n, h, w, c]`.
     dims: [usize; 4],
 }
 
-impl Pictures {
+impl Images {
     fn noise(model: &Model, metadata: &Metadata) -> Result<Self> {
         let [h, w, c] = model.spec.input;
         let n = if model.summary().macs > HEAVY { 1 } else { 2 };

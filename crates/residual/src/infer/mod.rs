@@ -42,14 +42,14 @@ struct Network {
     /// What holds the logits behind the last step.
     logits: Value,
     channels: usize,
-    /// The least and the greatest side of pictures: below, a map has no pixel left; a VGG's pooling before its head is left out where
+    /// The least and the greatest side of images: below, a map has no pixel left; a VGG's pooling before its head is left out where
     /// it changes nothing, and it takes its own size alone.
     sides: RangeInclusive<usize>,
     classes: usize,
 }
 
 impl Plan {
-    /// The plan of `model` for batches of about `n` pictures of the network's own size: that size picks the algorithms. Other sizes
+    /// The plan of `model` for batches of about `n` images of the network's own size: that size picks the algorithms. Other sizes
     /// can be computed with it, if the network can take them. `precise` avoids Winograd.
     pub fn new(model: &Model, n: usize, precise: bool) -> Self {
         let [h, w, c] = model.spec.input;
@@ -74,10 +74,10 @@ impl Plan {
         Self::with(Arc::clone(&self.network), self.schedule.clone())
     }
 
-    /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
+    /// Images `[n, h, w, c]` → logits `[n, classes]`.
     ///
     /// # Errors
-    /// Pixels that are not `n` pictures of this size; a size that the network does not take.
+    /// Pixels that are not `n` images of this size; a size that the network does not take.
     pub fn logits(&mut self, pixels: &[f32], [n, h, w]: [usize; 3]) -> Result<&[f32]> {
         let Self { network, schedule, buffers } = self;
         let Network { ref program, logits, channels, ref sides, classes } = **network;
@@ -85,7 +85,7 @@ impl Plan {
         check_pixels(pixels.len(), shape)?;
         if ![h, w].iter().all(|side| sides.contains(side)) {
             let least = sides.start();
-            return Err(Error::data(format!("the plan is for pictures of {least}x{least}, not of {h}x{w}")));
+            return Err(Error::data(format!("the plan is for images of {least}x{least}, not of {h}x{w}")));
         }
         if schedule.input() != shape {
             *schedule = Schedule::new(program, shape);
@@ -110,30 +110,30 @@ impl Plan {
     }
 }
 
-/// Whether `len` values are pictures `[n, h, w, c]`, one at least.
+/// Whether `len` values are images `[n, h, w, c]`, one at least.
 ///
 /// # Errors
 /// They are not.
 pub(crate) fn check_pixels(len: usize, [n, h, w, c]: [usize; 4]) -> Result<()> {
     let wanted = [n, h, w, c].iter().try_fold(1usize, |len, &size| len.checked_mul(size));
     if len == 0 || wanted != Some(len) {
-        return Err(Error::data(format!("{len} values are not {n} pictures of {h}x{w}x{c}")));
+        return Err(Error::data(format!("{len} values are not {n} images of {h}x{w}x{c}")));
     }
     Ok(())
 }
 
-/// Whether pictures `[n, h, w, c]` have `least` rows and columns.
+/// Whether images `[n, h, w, c]` have `least` rows and columns.
 ///
 /// # Errors
 /// They have not.
 pub(crate) fn check_sides([_, h, w, _]: [usize; 4], least: usize) -> Result<()> {
     match h.min(w) < least {
-        true => Err(Error::data(format!("pictures of {h}x{w} are smaller than the {least}x{least} that it takes"))),
+        true => Err(Error::data(format!("images of {h}x{w} are smaller than the {least}x{least} that it takes"))),
         false => Ok(()),
     }
 }
 
-/// One step: its output leaves the list of buffers for that time, its input is another buffer or the pictures.
+/// One step: its output leaves the list of buffers for that time, its input is another buffer or the images.
 fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Option<Memory>], pixels: &[f32]) {
     let slot = schedule.slot(placed.to);
     let mut memory = buffers[slot].take().expect(HELD);

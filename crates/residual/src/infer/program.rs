@@ -15,7 +15,7 @@ use residual_kernels::conv::Packed;
 pub(super) struct Value(usize);
 
 impl Value {
-    /// The pictures.
+    /// The images.
     pub(super) const INPUT: Self = Self(0);
 
     /// Its number.
@@ -42,7 +42,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// An empty program for pictures of `input`, `[n, h, w, c]`: their size decides how weights are packed.
+    /// An empty program for images of `input`, `[n, h, w, c]`: their size decides how weights are packed.
     pub(super) fn new(input: [usize; 4], precise: bool) -> Self {
         Self { steps: Vec::new(), dims: vec![input], precise }
     }

@@ -13,7 +13,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// For pictures of `input`, `[n, h, w, c]`.
+    /// For images of `input`, `[n, h, w, c]`.
     pub(super) fn new(program: &Program, input: [usize; 4]) -> Self {
         let mut dims = vec![input; program.values()];
         // The last step that reads or writes each value; the program's last value is read after all of them.

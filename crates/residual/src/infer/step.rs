@@ -120,7 +120,7 @@ impl Step {
     }
 }
 
-/// `[n, hw, c]` → `[n, c, hw]`: 25,088 values a picture in VGG.
+/// `[n, hw, c]` → `[n, c, hw]`: 25,088 values an image in VGG.
 fn flatten(x: &[f32], hw: usize, c: usize, y: &mut [f32]) {
     for (x, y) in x.chunks_exact(hw * c).zip(y.chunks_exact_mut(hw * c)) {
         for (channel, y) in y.chunks_exact_mut(hw).enumerate() {

@@ -2,12 +2,12 @@
 //!
 //! Three stages of `repeats` convolutions, 16, 32 and 64 channels wide, each normalised and, in the one kind, followed by a
 //! ReLU; 2x2 means between the stages, a global mean, one fully connected layer. Everything but the ReLUs is linear in the
-//! picture once the normalisation's statistics are fixed, so without them the whole network is one linear classifier,
+//! image once the normalisation's statistics are fixed, so without them the whole network is one linear classifier,
 //! however many layers it has. The papers' own networks have no such option.
 
 use super::watch::Look;
 use super::{Net, Options, Row, Specimen, read, write};
-use crate::data::{self, Augment, Dataset, Loader, LoaderOptions, Normalizer, Pictures, Repeats};
+use crate::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, Repeats};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Views, argmax};
 use crate::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
@@ -57,7 +57,7 @@ impl Design {
         WIDTHS.len() * self.repeats + 1
     }
 
-    /// Multiply-adds of the convolutions for one picture of `side` pixels and `channels`.
+    /// Multiply-adds of the convolutions for one image of `side` pixels and `channels`.
     pub fn macs(&self, side: usize, channels: usize) -> u64 {
         let mut c = channels;
         let stage = |(i, k): (usize, usize)| {
@@ -84,7 +84,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The network of `design` for pictures of `channels`.
+    /// The network of `design` for images of `channels`.
     pub fn new(design: Design, channels: usize, classes: usize, device: &Device) -> Self {
         let mut c = channels;
         let mut layer = |k: usize| {
@@ -115,17 +115,17 @@ impl Chain {
         trained.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
     }
 
-    /// Top-1 error on `pictures`, percent.
-    fn error(&self, pictures: &Pictures, normalizer: &Normalizer) -> Result<f64> {
+    /// Top-1 error on `images`, percent.
+    fn error(&self, images: &Images, normalizer: &Normalizer) -> Result<f64> {
         let net = self.valid();
         let mut wrong = 0;
-        for batch in data::batches(pictures, normalizer, 128) {
+        for batch in data::batches(images, normalizer, 128) {
             let batch = batch?;
-            let dims = [batch.len(), pictures.height(), pictures.width(), pictures.channels()];
+            let dims = [batch.len(), images.height(), images.width(), images.channels()];
             let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &Device::flex()));
             wrong += count_wrong(&net.forward(x, &Pass::test()), &batch.labels);
         }
-        Ok(100.0 * wrong as f64 / pictures.len().max(1) as f64)
+        Ok(100.0 * wrong as f64 / images.len().max(1) as f64)
     }
 }
 
@@ -307,8 +307,8 @@ impl Training {
                 );
             }
             let lr = schedule.lr(step, &ScheduleState::default());
-            let (loss, missed, pictures) = self.step(step, lr)?;
-            (wrong, seen) = (wrong + missed, seen + pictures);
+            let (loss, missed, images) = self.step(step, lr)?;
+            (wrong, seen) = (wrong + missed, seen + images);
             sink.event(&Event::Step { step: step + 1, loss, lr });
             if !loss.is_finite() {
                 return Err(Error::new(Kind::Training, format!("the loss is {loss} at step {}", step + 1))
@@ -326,7 +326,7 @@ impl Training {
         Ok(())
     }
 
-    /// One step: its loss, the pictures that it had wrong, its pictures.
+    /// One step: its loss, the images that it had wrong, its images.
     fn step(&mut self, step: u64, lr: f64) -> Result<(f64, usize, usize)> {
         let batch = self.loader.next()?;
         let (classes, n, train) = (self.data.classes.len(), batch.len(), &self.data.train);
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn without_relus_seven_layers_are_linear_in_the_picture_and_with_them_they_are_not() {
+    fn without_relus_seven_layers_are_linear_in_the_image_and_with_them_they_are_not() {
         assert!(curvature(&chain(false)) < 1e-4, "{}", curvature(&chain(false)));
         assert!(curvature(&chain(true)) > 1e-2, "{}", curvature(&chain(true)));
     }

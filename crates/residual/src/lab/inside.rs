@@ -44,7 +44,7 @@ pub fn gradient_norms(model: &Model, pixels: &[f32], dims: [usize; 4], labels: &
     check(model, pixels, dims)?;
     let classes = model.spec.classes;
     if labels.len() != dims[0] || labels.iter().any(|&label| label as usize >= classes) {
-        return Err(Error::data(format!("{} labels do not belong to {} pictures", labels.len(), dims[0])));
+        return Err(Error::data(format!("{} labels do not belong to {} images", labels.len(), dims[0])));
     }
     let device = Device::flex().autodiff();
     let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), dims), &device));
@@ -61,7 +61,7 @@ pub fn gradient_norms(model: &Model, pixels: &[f32], dims: [usize; 4], labels: &
 
 fn check(model: &Model, pixels: &[f32], dims @ [_, h, w, c]: [usize; 4]) -> Result<()> {
     if pixels.len() != dims.iter().product::<usize>() || model.spec.input != [h, w, c] {
-        return Err(Error::data(format!("{dims:?} are no pictures for {}", model.spec.name)));
+        return Err(Error::data(format!("{dims:?} are no images for {}", model.spec.name)));
     }
     Ok(())
 }

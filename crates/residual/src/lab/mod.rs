@@ -59,9 +59,9 @@ pub struct Row {
     pub steps: u64,
     /// Trainable parameters.
     pub params: u64,
-    /// Error on the training pictures after the last step, not varied.
+    /// Error on the training images after the last step, not varied.
     pub train_error: f64,
-    /// Error on all test pictures after the last step.
+    /// Error on all test images after the last step.
     pub test_error: Option<f64>,
     /// Norm of the gradient of the first convolution's weights over that of the last one's, at the start.
     pub gradient_ratio: Option<f64>,
@@ -140,8 +140,8 @@ fn one(
             let data = train::open(&recipe, false, progress)?;
             let normalizer = weights.metadata.preprocessing.normalizer()?;
             let classifier = weights.classifier(data.train.len());
-            let error = |pictures: &data::Pictures, progress: &mut dyn data::Progress| {
-                crate::eval::evaluate(&classifier, pictures, &normalizer, &data.classes, progress)
+            let error = |images: &data::Images, progress: &mut dyn data::Progress| {
+                crate::eval::evaluate(&classifier, images, &normalizer, &data.classes, progress)
                     .map(|result| result.top1_error)
             };
             let row = Row {

@@ -101,7 +101,7 @@ impl Net {
     }
 
     /// The networks of [`Kind::Nonlinearity`], all of which see 7x7 pixels at each stage: three 3x3 and one 7x7, with ReLUs
-    /// and without. Without, the whole network is linear in its picture.
+    /// and without. Without, the whole network is linear in its image.
     pub fn stacks() -> Vec<Self> {
         let mut nets = Vec::new();
         for relu in [true, false] {

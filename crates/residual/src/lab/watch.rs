@@ -1,10 +1,10 @@
 //! Looks into a network while it trains: at its start, and whenever a checkpoint is written.
 //!
 //! What was seen goes to `lab.jsonl` in the run folder, a line for each look. Training and test error on the way are those
-//! of some pictures of either split, evenly spaced: nothing is chosen by them.
+//! of some images of either split, evenly spaced: nothing is chosen by them.
 
 use super::inside::{Measured, gradient_norms, responses};
-use crate::data::{self, Batch, Normalizer, Pictures};
+use crate::data::{self, Batch, Images, Normalizer};
 use crate::error::{Error, Result};
 use crate::eval::{Classifier, evaluate};
 use crate::models::Model;
@@ -16,20 +16,20 @@ use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Pictures of the batch whose responses and gradients are measured.
+/// Images of the batch whose responses and gradients are measured.
 const BATCH: usize = 128;
 
-/// Pictures of each split that are classified at a look.
-const PICTURES: usize = 2000;
+/// Images of each split that are classified at a look.
+const IMAGES: usize = 2000;
 
 /// One look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// Steps done.
     pub step: u64,
-    /// Error on some training pictures, not varied, percent.
+    /// Error on some training images, not varied, percent.
     pub train_error: f64,
-    /// Error on some test pictures, percent.
+    /// Error on some test images, percent.
     pub test_error: Option<f64>,
     /// Deviation of each convolution's response.
     pub responses: Vec<Measured>,
@@ -57,8 +57,8 @@ pub(super) struct Watch<'a> {
     file: PathBuf,
     weights: PathBuf,
     probe: Batch,
-    train: Pictures,
-    test: Pictures,
+    train: Images,
+    test: Images,
     classes: Vec<String>,
     normalizer: Normalizer,
     dims: [usize; 4],
@@ -88,14 +88,14 @@ impl<'a> Watch<'a> {
         let probe = data.train.spread(BATCH);
         let dims = [probe.len(), probe.height(), probe.width(), probe.channels()];
         let probe = data::batches(&probe, &normalizer, BATCH).next();
-        let probe = probe.unwrap_or_else(|| Err(Error::data("there are no training pictures")))?;
+        let probe = probe.unwrap_or_else(|| Err(Error::data("there are no training images")))?;
         Ok(Self {
             recipe,
             file: folder.join("lab.jsonl"),
             weights: folder.join("last.safetensors"),
             probe,
-            train: data.train.spread(PICTURES),
-            test: data.test.spread(PICTURES),
+            train: data.train.spread(IMAGES),
+            test: data.test.spread(IMAGES),
             classes: data.classes,
             normalizer,
             dims,
@@ -138,9 +138,9 @@ impl<'a> Watch<'a> {
             Some(model) if step == 0 => model,
             _ => weights::load(&self.weights, &device)?.0,
         };
-        let classifier = Classifier::new(&model, PICTURES, self.recipe.train.precise);
-        let error = |pictures: &Pictures| {
-            evaluate(&classifier, pictures, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
+        let classifier = Classifier::new(&model, IMAGES, self.recipe.train.precise);
+        let error = |images: &Images| {
+            evaluate(&classifier, images, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
         };
         let look = Look {
             step,

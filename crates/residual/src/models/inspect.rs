@@ -18,9 +18,9 @@ pub struct Layer {
     pub output: [usize; 3],
     /// Trainable parameters: weights, biases, scales and shifts, no running statistics.
     pub params: u64,
-    /// Multiply-adds of convolutions and fully connected layers, for one picture.
+    /// Multiply-adds of convolutions and fully connected layers, for one image.
     pub macs: u64,
-    /// Input pixels, in each direction, that one output value sees; `None` where it sees the whole picture.
+    /// Input pixels, in each direction, that one output value sees; `None` where it sees the whole image.
     pub receptive_field: Option<usize>,
 }
 
@@ -33,7 +33,7 @@ pub struct Summary {
     pub family: String,
     /// Trainable parameters.
     pub params: u64,
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub macs: u64,
     /// Receptive field of the last map, in input pixels.
     pub receptive_field: usize,
@@ -70,7 +70,7 @@ pub struct Trace {
     work: Vec<(String, Work)>,
 }
 
-/// What is to be multiplied in one layer, for one picture.
+/// What is to be multiplied in one layer, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// A convolution, `n` = 1.
@@ -85,7 +85,7 @@ pub enum Work {
 }
 
 impl Trace {
-    /// Starts at the picture.
+    /// Starts at the image.
     pub(super) fn new([h, w, c]: [usize; 3]) -> Self {
         let at = At { h, w, c, field: 1, jump: 1, global: false };
         Self { at, prefix: String::new(), layers: Vec::new(), field: 1, work: Vec::new() }

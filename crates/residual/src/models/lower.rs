@@ -8,10 +8,10 @@ pub(crate) trait Lower {
     /// An activation.
     type Value: Copy;
 
-    /// The pictures.
+    /// The images.
     fn input(&self) -> Self::Value;
 
-    /// Height and width of a value, for pictures of the network's own size.
+    /// Height and width of a value, for images of the network's own size.
     fn map(&self, value: Self::Value) -> (usize, usize);
 
     /// Convolution, the normalisation behind it, and ReLU if asked for.

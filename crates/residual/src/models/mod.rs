@@ -91,7 +91,7 @@ impl Model {
         Self { spec, net }
     }
 
-    /// Pictures `[n, h, w, c]` → logits `[n, classes]`.
+    /// Images `[n, h, w, c]` → logits `[n, classes]`.
     pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
         match &self.net {
             Net::Vgg(net) => net.forward(x, pass),
@@ -99,7 +99,7 @@ impl Model {
         }
     }
 
-    /// Applied fully convolutionally to pictures of any size (`[n, h, w, c]`, at least [`Spec::smallest_dense`]): the
+    /// Applied fully convolutionally to images of any size (`[n, h, w, c]`, at least [`Spec::smallest_dense`]): the
     /// scores of all places, averaged → logits `[n, classes]`. A VGG's fully connected layers become 7x7 and 1x1
     /// convolutions (VGG §3.2); a ResNet pools its larger map globally, which averages the scores as well, since only a
     /// linear layer follows.
@@ -110,7 +110,7 @@ impl Model {
         }
     }
 
-    /// Pictures → the deepest map that still tells where things are, for [`explain`](crate::explain).
+    /// Images → the deepest map that still tells where things are, for [`explain`](crate::explain).
     pub fn trunk(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         match &self.net {
             Net::Vgg(net) => net.trunk(x, pass),
@@ -118,7 +118,7 @@ impl Model {
         }
     }
 
-    /// The map of [`trunk`](Self::trunk) for pictures `h` pixels high → logits.
+    /// The map of [`trunk`](Self::trunk) for images `h` pixels high → logits.
     pub fn crown(&self, map: Nhwc, h: usize, pass: &Pass) -> Tensor<2> {
         match &self.net {
             Net::Vgg(net) => net.crown(map, h, pass),
@@ -126,7 +126,7 @@ impl Model {
         }
     }
 
-    /// Pictures → the last map before the classifier.
+    /// Images → the last map before the classifier.
     pub fn features(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         match &self.net {
             Net::Vgg(net) => net.features(x, pass),
@@ -156,7 +156,7 @@ impl Model {
         trace
     }
 
-    /// What the network multiplies for one picture, layer by layer, in the order of the forward pass.
+    /// What the network multiplies for one image, layer by layer, in the order of the forward pass.
     pub fn work(&self) -> Vec<(String, Work)> {
         self.trace().work()
     }

@@ -105,7 +105,7 @@ impl Spec {
             return Err(Error::usage(message).with_hint(format!("the smallest input that works is {smallest} px")));
         }
         if size > LARGEST {
-            let message = format!("model.input: pictures of {size} px take more memory than a machine has");
+            let message = format!("model.input: images of {size} px take more memory than a machine has");
             return Err(Error::usage(message).with_hint(format!("networks here take {LARGEST} px at most")));
         }
         if self.classes == 0 || self.input[2] == 0 {
@@ -133,7 +133,7 @@ impl Spec {
         }
     }
 
-    /// The smallest side of a picture that the network can be applied to fully convolutionally ([`Model::dense`](super::Model::dense)).
+    /// The smallest side of an image that the network can be applied to fully convolutionally ([`Model::dense`](super::Model::dense)).
     ///
     /// # Errors
     /// A VGG whose head was not trained on a map of 7x7: its pooling stretches another map over it, which has no

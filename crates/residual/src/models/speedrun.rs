@@ -1,13 +1,13 @@
 //! The network of the CPU speedrun: VGG's idea cut down to what learns CIFAR-10 in minutes. It is in neither paper.
 //!
 //! From Page's "How to train your ResNet" (2018) and Jordan's airbench ("94 % on CIFAR-10 in 3.29 seconds", 2024): the first
-//! layer is not trained, its filters whiten small patches of the training pictures ([`whitened`]); maps are halved early;
+//! layer is not trained, its filters whiten small patches of the training images ([`whitened`]); maps are halved early;
 //! the last map is averaged (airbench takes its maximum and divides the logits). Maps stay multiples of four pixels wide, which are whole tiles of
 //! Winograd's F(4x4), where airbench has 31, 15, 7 and 3.
 
 use super::vgg::{Feature, Hidden, Vgg};
 use super::{Model, parameters};
-use crate::data::{Normalizer, Pictures};
+use crate::data::{Images, Normalizer};
 use crate::error::Result;
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool, Relu};
 use burn::tensor::{Device, TensorData};
@@ -36,13 +36,13 @@ const WHITE: usize = 32;
 /// Their name.
 const FIRST: &str = "features.0.weight";
 
-/// Pictures whose patches are looked at.
+/// Images whose patches are looked at.
 const SAMPLE: usize = 2000;
 
 /// Added to the variance along each direction (airbench): the last ones hold little but noise, and would be blown up.
 const FLOOR: f64 = 5e-4;
 
-/// The network for pictures of `channels`.
+/// The network for images of `channels`.
 pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
     let (mut features, mut c) = (Vec::new(), channels);
     for step in STEPS {
@@ -64,28 +64,28 @@ pub(super) fn network(channels: usize, classes: usize, device: &Device) -> Vgg {
     Vgg { features, classifier: vec![Hidden::Linear(Linear::new(c, classes, device))] }
 }
 
-/// The speedrun's network `model` with filters in its first layer that whiten the patches of `pictures`: half of them the directions in which patches vary
+/// The speedrun's network `model` with filters in its first layer that whiten the patches of `images`: half of them the directions in which patches vary
 /// most, each divided by its standard deviation, the other half their negatives, since ReLU keeps one side only.
 ///
 /// # Errors
-/// A picture that cannot be read.
-pub(crate) fn whitened(model: Model, pictures: &Pictures, normalizer: &Normalizer, device: &Device) -> Result<Model> {
+/// An image that cannot be read.
+pub(crate) fn whitened(model: Model, images: &Images, normalizer: &Normalizer, device: &Device) -> Result<Model> {
     let Model { spec, net } = model;
-    let filters = filters(&covariance(pictures, normalizer)?, WHITE);
-    let filters = TensorData::new(filters, [WHITE, pictures.channels(), 3, 3]);
+    let filters = filters(&covariance(images, normalizer)?, WHITE);
+    let filters = TensorData::new(filters, [WHITE, images.channels(), 3, 3]);
     let values = BTreeMap::from([(FIRST.to_owned(), filters)]);
     Ok(Model { spec, net: parameters::with_values(net, &values, device) })
 }
 
-/// The mean of p pᵀ over the 3x3 patches p of normalised pictures, values in the order of filters, `[c, 3, 3]`.
-fn covariance(pictures: &Pictures, normalizer: &Normalizer) -> Result<DMatrix<f64>> {
-    let (h, w, c) = (pictures.height(), pictures.width(), pictures.channels());
+/// The mean of p pᵀ over the 3x3 patches p of normalised images, values in the order of filters, `[c, 3, 3]`.
+fn covariance(images: &Images, normalizer: &Normalizer) -> Result<DMatrix<f64>> {
+    let (h, w, c) = (images.height(), images.width(), images.channels());
     let len = 9 * c;
     let (mut sum, mut patches) = (DMatrix::zeros(len, len), 0);
     let mut pixels = vec![0.0; h * w * c];
-    let pictures = pictures.spread(SAMPLE);
-    for i in 0..pictures.len() {
-        normalizer.apply(&pictures.pixels(i)?, &mut pixels);
+    let images = images.spread(SAMPLE);
+    for i in 0..images.len() {
+        normalizer.apply(&images.pixels(i)?, &mut pixels);
         // Every second row and column: neighbours share most of their pixels.
         let rows = DMatrix::from_row_iterator(
             (h - 2).div_ceil(2) * (w - 2).div_ceil(2),
@@ -123,8 +123,8 @@ mod tests {
     use crate::random::{Purpose, stream};
     use rand::Rng;
 
-    /// Pictures whose neighbouring pixels and channels go together, as in photographs.
-    fn pictures() -> (Pictures, Normalizer) {
+    /// Images whose neighbouring pixels and channels go together, as in photographs.
+    fn images() -> (Images, Normalizer) {
         let (n, side) = (60, 12);
         let mut draws = stream(1, Purpose::Init, 0, 0);
         let mut pixels = Vec::new();
@@ -145,13 +145,13 @@ mod tests {
         }
         let normalize = Normalize::Channel { mean: vec![0.5; 3], std: vec![0.25; 3] };
         let normalizer = Normalizer::new(&normalize, side, side, 3).expect("sizes agree");
-        (Pictures::from_memory(side, side, 3, pixels, vec![0; n]).expect("sizes agree"), normalizer)
+        (Images::from_memory(side, side, 3, pixels, vec![0; n]).expect("sizes agree"), normalizer)
     }
 
     #[test]
     fn what_the_first_layer_sees_has_variance_one_and_does_not_go_together() {
-        let (pictures, normalizer) = pictures();
-        let covariance = covariance(&pictures, &normalizer).expect("in memory");
+        let (images, normalizer) = images();
+        let covariance = covariance(&images, &normalizer).expect("in memory");
         assert!(covariance[(0, 1)] > 0.3 * covariance[(0, 0)], "the pixels themselves do go together");
         let k = 32;
         let filters: Vec<f64> = filters(&covariance, k).into_iter().map(f64::from).collect();
@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn patches_are_counted_as_filters_count_them() {
-        let (pictures, normalizer) = pictures();
-        let mean = covariance(&pictures, &normalizer).expect("in memory");
+        let (images, normalizer) = images();
+        let mean = covariance(&images, &normalizer).expect("in memory");
         // Channel 2, row 1, column 0 with itself.
         let at = 2 * 9 + 3;
         let (mut sum, mut n) = (0.0, 0);
-        for i in 0..pictures.len() {
-            let bytes = pictures.pixels(i).expect("in memory");
+        for i in 0..images.len() {
+            let bytes = images.pixels(i).expect("in memory");
             for y in (0..10).step_by(2) {
                 for x in (0..10).step_by(2) {
                     let v = f64::from(bytes[((y + 1) * 12 + x) * 3 + 2]) / 255.0;

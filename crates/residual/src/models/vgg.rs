@@ -101,7 +101,7 @@ const HEAD_MAP: usize = 7;
 const PLACES: usize = 4;
 
 impl Vgg {
-    /// The network of `steps` for pictures of `channels`.
+    /// The network of `steps` for images of `channels`.
     pub fn new(steps: &[Step], norm: bool, ending: Ending, channels: usize, classes: usize, device: &Device) -> Self {
         let mut features = Vec::new();
         let mut c = channels;
@@ -144,13 +144,13 @@ impl Vgg {
     }
 
     /// `[n, h, w, c]` → the input of the last pooling that reads a map of at least `PLACES`² pixels: the last one at 224
-    /// px, an earlier one in small pictures, whose last map is a single pixel.
+    /// px, an earlier one in small images, whose last map is a single pixel.
     pub fn trunk(&self, x: Nhwc, pass: &Pass) -> Nhwc {
         let h = x.dims()[1];
         run(&self.features[..self.fork(h)], x, pass)
     }
 
-    /// The map of [`trunk`](Self::trunk) for pictures `h` pixels high → logits.
+    /// The map of [`trunk`](Self::trunk) for images `h` pixels high → logits.
     pub fn crown(&self, map: Nhwc, h: usize, pass: &Pass) -> Tensor<2> {
         self.classify(run(&self.features[self.fork(h)..], map, pass), pass)
     }
@@ -163,7 +163,7 @@ impl Vgg {
         fork.map_or(0, |((at, _), _)| at)
     }
 
-    /// Pictures of any size, `[n, h, w, c]` → the scores of all places of the head, averaged: `[n, classes]`. The first
+    /// Images of any size, `[n, h, w, c]` → the scores of all places of the head, averaged: `[n, classes]`. The first
     /// fully connected layer sees every window of 7x7 of the last map, without padding, the others every place of what it
     /// gives: a product of matrices each, with a row for each place.
     pub fn dense(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {

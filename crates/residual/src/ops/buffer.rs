@@ -4,10 +4,10 @@
 //! at a third of the copy rate) and a fill with zeros; a recycled buffer costs neither, whatever global allocator the
 //! program uses. What a taken buffer holds is unspecified but initialised: the kernels write every value.
 //!
-//! Pictures of hundreds of sizes, as dense evaluation sees them, ask for hundreds of sizes of maps, few of them twice. So
+//! Images of hundreds of sizes, as dense evaluation sees them, ask for hundreds of sizes of maps, few of them twice. So
 //! the memory in use and in the pool together stays within twice the most that was in use at a time: what was freed
 //! longest ago goes back to the allocator. A step of training stays below that: all of its activations are in use at the
-//! end of its forward pass, and the backward pass adds a few gradients. VGG-A at 16 pictures, most of whose sizes occur
+//! end of its forward pass, and the backward pass adds a few gradients. VGG-A at 16 images, most of whose sizes occur
 //! once, maps as much in six steps with the bound as without: 43 buffers of 4 MB or more, 40 of them in the first two.
 
 use burn::tensor::Bytes;
@@ -59,7 +59,7 @@ impl Pool {
         let (&len, buffers) = self.free.range_mut(len..=len + (len / 8).max(1024)).next()?;
         let Freed { memory, .. } = buffers.pop()?;
         if buffers.is_empty() {
-            // Pictures of many sizes would leave a key for each behind.
+            // Images of many sizes would leave a key for each behind.
             self.free.remove(&len);
         }
         self.kept -= memory.len();

@@ -436,7 +436,7 @@ pub(super) fn cross_entropy(logits: &FlexTensor, targets: &FlexTensor) -> (FlexT
     })
 }
 
-/// Row `i` of `x` `[n, k]` times `a[i]`: the chain rule behind per-picture losses. A few thousand values.
+/// Row `i` of `x` `[n, k]` times `a[i]`: the chain rule behind per-image losses. A few thousand values.
 pub(super) fn scale_rows(x: FlexTensor, a: &FlexTensor) -> FlexTensor {
     timed("loss backward", || {
         let k = last(&x);

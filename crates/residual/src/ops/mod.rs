@@ -61,9 +61,9 @@ pub struct Window {
 /// Batch statistics of a convolution's output, each `[k]`, variance biased.
 #[derive(Debug, Clone)]
 pub struct Statistics {
-    /// Mean over pictures and pixels.
+    /// Mean over images and pixels.
     pub mean: Tensor<1>,
-    /// Variance over pictures and pixels, divided by their number.
+    /// Variance over images and pixels, divided by their number.
     pub var: Tensor<1>,
 }
 
@@ -249,7 +249,7 @@ pub fn dropout(x: Tensor<2>, p: f64, key: [u64; 3]) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::dropout(x.into_dispatch(), p as f32, key))
 }
 
-/// Cross-entropy of each picture's softmax with its target distribution: logits, targets `[n, k]` → losses `[n]`.
+/// Cross-entropy of each image's softmax with its target distribution: logits, targets `[n, k]` → losses `[n]`.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     if !has_kernels(&logits.device()) {
         return composed::cross_entropy(logits, targets);

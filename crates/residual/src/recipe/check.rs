@@ -93,7 +93,7 @@ fn data(recipe: &Recipe) -> Verdict {
     for (key, values) in [("mean", &data.mean), ("std", &data.std)] {
         let Some(values) = values else { continue };
         if data.normalize == Normalize::Pixel {
-            return Err(problem("data", key, "does not apply with normalize = \"pixel\", which uses the mean picture"));
+            return Err(problem("data", key, "does not apply with normalize = \"pixel\", which uses the mean image"));
         }
         if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
             return Err(problem("data", key, "must hold one finite number for each channel"));
@@ -151,14 +151,13 @@ fn augment(recipe: &Recipe) -> Verdict {
     at_least_one("augment", "repeats", augment.repeats.map(|v| v as u64))?;
     let shown = recipe.train.batch.saturating_mul(recipe.train.accumulate);
     if let Some(repeats) = augment.repeats.filter(|repeats| !shown.is_multiple_of(*repeats)) {
-        let message =
-            format!("must divide the {shown} pictures of a step (train.batch x accumulate), not be {repeats}");
+        let message = format!("must divide the {shown} images of a step (train.batch x accumulate), not be {repeats}");
         return Err(problem("augment", "repeats", message));
     }
     not_negative("augment", "lighting", augment.lighting)
 }
 
-/// Windows of large pictures.
+/// Windows of large images.
 fn crop(recipe: &Recipe) -> Verdict {
     let augment = &recipe.augment;
     let crops = augment.scale.is_some() || augment.resized_crop.is_some();
@@ -178,11 +177,7 @@ fn crop(recipe: &Recipe) -> Verdict {
         return Err(problem("augment", "size", "needs scale or resized_crop, which cut windows of that size"));
     }
     if augment.size.is_some() && recipe.data.normalize == Normalize::Pixel {
-        return Err(problem(
-            "augment",
-            "size",
-            "does not go with normalize = \"pixel\": the mean picture has one size",
-        ));
+        return Err(problem("augment", "size", "does not go with normalize = \"pixel\": the mean image has one size"));
     }
     if augment.aspect.is_some() && augment.resized_crop.is_none() {
         return Err(problem("augment", "aspect", "belongs to resized_crop"));
@@ -283,7 +278,7 @@ fn schedule(recipe: &Recipe) -> Verdict {
     hold(recipe)?;
     if schedule.kind == ScheduleKind::Plateau && recipe.data.validation == Some(0) {
         let mut problem = problem("schedule", "kind", "= \"plateau\" watches the validation error");
-        problem.message += ", but data.validation = 0 leaves no pictures for it";
+        problem.message += ", but data.validation = 0 leaves no images for it";
         return Err(problem);
     }
     Ok(())

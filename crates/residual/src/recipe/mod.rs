@@ -30,9 +30,9 @@ use std::path::Path;
 pub struct Recipe {
     /// The network.
     pub model: ModelOptions,
-    /// The pictures.
+    /// The images.
     pub data: DataOptions,
-    /// What happens to training pictures.
+    /// What happens to training images.
     pub augment: AugmentOptions,
     /// How long, in which portions.
     pub train: TrainOptions,
@@ -47,13 +47,13 @@ pub struct Recipe {
 /// What a recipe has to know of its data to be resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFacts {
-    /// Height and width in pixels; `None` where pictures are resized to what the net wants.
+    /// Height and width in pixels; `None` where images are resized to what the net wants.
     pub input: Option<usize>,
     /// Channels.
     pub channels: usize,
     /// Classes.
     pub classes: usize,
-    /// Pictures in the validation split, as the data was opened.
+    /// Images in the validation split, as the data was opened.
     pub validation: usize,
     /// Mean of each channel, pixels being 0 to 1.
     pub mean: Vec<f64>,
@@ -142,7 +142,7 @@ impl Recipe {
                 let values = values.get_or_insert_with(|| own.clone());
                 if values.len() != facts.channels {
                     let message = format!(
-                        "data.{key} has {} values, but the pictures' channels are {}",
+                        "data.{key} has {} values, but the images' channels are {}",
                         values.len(),
                         facts.channels
                     );
@@ -156,7 +156,7 @@ impl Recipe {
         Ok(full)
     }
 
-    /// Steps of one epoch over `images` training pictures (validation taken away): the last, smaller batch is left
+    /// Steps of one epoch over `images` training images (validation taken away): the last, smaller batch is left
     /// out; a set smaller than one batch is one step.
     pub fn steps_per_epoch(&self, images: usize) -> u64 {
         ((images / (self.train.batch * self.train.accumulate).max(1)) as u64).max(1)

@@ -15,19 +15,19 @@ pub enum Normalize {
     /// `(x − mean) / std` per channel.
     #[default]
     Channel,
-    /// The mean picture of the training pictures is subtracted, pixel by pixel (ResNet §4.2).
+    /// The mean image of the training images is subtracted, pixel by pixel (ResNet §4.2).
     Pixel,
 }
 
-/// `[data]`: which pictures, and how they enter the net.
+/// `[data]`: which images, and how they enter the net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataOptions {
     /// `shapes`, `cifar10`, `cifar100`, `mnist` or a folder.
     pub source: String,
-    /// Only the first this many pictures of the fixed shuffle; 0 takes all.
+    /// Only the first this many images of the fixed shuffle; 0 takes all.
     pub train_size: usize,
-    /// Pictures taken from those for validation; a tenth where absent, 0 trains on everything.
+    /// Images taken from those for validation; a tenth where absent, 0 trains on everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
     /// Per channel or per pixel.
@@ -42,11 +42,11 @@ pub struct DataOptions {
     /// windows of its own (256 before 224 is customary); the input's where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<usize>,
-    /// How pictures become square.
+    /// How images become square.
     pub resize: Resize,
     /// With which filter.
     pub filter: Filter,
-    /// How test pictures are looked at at the end of the run, `center` or `flip`; validation looks once.
+    /// How test images are looked at at the end of the run, `center` or `flip`; validation looks once.
     pub test: Views,
 }
 
@@ -67,21 +67,21 @@ impl Default for DataOptions {
     }
 }
 
-/// `[augment]`: what happens to training pictures only.
+/// `[augment]`: what happens to training images only.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentOptions {
-    /// Pixels of zero padding (after normalisation) around the picture before a random crop back to size; 0 is off.
+    /// Pixels of zero padding (after normalisation) around the image before a random crop back to size; 0 is off.
     pub pad_crop: usize,
     /// Left-right flips.
     pub flip: Flip,
     /// Side in pixels of the square that is set to zero at a random place (DeVries & Taylor 2017); 0 is off.
     pub cutout: usize,
-    /// Large pictures: the shorter side is brought to a random size between these two, and a window of the input's size
+    /// Large images: the shorter side is brought to a random size between these two, and a window of the input's size
     /// is cut out at random (VGG 256 to 512, or one size twice, §3.1; ResNet 256 to 480, §3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<[usize; 2]>,
-    /// Large pictures: a random part of this share of the area is stretched to the input's size, [0.08, 1] for ImageNet
+    /// Large images: a random part of this share of the area is stretched to the input's size, [0.08, 1] for ImageNet
     /// (Szegedy et al. 2015).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<[f64; 2]>,
@@ -94,7 +94,7 @@ pub struct AugmentOptions {
     pub size: Option<usize>,
     /// `rand-augment` (Cubuk et al. 2020) or `trivial-augment-wide` (Müller & Hutter 2021), torchvision's lists and ranges.
     pub policy: PolicyKind,
-    /// With `rand-augment`: operations per picture (2).
+    /// With `rand-augment`: operations per image (2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<usize>,
     /// With `rand-augment`: their strength, 0 to 30 (9).
@@ -106,8 +106,8 @@ pub struct AugmentOptions {
     pub lighting: f64,
     /// Probability that a random rectangle is set to zero (Zhong et al. 2020); 0 is off.
     pub erasing: f64,
-    /// Repeated augmentation (Hoffer et al. 2020): how often a step shows each of its pictures, varied anew each time; an epoch then goes
-    /// through as many times fewer pictures.
+    /// Repeated augmentation (Hoffer et al. 2020): how often a step shows each of its images, varied anew each time; an epoch then goes
+    /// through as many times fewer images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<usize>,
 }
@@ -145,13 +145,13 @@ impl From<&AugmentOptions> for Augment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainOptions {
-    /// Passes over the training pictures; exactly one of `epochs` and `steps` is given.
+    /// Passes over the training images; exactly one of `epochs` and `steps` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
     /// Optimiser steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Pictures per forward pass.
+    /// Images per forward pass.
     pub batch: usize,
     /// Forward passes whose gradients are averaged into one step.
     pub accumulate: usize,

@@ -1,7 +1,7 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
 use super::{Flip, Recipe};
-use crate::data::{KAGGLE, is_mnist_layout, is_picture_name};
+use crate::data::{KAGGLE, is_image_name, is_mnist_layout};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
 use crate::models::{Spec, find};
@@ -65,17 +65,17 @@ pub(super) fn native_input(network: &str) -> usize {
     find(network).map_or(224, |entry| entry.input)
 }
 
-/// Pictures of a folder that are looked at for their size.
+/// Images of a folder that are looked at for their size.
 const SAMPLE: usize = 16;
 
 /// At most so many of one class.
 const OF_EACH: usize = 2;
 
-/// Squares up to this size are small pictures, which keep their size.
+/// Squares up to this size are small images, which keep their size.
 const SMALL: u32 = 64;
 
-/// Some pictures of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
-fn some_pictures(path: &Path) -> Vec<PathBuf> {
+/// Some images of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
+fn some_images(path: &Path) -> Vec<PathBuf> {
     // In order, so that the same folder gives the same recipe on every machine.
     let inside = |path: &PathBuf| {
         let entries = std::fs::read_dir(path).into_iter().flatten();
@@ -85,7 +85,7 @@ fn some_pictures(path: &Path) -> Vec<PathBuf> {
     };
     let kaggle = KAGGLE.into_iter().map(|below| path.join(below)).find(|path| path.is_dir());
     let tops = inside(&kaggle.unwrap_or_else(|| path.to_owned()));
-    let some = |folder: &PathBuf| inside(folder).into_iter().filter(|path| is_picture_name(path)).take(OF_EACH);
+    let some = |folder: &PathBuf| inside(folder).into_iter().filter(|path| is_image_name(path)).take(OF_EACH);
     let within = |folders: &[PathBuf]| -> Vec<PathBuf> { folders.iter().flat_map(some).take(SAMPLE).collect() };
     let classes = within(&tops);
     if !classes.is_empty() {
@@ -95,9 +95,9 @@ fn some_pictures(path: &Path) -> Vec<PathBuf> {
     within(&folders)
 }
 
-/// The side of `pictures` where all of them are squares of one small size.
-fn small_side(pictures: &[PathBuf]) -> Option<usize> {
-    let mut sides = pictures.iter().map(|path| image::image_dimensions(path).ok());
+/// The side of `images` where all of them are squares of one small size.
+fn small_side(images: &[PathBuf]) -> Option<usize> {
+    let mut sides = images.iter().map(|path| image::image_dimensions(path).ok());
     let (side, height) = sides.next()??;
     (side == height && side <= SMALL && sides.all(|size| size == Some((side, side)))).then_some(side as usize)
 }
@@ -109,7 +109,7 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
     let mut recipe = Recipe::parse(text, base, &[])?;
     recipe.model = ModelOptions { name: network.into(), ..ModelOptions::default() };
     recipe.data.source = source.into();
-    // The recipe repeats a published run on all pictures; somebody's own run gets a validation split.
+    // The recipe repeats a published run on all images; somebody's own run gets a validation split.
     recipe.data.validation = None;
     if source != "shapes" && source != "cifar10" {
         recipe.data.mean = None;
@@ -120,17 +120,17 @@ pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
         recipe.augment.flip = Flip::None;
     }
     let network = network.to_lowercase();
-    let pictures = some_pictures(Path::new(source));
-    if !pictures.is_empty() {
+    let images = some_images(Path::new(source));
+    if !images.is_empty() {
         let input = native_input(&network);
         // CIFAR as PNG, Tiny ImageNet: at 224 px they would cost twelve to fifty times as much.
         let takes = |side: usize| Spec::resolve(&ModelOptions { input: Some(side), ..recipe.model.clone() }).is_ok();
-        let input = small_side(&pictures).filter(|&side| side < input && takes(side)).unwrap_or(input);
+        let input = small_side(&images).filter(|&side| side < input && takes(side)).unwrap_or(input);
         recipe.model.input = Some(input);
         // Four pixels of 32, in proportion.
         recipe.augment.pad_crop = input / 8;
         if input > 64 {
-            // 128 pictures of 224 px do not fit into most machines; a quarter of the batch takes a quarter of the rate.
+            // 128 images of 224 px do not fit into most machines; a quarter of the batch takes a quarter of the rate.
             recipe.train.batch /= 4;
             recipe.optimizer.lr /= 4.0;
         }

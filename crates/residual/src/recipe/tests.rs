@@ -188,7 +188,7 @@ fn overrides_replace_values_and_need_no_quotes() {
         "data.mean=[0, 0, 0]",
         "data.std=[1, 1, 1]",
         "train.precise=true",
-        "data.source=/my pictures/a=b",
+        "data.source=/my images/a=b",
     ]);
     let recipe = Recipe::load("shapes-resnet20", &overrides).expect("parses");
     assert_eq!(recipe.optimizer.lr, 0.05);
@@ -196,7 +196,7 @@ fn overrides_replace_values_and_need_no_quotes() {
     assert_eq!(recipe.model.stride_in, crate::models::options::StrideIn::Conv1x1);
     assert_eq!(recipe.data.mean, Some(vec![0.0; 3]));
     assert!(recipe.train.precise);
-    assert_eq!(recipe.data.source, "/my pictures/a=b");
+    assert_eq!(recipe.data.source, "/my images/a=b");
     assert_eq!(Recipe::load("shapes-resnet20", &[]).and_then(|r| r.with(&overrides)).expect("parses"), recipe);
 }
 
@@ -252,7 +252,7 @@ fn resolving_takes_what_the_data_says_and_refuses_contradictions() {
     }
     let gray = DataFacts { channels: 1, ..cifar() };
     let error = Recipe::load("cifar10-resnet18", &[]).and_then(|r| r.resolve(&gray)).expect_err("three means");
-    assert_eq!(error.to_string(), "data.mean has 3 values, but the pictures' channels are 1");
+    assert_eq!(error.to_string(), "data.mean has 3 values, but the images' channels are 1");
 }
 
 #[test]
@@ -267,13 +267,13 @@ fn default_recipes_fit_network_and_source() {
 }
 
 #[test]
-fn a_folder_of_pictures_is_brought_to_the_size_of_the_network() {
+fn a_folder_of_images_is_brought_to_the_size_of_the_network() {
     let folder = tempfile::tempdir().expect("a folder");
     let class = folder.path().join("train").join("cat");
     std::fs::create_dir_all(&class).expect("a class");
     let source = folder.path().to_string_lossy();
-    assert_eq!(Recipe::default_for(&source, "resnet-18").expect("parses").model.input, None, "no picture yet");
-    std::fs::write(class.join("1.JPG"), []).expect("a picture");
+    assert_eq!(Recipe::default_for(&source, "resnet-18").expect("parses").model.input, None, "no image yet");
+    std::fs::write(class.join("1.JPG"), []).expect("an image");
     let recipe = |network| Recipe::default_for(&source, network).expect("parses");
     let large = recipe("resnet-18");
     assert_eq!((large.model.input, large.augment.pad_crop, large.train.batch), (Some(224), 28, 32));

@@ -24,7 +24,7 @@ pub fn wilson(share: f64, n: usize) -> (f64, f64) {
 /// The outcome of a comparison; errors and differences in percent or points.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// `mcnemar` (the same pictures, one by one) or `two-proportion` (errors alone).
+    /// `mcnemar` (the same images, one by one) or `two-proportion` (errors alone).
     pub test: &'static str,
     /// Error of B minus error of A, points.
     pub difference: f64,
@@ -34,9 +34,9 @@ pub struct Difference {
     pub high: f64,
     /// Probability of a difference at least as large if both were equally good.
     pub p: f64,
-    /// Pictures that only A got wrong.
+    /// Images that only A got wrong.
     pub only_a_wrong: Option<usize>,
-    /// Pictures that only B got wrong.
+    /// Images that only B got wrong.
     pub only_b_wrong: Option<usize>,
 }
 
@@ -46,18 +46,18 @@ impl Difference {
         self.p < 0.05
     }
 
-    /// Two runs tested on the same pictures, by McNemar's test: only the pictures on which they disagree count. `None`
-    /// where the labels tell that the pictures are not the same; whether the data is, the caller knows.
+    /// Two runs tested on the same images, by McNemar's test: only the images on which they disagree count. `None`
+    /// where the labels tell that the images are not the same; whether the data is, the caller knows.
     pub fn paired(a: &Predictions, b: &Predictions) -> Option<Self> {
         let same = a.rows.len() == b.rows.len() && a.rows.iter().zip(&b.rows).all(|(a, b)| a.truth == b.truth);
         if !same || a.rows.is_empty() {
             return None;
         }
-        Some(Self::picture_by_picture(&a.right(), &b.right()))
+        Some(Self::image_by_image(&a.right(), &b.right()))
     }
 
-    /// As [`paired`](Self::paired), of what two networks got right; the same pictures in the same order.
-    pub fn picture_by_picture(a: &[bool], b: &[bool]) -> Self {
+    /// As [`paired`](Self::paired), of what two networks got right; the same images in the same order.
+    pub fn image_by_image(a: &[bool], b: &[bool]) -> Self {
         let count = |sought: (bool, bool)| a.iter().zip(b).filter(|pair| (*pair.0, *pair.1) == sought).count();
         let (only_a, only_b) = (count((false, true)), count((true, false)));
         let (n, b, c) = (a.len().max(1) as f64, only_a as f64, only_b as f64);
@@ -75,7 +75,7 @@ impl Difference {
         }
     }
 
-    /// Two errors in percent on test sets of `n_a` and `n_b` pictures that cannot be matched picture by picture.
+    /// Two errors in percent on test sets of `n_a` and `n_b` images that cannot be matched image by image.
     pub fn unpaired((error_a, n_a): (f64, usize), (error_b, n_b): (f64, usize)) -> Self {
         let (a, b) = (error_a / 100.0, error_b / 100.0);
         let (na, nb) = (n_a.max(1) as f64, n_b.max(1) as f64);
@@ -164,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn pictures_on_which_both_agree_do_not_count() {
+    fn images_on_which_both_agree_do_not_count() {
         let row = |right: bool| Prediction::new(&if right { [0.9, 0.1] } else { [0.1, 0.9] }, 0);
         let of =
             |wrong: std::ops::Range<usize>| Predictions { rows: (0..1000).map(|i| row(!wrong.contains(&i))).collect() };
-        // A errs on 0..200, B on 20..200: the same pictures but for 20, of which all speak for B.
-        let paired = Difference::paired(&of(0..200), &of(20..200)).expect("the same pictures");
+        // A errs on 0..200, B on 20..200: the same images but for 20, of which all speak for B.
+        let paired = Difference::paired(&of(0..200), &of(20..200)).expect("the same images");
         assert_eq!((paired.only_a_wrong, paired.only_b_wrong), (Some(20), Some(0)));
         close(paired.difference, -2.0, 1e-9);
         assert!(paired.is_real() && paired.high < 0.0);

@@ -41,11 +41,11 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     html! {
         p class="note" {
             (lang.of(
-                format!("{} pictures of the {split} split, each seen {seen}.", thousands(images)),
+                format!("{} images of the {split} split, each seen {seen}.", thousands(images)),
                 format!("{split} 세트의 이미지 {}장을 {seen} 평가했습니다.", thousands(images)),
             ))
             @if subject.split != Split::Test {
-                " " (lang.of("The run is not finished, so the test pictures have not been looked at.", "아직 끝나지 않은 학습이므로 시험 세트는 보지 않았습니다."))
+                " " (lang.of("The run is not finished, so the test images have not been looked at.", "아직 끝나지 않은 학습이므로 시험 세트는 보지 않았습니다."))
             }
         }
         div class="grid" {
@@ -63,7 +63,7 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     }
 }
 
-/// The result in a sentence: how many pictures were taken for something else, and what for.
+/// The result in a sentence: how many images were taken for something else, and what for.
 pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
     if subject.split != Split::Test || subject.predictions.rows.is_empty() || subject.classes.is_empty() {
         return None;
@@ -72,7 +72,7 @@ pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
     let confusions = confusions(&subject.predictions.confusion(subject.classes.len()));
     let Some(&(n, truth, told)) = confusions.first() else {
         return Some(lang.of(
-            format!("All {images} test pictures are told right."),
+            format!("All {images} test images are told right."),
             format!("시험 이미지 {images}장을 모두 맞혔습니다."),
         ));
     };
@@ -80,7 +80,7 @@ pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
     let (truth, told) = (subject.class(truth), subject.class(told));
     Some(lang.of(
         format!(
-            "{wrong} of {images} test pictures are taken for something else, most often {truth} for {told} ({}).",
+            "{wrong} of {images} test images are taken for something else, most often {truth} for {told} ({}).",
             if n == 1 { "once".to_owned() } else { format!("{n} times") }
         ),
         format!(
@@ -123,7 +123,7 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     }
 }
 
-/// `(pictures, truth, told)` off the diagonal, the most frequent first.
+/// `(images, truth, told)` off the diagonal, the most frequent first.
 fn confusions(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     let mut found = Vec::new();
     for (truth, row) in confusion.iter().enumerate() {
@@ -139,7 +139,7 @@ fn list(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table {
-                thead { tr { th class="text" { (lang.of("true", "실제")) } th class="text" { (lang.of("told", "예측")) } th { (lang.of("pictures", "이미지")) } } }
+                thead { tr { th class="text" { (lang.of("true", "실제")) } th class="text" { (lang.of("told", "예측")) } th { (lang.of("images", "이미지")) } } }
                 tbody { @for (n, truth, told) in confusions(confusion).into_iter().take(LISTED) {
                     tr { th scope="row" class="text" { (subject.class(truth)) } td class="text" { (subject.class(told)) } td { (n) } }
                 } }

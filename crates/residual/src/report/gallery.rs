@@ -1,17 +1,17 @@
-//! The pictures of a page: mistakes, doubts, variations, filters.
+//! The images of a page: mistakes, doubts, variations, filters.
 
 use super::evaluation::split_name;
+use super::images::Bitmap;
 use super::lang::Lang;
-use super::pictures::Bitmap;
 use super::subject::{Explained, Seen, Subject};
 use crate::error::Result;
 use maud::{Markup, html};
 
-/// Smaller pictures are enlarged without smoothing: their pixels are what the network sees.
+/// Smaller images are enlarged without smoothing: their pixels are what the network sees.
 const TINY: usize = 64;
 
-/// A picture of the page; `alt` says what is to be seen.
-pub fn picture(bitmap: &Bitmap, alt: &str) -> Result<Markup> {
+/// An image of the page; `alt` says what is to be seen.
+pub fn image(bitmap: &Bitmap, alt: &str) -> Result<Markup> {
     let tiny = (bitmap.width < TINY).then_some("tiny");
     Ok(html! {
         img class=[tiny] src=(bitmap.address()?) alt=(alt) width=(bitmap.width) height=(bitmap.height);
@@ -26,12 +26,12 @@ pub fn answers(subject: &Subject, lang: Lang) -> Result<Markup> {
         h3 { (lang.of("The most confident mistakes", "가장 확신한 오답")) }
         p class="note" {
             (lang.of(
-                format!("Pictures of the {split} split on which the network was surest of a wrong class."),
+                format!("Images of the {split} split on which the network was surest of a wrong class."),
                 format!("{split} 세트에서 신경망이 가장 확신하며 틀린 이미지입니다."),
             ))
             @if suspicious > 0 {
                 " " (lang.of(
-                    "Where it was surer than 95 %, look twice: the label itself may be wrong, or the picture shows two things.",
+                    "Where it was surer than 95 %, look twice: the label itself may be wrong, or the image shows two things.",
                     "확신도가 95 %를 넘는 이미지는 다시 살펴보세요. 레이블 자체가 틀렸거나 한 이미지에 두 대상이 있을 수 있습니다.",
                 ))
             }
@@ -43,7 +43,7 @@ pub fn answers(subject: &Subject, lang: Lang) -> Result<Markup> {
         h3 { (lang.of("The least certain answers", "가장 망설인 이미지")) }
         p class="note" {
             (lang.of(
-                "The pictures whose probabilities are spread most evenly over the classes (highest entropy), right or wrong.",
+                "The images whose probabilities are spread most evenly over the classes (highest entropy), right or wrong.",
                 "정답 여부와 관계없이 클래스별 확률이 가장 고르게 퍼진(엔트로피가 가장 높은) 이미지입니다.",
             ))
         }
@@ -64,7 +64,7 @@ fn thumb(seen: &Seen, subject: &Subject, lang: Lang) -> Result<Markup> {
         format!("{}: 레이블은 {truth}, 예측은 {told}", seen.name),
     );
     Ok(html! {
-        (picture(&seen.picture, &alt)?)
+        (image(&seen.image, &alt)?)
         div class="says" title=(seen.name) {
             b { (told) } " " (format!("{sure:.0}\u{a0}%"))
             @if seen.said.is_right() {
@@ -80,7 +80,7 @@ fn thumb(seen: &Seen, subject: &Subject, lang: Lang) -> Result<Markup> {
     })
 }
 
-/// Where the network looked: pictures beside themselves under heat.
+/// Where the network looked: images beside themselves under heat.
 pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
     if subject.explained.is_empty() {
         return Ok(html! {});
@@ -89,7 +89,7 @@ pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
         let (told, truth) = (subject.class(one.seen.said.told), subject.class(one.seen.said.truth));
         let alt = format!("{}: {truth}", one.seen.name);
         let heat = lang.of(
-            format!("the same picture, warm where it spoke for {told}"),
+            format!("the same image, warm where it spoke for {told}"),
             format!("같은 이미지에서 {told}(으)로 판단한 근거를 따뜻한 색으로 표시"),
         );
         let verdict = if one.seen.said.is_right() {
@@ -98,7 +98,7 @@ pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
             lang.of(format!("label: {truth}"), format!("레이블: {truth}"))
         };
         Ok(html! {
-            div class="pair" { (picture(&one.seen.picture, &alt)?) (picture(&one.heat, heat.as_str())?) }
+            div class="pair" { (image(&one.seen.image, &alt)?) (image(&one.heat, heat.as_str())?) }
             div class="says" { b { (told) } (format!(" {:.0}\u{a0}%", 100.0 * one.seen.said.confidence)) span { (verdict) } }
         })
     };
@@ -107,7 +107,7 @@ pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
         h3 { (lang.of("Where the network looked", "신경망이 본 곳")) }
         p class="note" {
             (lang.of(
-                "Grad-CAM: warm places of the picture spoke for the answer, cold ones did not matter or spoke against it.",
+                "Grad-CAM: warm places of the image spoke for the answer, cold ones did not matter or spoke against it.",
                 "Grad-CAM: 따뜻한 색일수록 답의 근거가 된 곳이고, 차가운 색은 영향이 없거나 반대 근거가 된 곳입니다.",
             ))
         }
@@ -115,21 +115,19 @@ pub fn explained(subject: &Subject, lang: Lang) -> Result<Markup> {
     })
 }
 
-/// Training pictures and what augmentation makes of them.
+/// Training images and what augmentation makes of them.
 pub fn variations(subject: &Subject, lang: Lang) -> Result<Markup> {
     let columns = subject.variations.iter().map(Vec::len).max().unwrap_or(0);
     let tiles: Vec<Bitmap> = subject.variations.iter().flatten().cloned().collect();
     let Some(sheet) = Bitmap::sheet(&tiles, columns) else { return Ok(html! {}) };
-    let alt = lang.of(
-        "Rows of training pictures, each followed by its augmented variations",
-        "각 줄: 학습 이미지와 그 증강 결과",
-    );
+    let alt = lang
+        .of("Rows of training images, each followed by its augmented variations", "각 줄: 학습 이미지와 그 증강 결과");
     let scale = if sheet.width / columns.max(1) < TINY { 2 } else { 1 };
     Ok(html! {
         h3 { (lang.of("What training sees", "학습에 들어가는 이미지")) }
         p class="note" {
             (lang.of(
-                "In each row first a training picture, then what the recipe's augmentation makes of it in different epochs.",
+                "In each row first a training image, then what the recipe's augmentation makes of it in different epochs.",
                 "각 줄의 첫 칸은 원래 학습 이미지이고, 나머지는 레시피의 증강이 에폭마다 만들어 내는 모습입니다.",
             ))
         }

@@ -10,12 +10,12 @@ mod curves;
 mod evaluation;
 mod facts;
 mod gallery;
+pub mod images;
 pub mod lab;
 pub mod lang;
 mod network;
 pub mod page;
 mod paper;
-pub mod pictures;
 mod sheet;
 mod subject;
 
@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 /// Bytes that a page may have: it is mailed, and opened on phones.
 pub const LIMIT: usize = 2_000_000;
 
-/// Pictures of each kind that are shown of a single run.
+/// Images of each kind that are shown of a single run.
 const THUMBNAILS: usize = 24;
 
 /// Writes the page about `runs` to `out`. `data` is the first run's, where the caller has it open already.
@@ -101,7 +101,7 @@ pub fn save(page: &str, out: &Path) -> Result<PathBuf> {
     out.canonicalize().map_err(|error| Error::io("open", out, error))
 }
 
-/// The page; with fewer pictures where it would be too large.
+/// The page; with fewer images where it would be too large.
 fn render(subjects: &mut [Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<String> {
     loop {
         let page = page(subjects, outcome, lang)?.render();
@@ -178,9 +178,9 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
     if !subject.predictions.rows.is_empty() && !subject.classes.is_empty() {
         add("errors", lang.of("Where it errs", "오류 분석"), evaluation::evaluation(subject, lang));
     }
-    let pictures = html! {
+    let images = html! {
         @if let Some(why) = &subject.without {
-            p class="warning" { (lang.of("The pictures could not be opened: ", "이미지를 열지 못했습니다: ")) (lang::told(why)) }
+            p class="warning" { (lang.of("The images could not be opened: ", "이미지를 열지 못했습니다: ")) (lang::told(why)) }
         }
         @if !subject.uncertain.is_empty() { (gallery::answers(subject, lang)?) }
         (gallery::explained(subject, lang)?)
@@ -189,8 +189,8 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
             div class="grid" { @for part in [variations, filters] { @if !part.0.is_empty() { div { (part) } } } }
         }
     };
-    if !pictures.0.is_empty() {
-        add("pictures", lang.of("Pictures", "이미지"), pictures);
+    if !images.0.is_empty() {
+        add("images", lang.of("Images", "이미지"), images);
     }
     if let Some(summary) = &subject.summary {
         add("network", lang.of("The network", "신경망"), network::layers(summary, lang));

@@ -24,7 +24,7 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
         p class="note" {
             (lang.of(
                 format!(
-                    "{} parameters, {} multiply-adds for one {input}×{input} picture. The receptive field is the side, in input pixels, of the square that one value of a layer sees; the bar compares it with the picture.",
+                    "{} parameters, {} multiply-adds for one {input}×{input} image. The receptive field is the side, in input pixels, of the square that one value of a layer sees; the bar compares it with the image.",
                     thousands(summary.params), short(summary.macs)
                 ),
                 format!(
@@ -42,7 +42,7 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
                     th scope="col" { (lang.of("parameters", "매개변수")) }
                     th scope="col" { (lang.of("multiply-adds", "곱셈-덧셈")) }
                     th scope="col" { (lang.of("receptive field", "수용 영역")) }
-                    th scope="col" { span class="visually-hidden" { (lang.of("share of the picture", "이미지 대비")) } }
+                    th scope="col" { span class="visually-hidden" { (lang.of("share of the image", "이미지 대비")) } }
                 } }
                 tbody { @for layer in summary.layers.iter().filter(|layer| is_shown(&layer.kind)) {
                     tr {

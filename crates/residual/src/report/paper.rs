@@ -16,7 +16,7 @@ fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
         Verdict::WithinNoise => "판단 불가: 허용 오차를 벗어났으나 잡음 범위 안",
         Verdict::NotReproduced => "재현되지 않음",
         Verdict::Shortened => "판단하지 않음: 단축 실행",
-        Verdict::OtherPictures => "판단하지 않음: 논문과 다른 이미지",
+        Verdict::OtherImages => "판단하지 않음: 논문과 다른 이미지",
         Verdict::OtherNetwork => "판단하지 않음: 논문과 다른 신경망",
     };
     lang.of(verdict.words(), korean)
@@ -35,7 +35,7 @@ fn order(order: Order, lang: Lang) -> &'static str {
 fn shortened(lang: Lang) -> Markup {
     html! {
         p class="warning" { (lang.of(
-            "A shortened run: far fewer steps and pictures than the paper's. It compares the networks with each other and says nothing about the paper's numbers.",
+            "A shortened run: far fewer steps and images than the paper's. It compares the networks with each other and says nothing about the paper's numbers.",
             "단축 실행입니다. 논문보다 스텝과 이미지가 훨씬 적습니다. 신경망끼리 견줄 수는 있으나 논문의 수치에 대해서는 아무것도 말해 주지 않습니다.",
         )) }
     }
@@ -102,7 +102,7 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
         _ if images > 0
             && !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0), images) =>
         {
-            Some(Verdict::OtherPictures)
+            Some(Verdict::OtherImages)
         }
         (Scale::Full, "center") => Some(judge(goal, &sample, mark.tolerance, true)),
         // The page's own test looks at the centre only: another protocol's value is not to be judged by it.
@@ -113,7 +113,7 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
         @if mark.scale == Scale::Quick { (shortened(lang)) }
         p class="note" {
             (lang::row(&mark.title, lang)) " (" code { (mark.id) } "). "
-            (lang.of("One seed; the 95 % interval is that of the test pictures alone.", "시드 하나의 결과이며, 95 % 구간은 시험 이미지 수만 고려한 것입니다."))
+            (lang.of("One seed; the 95 % interval is that of the test images alone.", "시드 하나의 결과이며, 95 % 구간은 시험 이미지 수만 고려한 것입니다."))
         }
         div class="scroll" tabindex="0" { table {
             (head(mark.paper_top5.is_some(), lang))

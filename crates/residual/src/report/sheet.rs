@@ -1,8 +1,8 @@
-//! A sheet of examples of what a recipe does to a picture: a row for each augmentation by itself, then all of them
+//! A sheet of examples of what a recipe does to an image: a row for each augmentation by itself, then all of them
 //! together, every tile labelled.
 
-use super::pictures::{Bitmap, Inverse};
-use crate::data::{Augment, Crop, Draws, Filter, Flip, Jitter, Operation, Picture, Policy, Preprocessing};
+use super::images::{Bitmap, Inverse};
+use crate::data::{Augment, Crop, Draws, Filter, Flip, Image, Jitter, Operation, Policy, Preprocessing};
 use crate::error::Result;
 use font8x8::UnicodeFonts;
 
@@ -18,7 +18,7 @@ const TITLE: usize = 26;
 /// A labelled example.
 struct Tile {
     label: String,
-    picture: Bitmap,
+    image: Bitmap,
 }
 
 /// A row of the sheet.
@@ -27,26 +27,26 @@ struct Row {
     tiles: Vec<Tile>,
 }
 
-/// What `augment` does to `picture` on its way to the network: as `testing` takes it, then at `side` pixels in training;
+/// What `augment` does to `image` on its way to the network: as `testing` takes it, then at `side` pixels in training;
 /// `seed` decides the examples.
 ///
 /// # Errors
 /// An augmentation that cannot be done.
-pub fn sheet(augment: &Augment, picture: &Picture, testing: &Preprocessing, side: usize, seed: u64) -> Result<Picture> {
+pub fn sheet(augment: &Augment, image: &Image, testing: &Preprocessing, side: usize, seed: u64) -> Result<Image> {
     let preprocessing = &testing.at(side)?;
     let normalizer = preprocessing.normalizer()?;
     augment.check(preprocessing.height, preprocessing.width)?;
     let inverse = Inverse::new(&normalizer);
     let example = |augment: &Augment, epoch: u64| {
-        let draws = Draws { seed, epoch, picture: 0 };
-        let pixels = augment.example(picture, preprocessing, draws);
+        let draws = Draws { seed, epoch, image: 0 };
+        let pixels = augment.example(image, preprocessing, draws);
         let mut out = vec![0.0; pixels.len()];
         augment.apply(&normalizer, &pixels, draws, &mut out);
-        inverse.picture(&out)
+        inverse.image(&out)
     };
     let fitted = |preprocessing: &Preprocessing| {
         let Preprocessing { height, width, channels, .. } = *preprocessing;
-        Picture { height, width, channels, pixels: preprocessing.fit(picture) }
+        Image { height, width, channels, pixels: preprocessing.fit(image) }
     };
     let title = format!("in testing, {}x{} pixels", testing.height, testing.width);
     let mut rows = vec![Row { title, tiles: vec![tile(String::new(), fitted(testing).into())] }];
@@ -123,40 +123,40 @@ fn parts(augment: &Augment) -> Vec<(String, Augment)> {
 }
 
 /// Every operation of a policy's list at one strength.
-fn operations(policy: Policy, picture: &Picture) -> Vec<Tile> {
+fn operations(policy: Policy, image: &Image) -> Vec<Tile> {
     let strength = match policy {
         Policy::RandAugment { strength, .. } => strength,
         _ => 20,
     };
     let show = |operation: Operation| {
-        let picture = Picture { pixels: operation.apply(picture), ..picture.clone() };
-        tile(operation.to_string(), picture.into())
+        let image = Image { pixels: operation.apply(image), ..image.clone() };
+        tile(operation.to_string(), image.into())
     };
-    policy.list(picture.height, picture.width, strength).into_iter().map(show).collect()
+    policy.list(image.height, image.width, strength).into_iter().map(show).collect()
 }
 
-/// A picture brought to a tile's size: smaller by resampling, larger by whole pixels.
+/// An image brought to a tile's size: smaller by resampling, larger by whole pixels.
 fn tile(label: String, bitmap: Bitmap) -> Tile {
     let Bitmap { height, width, channels, pixels } = bitmap;
     let longest = height.max(width);
-    let picture = Picture { height, width, channels, pixels };
+    let image = Image { height, width, channels, pixels };
     if longest > TILE {
         let side = TILE * height.min(width) / longest;
-        return Tile { label, picture: picture.scaled(side.max(1), channels, Filter::Bilinear).into() };
+        return Tile { label, image: image.scaled(side.max(1), channels, Filter::Bilinear).into() };
     }
     let times = TILE / longest;
-    let at = |y: usize, x: usize| &picture.pixels[(y * width + x) * channels..][..channels];
+    let at = |y: usize, x: usize| &image.pixels[(y * width + x) * channels..][..channels];
     let large = (0..height * times).flat_map(|y| (0..width * times).map(move |x| (y / times, x / times)));
     let pixels = large.flat_map(|(y, x)| at(y, x)).copied().collect();
-    Tile { label, picture: Bitmap { height: height * times, width: width * times, channels, pixels } }
+    Tile { label, image: Bitmap { height: height * times, width: width * times, channels, pixels } }
 }
 
-/// Black letters and pictures on white, `[h, w, 3]`.
-struct Canvas(Picture);
+/// Black letters and images on white, `[h, w, 3]`.
+struct Canvas(Image);
 
 impl Canvas {
     fn new(height: usize, width: usize) -> Self {
-        Self(Picture { height, width, channels: 3, pixels: vec![255; height * width * 3] })
+        Self(Image { height, width, channels: 3, pixels: vec![255; height * width * 3] })
     }
 
     fn set(&mut self, y: usize, x: usize, colour: [u8; 3]) {
@@ -185,7 +185,7 @@ impl Canvas {
     }
 }
 
-fn drawn(rows: &[Row]) -> Picture {
+fn drawn(rows: &[Row]) -> Image {
     let step = TILE + GAP;
     let lines = |row: &Row| row.tiles.len().div_ceil(COLUMNS);
     let height = GAP + rows.iter().map(|row| TITLE + lines(row) * step).sum::<usize>();
@@ -194,9 +194,9 @@ fn drawn(rows: &[Row]) -> Picture {
     for row in rows {
         canvas.write((top + 4, GAP), &row.title);
         top += TITLE;
-        for (i, Tile { label, picture }) in row.tiles.iter().enumerate() {
+        for (i, Tile { label, image }) in row.tiles.iter().enumerate() {
             let corner = (top + i / COLUMNS * step, GAP + i % COLUMNS * step);
-            canvas.paste(corner, picture);
+            canvas.paste(corner, image);
             canvas.write((corner.0 + TILE + 2, corner.1), label);
         }
         top += lines(row) * step;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     /// The colours of the tile whose corner is there.
-    fn colours(sheet: &Picture, (top, left): (usize, usize)) -> std::collections::BTreeSet<[u8; 3]> {
+    fn colours(sheet: &Image, (top, left): (usize, usize)) -> std::collections::BTreeSet<[u8; 3]> {
         let at = |y: usize, x: usize| (y * sheet.width + x) * 3;
         let pixel = |i: usize| {
             let at = at(top + i / TILE, left + i % TILE);
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_sheet_has_a_row_for_each_augmentation_and_one_for_all() {
         let pixels = (0..32 * 32).flat_map(|i| [(i % 32 * 8) as u8, (i / 32 * 8) as u8, 90]).collect();
-        let picture = Picture { height: 32, width: 32, channels: 3, pixels };
+        let image = Image { height: 32, width: 32, channels: 3, pixels };
         let augment = Augment {
             crop: Crop::Resized { area: [0.1, 1.0], aspect: [0.75, 1.33] },
             policy: Policy::TrivialAugmentWide,
@@ -244,11 +244,11 @@ mod tests {
             erasing: 0.1,
             ..Augment::default()
         };
-        let sheet = sheet(&augment, &picture, &preprocessing(20), 16, 1).expect("can be done");
+        let sheet = sheet(&augment, &image, &preprocessing(20), 16, 1).expect("can be done");
         let lines = 1 + 1 + 2 + 1 + 1 + 1 + 1 + 2;
         let height = GAP + 8 * TITLE + lines * (TILE + GAP);
         assert_eq!((sheet.height, sheet.width), (height, GAP + COLUMNS * (TILE + GAP)));
-        // The first tile is the picture; beside it is nothing.
+        // The first tile is the image; beside it is nothing.
         let step = TILE + GAP;
         assert!(colours(&sheet, (GAP + TITLE, GAP)).len() > 100);
         assert_eq!(colours(&sheet, (GAP + TITLE, GAP + step)).len(), 1);
@@ -267,9 +267,9 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_without_augmentation_has_the_picture_and_itself() {
-        let picture = Picture { height: 300, width: 200, channels: 1, pixels: vec![70; 60_000] };
-        let sheet = sheet(&Augment::default(), &picture, &preprocessing(224), 224, 0).expect("can be done");
+    fn a_recipe_without_augmentation_has_the_image_and_itself() {
+        let image = Image { height: 300, width: 200, channels: 1, pixels: vec![70; 60_000] };
+        let sheet = sheet(&Augment::default(), &image, &preprocessing(224), 224, 0).expect("can be done");
         let tiles = [(GAP + TITLE, GAP), (sheet.height - (TILE + GAP), GAP)].map(|corner| colours(&sheet, corner));
         assert!(tiles.iter().all(|tile| tile.iter().all(|colour| colour.iter().all(|v| v.abs_diff(70) <= 1))));
     }

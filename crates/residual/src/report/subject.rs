@@ -1,9 +1,9 @@
-//! A run as the page shows it: its record, what its weights said of the test pictures, and the pictures themselves as
+//! A run as the page shows it: its record, what its weights said of the test images, and the images themselves as
 //! far as they can be had.
 
+use super::images::{self, Bitmap};
 use super::lang::{self, Lang};
-use super::pictures::{self, Bitmap};
-use crate::data::{self, Dataset, Normalizer, Picture, Pictures, Split};
+use crate::data::{self, Dataset, Image, Images, Normalizer, Split};
 use crate::error::Result;
 use crate::eval::Classifier;
 use crate::eval::predictions::{Prediction, Predictions};
@@ -18,30 +18,30 @@ use burn::tensor::Device;
 /// Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by confident disagreement).
 const SUSPICIOUS: f32 = 0.95;
 
-/// Variations of a training picture that are shown beside it.
+/// Variations of a training image that are shown beside it.
 const DRAWS: usize = 7;
 
-/// A picture with what the network said of it.
+/// An image with what the network said of it.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// The picture.
-    pub picture: Bitmap,
+    /// The image.
+    pub image: Bitmap,
     /// What it is called.
     pub name: String,
     /// What was said.
     pub said: Prediction,
 }
 
-/// A picture, and where the network looked when it gave its answer.
+/// An image, and where the network looked when it gave its answer.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    /// The picture and what was said of it.
+    /// The image and what was said of it.
     pub seen: Seen,
-    /// The heat of that answer over the picture.
+    /// The heat of that answer over the image.
     pub heat: Bitmap,
 }
 
-/// Pictures that are explained.
+/// Images that are explained.
 const EXPLAINED: usize = 12;
 
 /// A run and everything the page shows of it.
@@ -55,21 +55,21 @@ pub struct Subject {
     pub metadata: Option<Metadata>,
     /// Class names.
     pub classes: Vec<String>,
-    /// What the weights said of each picture.
+    /// What the weights said of each image.
     pub predictions: Predictions,
     /// Of which split: the test split of a finished run; an unfinished one does not touch that.
     pub split: Split,
     /// The most confident mistakes.
     pub mistakes: Vec<Seen>,
-    /// The pictures with the most even distributions.
+    /// The images with the most even distributions.
     pub uncertain: Vec<Seen>,
     /// Where the network looked.
     pub explained: Vec<Explained>,
-    /// Training pictures, each followed by variations of itself.
+    /// Training images, each followed by variations of itself.
     pub variations: Vec<Vec<Bitmap>>,
     /// The filters of the first convolution, and their height.
     pub filters: Option<(Vec<Bitmap>, usize)>,
-    /// Why there are no pictures, where there are none.
+    /// Why there are no images, where there are none.
     pub without: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl Subject {
         !seen.said.is_right() && seen.said.confidence >= SUSPICIOUS && self.predictions.top1_error() < 50.0
     }
 
-    /// Gathers what there is of a run. Pictures come from `data` where the caller has it open, else the recipe's source
+    /// Gathers what there is of a run. Images come from `data` where the caller has it open, else the recipe's source
     /// is opened; where that cannot be, the page does without and says why. At most `thumbnails` of each kind are taken.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Subject {
         Ok(subject)
     }
 
-    /// What needs the weights, and then the pictures.
+    /// What needs the weights, and then the images.
     fn look_inside(
         &mut self,
         data: Option<&Dataset>,
@@ -124,7 +124,7 @@ impl Subject {
     ) -> Result<()> {
         let Some(path) = self.record.weights() else { return Ok(()) };
         let (model, metadata) = weights::load(&path, &Device::flex())?;
-        self.filters = pictures::first_filters(&weights::values(&model));
+        self.filters = images::first_filters(&weights::values(&model));
         self.classes.clone_from(&metadata.classes);
         self.summary = Some(model.summary());
         let preprocessing = metadata.preprocessing.clone();
@@ -145,27 +145,26 @@ impl Subject {
         for class in 0..self.classes.len().min(rows) {
             firsts.extend((0..data.train.len()).find(|&i| data.train.label(i) == class).map(|i| i as u32));
         }
-        self.variations = pictures::variations(&data.train, &preprocessing, &self.record.recipe, &firsts, DRAWS)?;
+        self.variations = images::variations(&data.train, &preprocessing, &self.record.recipe, &firsts, DRAWS)?;
         Ok(())
     }
 
     /// The mistakes and doubts that are shown.
-    fn choose(&mut self, shown: &Pictures, thumbnails: usize) -> Result<()> {
+    fn choose(&mut self, shown: &Images, thumbnails: usize) -> Result<()> {
         let rows = &self.predictions.rows;
         let mut wrong: Vec<usize> = (0..rows.len()).filter(|&i| !rows[i].is_right()).collect();
         wrong.sort_by(|&a, &b| rows[b].confidence.total_cmp(&rows[a].confidence).then(a.cmp(&b)));
         let mut doubtful: Vec<usize> = (0..rows.len()).collect();
         doubtful.sort_by(|&a, &b| rows[b].entropy.total_cmp(&rows[a].entropy).then(a.cmp(&b)));
-        let seen =
-            |i: &usize| Ok(Seen { picture: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), said: rows[*i] });
+        let seen = |i: &usize| Ok(Seen { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), said: rows[*i] });
         let mistakes: Result<Vec<Seen>> = wrong.iter().take(thumbnails).map(seen).collect();
         let uncertain: Result<Vec<Seen>> = doubtful.iter().take(thumbnails).map(seen).collect();
         (self.mistakes, self.uncertain) = (mistakes?, uncertain?);
         Ok(())
     }
 
-    /// Where the network looked: for the first picture of each class, as far as `most` reaches.
-    fn explain(&mut self, model: &Model, shown: &Pictures, normalizer: &Normalizer, most: usize) -> Result<()> {
+    /// Where the network looked: for the first image of each class, as far as `most` reaches.
+    fn explain(&mut self, model: &Model, shown: &Images, normalizer: &Normalizer, most: usize) -> Result<()> {
         let first = |class: usize| (0..shown.len()).find(|&i| shown.label(i) == class).map(|i| i as u32);
         let chosen: Vec<u32> = (0..self.classes.len()).filter_map(first).take(most).collect();
         let told: Vec<usize> = chosen.iter().map(|&i| self.predictions.rows[i as usize].told).collect();
@@ -176,10 +175,9 @@ impl Subject {
         for (&i, heat) in chosen.iter().zip(&heats) {
             let i = i as usize;
             let (height, width, channels) = (shown.height(), shown.width(), shown.channels());
-            let picture = Picture { height, width, channels, pixels: shown.pixels(i)?.into_owned() };
-            let heat = Bitmap::from(explain::overlay(&picture, heat)).small();
-            let seen =
-                Seen { picture: Bitmap::from(picture).small(), name: shown.name(i), said: self.predictions.rows[i] };
+            let image = Image { height, width, channels, pixels: shown.pixels(i)?.into_owned() };
+            let heat = Bitmap::from(explain::overlay(&image, heat)).small();
+            let seen = Seen { image: Bitmap::from(image).small(), name: shown.name(i), said: self.predictions.rows[i] };
             self.explained.push(Explained { seen, heat });
         }
         Ok(())

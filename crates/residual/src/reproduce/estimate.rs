@@ -24,7 +24,7 @@ struct Kind {
 }
 
 /// CIFAR's networks, ImageNet's residual networks, VGG (without its fully connected layers, whose update is paid once for a
-/// batch and would count too much in one of two pictures).
+/// batch and would count too much in one of two images).
 const KINDS: [Kind; 3] = [
     Kind { name: "resnet-20", input: 32, batch: 32 },
     Kind { name: "resnet-18", input: 224, batch: 4 },
@@ -128,10 +128,10 @@ mod tests {
     use crate::reproduce::find;
 
     #[test]
-    fn time_grows_with_steps_pictures_and_multiply_adds() {
+    fn time_grows_with_steps_images_and_multiply_adds() {
         let pace = Pace { machine: Machine::here(), macs_per_second: [1e9, 1e10, 1e11] };
         let seconds = |id: &str| pace.seconds(find(id).expect("an id")[0], Scale::Full).expect("a network");
-        // 64,000 steps of 128 pictures of 40.55 million multiply-adds each.
+        // 64,000 steps of 128 images of 40.55 million multiply-adds each.
         assert!((seconds("resnet/t6/n=3") / (64_000.0 * 128.0 * 0.04055) - 1.0).abs() < 1e-3);
         assert_eq!((seconds("vgg/params"), seconds("vgg/small-filters")), (0.0, 0.0));
         // 1,000 steps of 32 through two stacks.

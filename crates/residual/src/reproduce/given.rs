@@ -63,11 +63,11 @@ pub fn are_papers_own(experiment: &Experiment, part: &Part, weights: &[&Weights]
     Ok(true)
 }
 
-/// The pictures on which `weights` are tested: `data`, or those of the experiment.
+/// The images on which `weights` are tested: `data`, or those of the experiment.
 ///
 /// # Errors
-/// Pictures that cannot be had.
-pub fn pictures(
+/// Images that cannot be had.
+pub fn images(
     experiment: &Experiment,
     weights: &Weights,
     data: Option<&str>,
@@ -89,7 +89,7 @@ pub fn available(experiment: &Experiment) -> Result<&str> {
     match experiment.data.as_deref() {
         Some("imagenet") => {
             let message = format!(
-                "{} needs ImageNet (1.28 million training and 50,000 validation pictures), which cannot be fetched",
+                "{} needs ImageNet (1.28 million training and 50,000 validation images), which cannot be fetched",
                 experiment.id
             );
             Err(Error::data(message).with_hint(

@@ -19,7 +19,7 @@ pub struct Mark {
     pub part: String,
     /// How much of it the run does.
     pub scale: Scale,
-    /// How test pictures are looked at.
+    /// How test images are looked at.
     pub protocol: String,
     /// The paper's top-1 error, percent.
     pub paper: Option<f64>,
@@ -83,11 +83,11 @@ impl Mark {
     }
 }
 
-/// Whether `run`, which may be resolved, trains as `row` does: everything but the pictures' place and statistics. A deep VGG may start
+/// Whether `run`, which may be resolved, trains as `row` does: everything but the images' place and statistics. A deep VGG may start
 /// from another's layers, as the paper's did.
 fn is_same(row: &Recipe, run: &Recipe) -> bool {
     let shortcut = |recipe: &Recipe| crate::models::Spec::resolve(&recipe.model).map(|spec| spec.shortcut).ok();
-    let pictures = |recipe: &Recipe| {
+    let images = |recipe: &Recipe| {
         let data = &recipe.data;
         (data.train_size, data.validation, data.normalize, data.scale, data.test)
     };
@@ -106,7 +106,7 @@ fn is_same(row: &Recipe, run: &Recipe) -> bool {
         && row.schedule.filled() == run.schedule.filled()
         && row.augment == run.augment
         && row.loss == run.loss
-        && pictures(row) == pictures(run)
+        && images(row) == images(run)
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(id(&paper(&["model.name=resnet-56"])).as_deref(), Some("resnet/t6/n=9"));
         assert_eq!(id(&paper(&["model.shortcut=B"])), None);
         assert_eq!(id(&paper(&["train.steps=640"])), None);
-        assert_eq!(id(&paper(&["data.test=flip"])), None, "the paper looks once at a test picture");
+        assert_eq!(id(&paper(&["data.test=flip"])), None, "the paper looks once at a test image");
     }
 
     #[test]

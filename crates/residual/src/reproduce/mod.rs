@@ -44,7 +44,7 @@ pub struct Experiment {
     /// Changes to the quick recipe.
     #[serde(default)]
     quick: Vec<String>,
-    /// How the paper looked at test pictures.
+    /// How the paper looked at test images.
     #[serde(default)]
     pub look: Looking,
     /// What is counted, where nothing is trained.
@@ -96,7 +96,7 @@ pub struct Part {
     pub with: Vec<String>,
     /// Its shortcuts, where they are not the network's default.
     pub shortcut: Option<Shortcut>,
-    /// How its test pictures are looked at, where the parts differ.
+    /// How its test images are looked at, where the parts differ.
     protocol: Option<String>,
     /// What is counted, where the parts differ.
     pub count: Option<Count>,
@@ -120,7 +120,7 @@ pub struct Part {
     tolerance: Option<f64>,
 }
 
-/// A way to look at test pictures.
+/// A way to look at test images.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Looking {
@@ -236,13 +236,13 @@ pub fn find(id: &str) -> Result<Vec<&'static Experiment>> {
 fn on(recipe: &mut Recipe, source: &str, data: Option<&str>) {
     recipe.data.source = data.unwrap_or(source).to_owned();
     if data.is_some_and(|data| data != source) {
-        // The statistics of the recipe's own pictures are not those of others.
+        // The statistics of the recipe's own images are not those of others.
         (recipe.data.mean, recipe.data.std) = (None, None);
     }
 }
 
 /// Whether results on so many test `images` of this `label`, in `classes`, can be held beside a paper's on `data`. ImageNet comes as a
-/// folder of any name, and is known by its thousand classes and 50,000 validation pictures.
+/// folder of any name, and is known by its thousand classes and 50,000 validation images.
 pub fn is_papers_own(data: Option<&str>, label: &str, classes: usize, images: usize) -> bool {
     match data {
         Some("cifar10") => label == "CIFAR-10",

@@ -31,7 +31,7 @@ pub struct Row {
     pub paper_top5: Option<f64>,
     /// Our mean top-5 error.
     pub ours_top5: Option<f64>,
-    /// How test pictures were looked at.
+    /// How test images were looked at.
     pub protocol: String,
     /// `%` of error, or the unit of a count.
     #[serde(default = "super::percent")]

@@ -27,7 +27,7 @@ pub struct Options {
     pub seeds: u64,
     /// How much of it is done.
     pub scale: Scale,
-    /// Pictures, where they are not where the experiment expects them.
+    /// Images, where they are not where the experiment expects them.
     pub data: Option<String>,
     /// Set by Ctrl-C.
     pub stop: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ struct Tested {
     data: String,
     #[serde(default)]
     classes: usize,
-    /// A digit for each test picture: 1 where it was classified right.
+    /// A digit for each test image: 1 where it was classified right.
     #[serde(default)]
     right: String,
     /// What it was asked to train by, as TOML: of anything else this is no result.
@@ -63,7 +63,7 @@ impl Tested {
         }
     }
 
-    /// Whether it was tested on the pictures of `experiment`'s paper.
+    /// Whether it was tested on the images of `experiment`'s paper.
     fn is_on_papers_own(&self, experiment: &Experiment) -> bool {
         is_papers_own(experiment.data.as_deref(), &self.data, self.classes, self.images)
     }
@@ -97,7 +97,7 @@ pub fn verify(experiment: &Experiment) -> Result<Outcome> {
 /// Tests `weights` by the protocol of each row that is about their networks.
 ///
 /// # Errors
-/// Weights of another network; pictures that cannot be had.
+/// Weights of another network; images that cannot be had.
 pub fn weights(
     experiment: &Experiment,
     weights: &[Weights],
@@ -105,14 +105,14 @@ pub fn weights(
     progress: &mut dyn data::Progress,
 ) -> Result<Outcome> {
     let parts = given::parts(experiment, weights)?;
-    let data = given::pictures(experiment, &weights[0], data, progress)?;
+    let data = given::images(experiment, &weights[0], data, progress)?;
     let mut rows = Vec::new();
     for (part, weights) in parts {
         let tested = Tested::new(&given::test(experiment, part, &weights, &data, true, progress)?, &data);
         let mut samples = <[Sample; 2]>::default();
         tested.add_to(&mut samples);
         let unjudged = match given::are_papers_own(experiment, part, &weights)? {
-            _ if !tested.is_on_papers_own(experiment) => Some(Verdict::OtherPictures),
+            _ if !tested.is_on_papers_own(experiment) => Some(Verdict::OtherImages),
             false => Some(Verdict::OtherNetwork),
             true => None,
         };
@@ -124,7 +124,7 @@ pub fn weights(
 /// Trains and tests every network of `experiment` with every seed; `sink` hears of each run.
 ///
 /// # Errors
-/// Pictures that cannot be had, a run that fails, Ctrl-C (with a checkpoint).
+/// Images that cannot be had, a run that fails, Ctrl-C (with a checkpoint).
 pub fn run(
     experiment: &Experiment,
     options: &Options,
@@ -154,7 +154,7 @@ pub fn run(
         buffer::trim();
         let unjudged = match options.scale {
             Scale::Quick => Some(Verdict::Shortened),
-            Scale::Full => (!own).then_some(Verdict::OtherPictures),
+            Scale::Full => (!own).then_some(Verdict::OtherImages),
         };
         rows.push(Row::new(experiment, part, samples, unjudged));
     }
@@ -216,7 +216,7 @@ fn one(
         ("center", [result]) => center(result, &out)?,
         _ => {
             let weights = results.iter().map(|result| Weights::load(&result.checkpoint)).collect::<Result<Vec<_>>>()?;
-            let data = given::pictures(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
+            let data = given::images(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
             let weights: Vec<&Weights> = weights.iter().collect();
             let scaled = options.scale == Scale::Full;
             Tested::new(&given::test(experiment, part, &weights, &data, scaled, progress)?, &data)
@@ -227,10 +227,10 @@ fn one(
     Ok(tested)
 }
 
-/// What the run in `folder` was tested to at its end: by the centre of each picture.
+/// What the run in `folder` was tested to at its end: by the centre of each image.
 fn center(result: &RunResult, folder: &Path) -> Result<Tested> {
     let Some(top1_error) = result.test_top1_error else {
-        return Err(Error::data(format!("{} has no test pictures", result.data)));
+        return Err(Error::data(format!("{} has no test images", result.data)));
     };
     let record = train::Record::read(folder)?;
     let right = record.predictions()?.map_or_else(Vec::new, |predictions| predictions.right());
@@ -323,12 +323,12 @@ mod tests {
         assert_eq!(outcome.rows[1].name, "plain-cifar-8 + resnet-cifar-8");
         let load = |part: &Part| Weights::load(&self::folder(part, folder.path(), 0).join("last.safetensors"));
         let given: Vec<Weights> = tiny().parts[1].members().iter().map(|part| load(part).expect("weights")).collect();
-        let data = given::pictures(&tiny(), &given[0], Some("shapes"), &mut ()).expect("pictures");
+        let data = given::images(&tiny(), &given[0], Some("shapes"), &mut ()).expect("images");
         let probabilities = |given: &[Weights]| {
             let dense = given.iter().map(|weights| weights.member(crate::eval::Views::Dense, &[]).expect("a look"));
-            let pictures: Vec<_> = (0..50).map(|i| data.test.original(i).expect("a picture")).collect();
+            let images: Vec<_> = (0..50).map(|i| data.test.original(i).expect("an image")).collect();
             let ensemble = crate::eval::Ensemble::new(dense.collect()).expect("networks");
-            ensemble.probabilities(&pictures).expect("looks")
+            ensemble.probabilities(&images).expect("looks")
         };
         let (plain, residual) = (probabilities(&given[..1]), probabilities(&given[1..]));
         for ((both, a), b) in
@@ -351,7 +351,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options { data: None, scale: Scale::Full, ..shapes(folder.path(), 1) };
         let experiment = find("resnet/t3/50").expect("one")[0];
-        let error = run(experiment, &options, &mut (), &mut |_: &train::Event| ()).expect_err("no pictures");
+        let error = run(experiment, &options, &mut (), &mut |_: &train::Event| ()).expect_err("no images");
         let hint = error.hint().unwrap_or_default();
         assert!(hint.contains("--weights") && hint.contains("--scale quick"), "{hint}");
     }

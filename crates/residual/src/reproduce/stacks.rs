@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// what is claimed is their order. What they left behind comes along, for a page.
 ///
 /// # Errors
-/// Pictures that cannot be had, a loss that is not finite, Ctrl-C (finished networks are kept).
+/// Images that cannot be had, a loss that is not finite, Ctrl-C (finished networks are kept).
 pub fn run(
     experiment: &Experiment,
     options: &Options,

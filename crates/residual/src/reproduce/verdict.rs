@@ -26,9 +26,9 @@ fn student(n: usize) -> f64 {
 pub struct Sample {
     /// A value for each seed.
     pub values: Vec<f64>,
-    /// Test pictures behind each; 0 for a count, which is exact.
+    /// Test images behind each; 0 for a count, which is exact.
     pub images: usize,
-    /// For each seed whether each test picture was classified right, as far as that is known.
+    /// For each seed whether each test image was classified right, as far as that is known.
     #[serde(skip)]
     pub right: Vec<Vec<bool>>,
 }
@@ -101,8 +101,8 @@ pub enum Verdict {
     NotReproduced,
     /// A shortened run: it says nothing about the paper's value.
     Shortened,
-    /// Tested on other pictures than the paper's, or on copies of them that lost something.
-    OtherPictures,
+    /// Tested on other images than the paper's, or on copies of them that lost something.
+    OtherImages,
     /// Weights of a network of the same name that differs from the paper's.
     OtherNetwork,
 }
@@ -116,7 +116,7 @@ impl Verdict {
             Self::WithinNoise => "undecided: beyond the tolerance, within noise",
             Self::NotReproduced => "not reproduced",
             Self::Shortened => "not judged: a shortened run",
-            Self::OtherPictures => "not judged: other pictures than the paper's",
+            Self::OtherImages => "not judged: other images than the paper's",
             Self::OtherNetwork => "not judged: another network than the paper's",
         }
     }
@@ -168,7 +168,7 @@ impl Order {
 /// Mean of `worse` less mean of `better`, half the width of its 95 % interval, and what that says.
 ///
 /// As many seeds of either are compared seed by seed: two looks at the same weights go up and down together, and of
-/// independent networks it is as right. One seed of either is compared picture by picture.
+/// independent networks it is as right. One seed of either is compared image by image.
 pub fn order(worse: &Sample, better: &Sample) -> Option<(f64, f64, Order)> {
     let difference = worse.mean()? - better.mean()?;
     let noise = match (worse.std(), better.std()) {
@@ -183,7 +183,7 @@ pub fn order(worse: &Sample, better: &Sample) -> Option<(f64, f64, Order)> {
         _ => {
             let of = |sample: &Sample| (sample.mean().unwrap_or_default(), sample.images);
             let difference = match (better.right.as_slice(), worse.right.as_slice()) {
-                ([a], [b]) if !a.is_empty() && a.len() == b.len() => Difference::picture_by_picture(a, b),
+                ([a], [b]) if !a.is_empty() && a.len() == b.len() => Difference::image_by_image(a, b),
                 _ => Difference::unpaired(of(better), of(worse)),
             };
             (difference.high - difference.low) / 2.0
@@ -244,13 +244,13 @@ mod tests {
         let verdict = |a: &[f64], b: &[f64]| order(&seeds(a), &seeds(b)).expect("values").2;
         assert_eq!(verdict(&[14.0, 14.2, 14.1], &[9.6, 9.7, 9.5]), Order::Holds);
         assert_eq!(verdict(&[9.7, 9.5], &[9.5, 9.6]), Order::WithinNoise);
-        assert_eq!(verdict(&[20.0], &[22.0]), Order::Fails, "ten thousand pictures tell two points apart");
+        assert_eq!(verdict(&[20.0], &[22.0]), Order::Fails, "ten thousand images tell two points apart");
         assert_eq!(verdict(&[20.3], &[20.0]), Order::WithinNoise);
     }
 
     #[test]
-    fn two_looks_at_the_same_weights_are_compared_picture_by_picture_and_seed_by_seed() {
-        // VGG's Table 5: 24.8 % and 24.4 % of 50,000. Apart within noise; 600 pictures right by one look alone, 400 by the other.
+    fn two_looks_at_the_same_weights_are_compared_image_by_image_and_seed_by_seed() {
+        // VGG's Table 5: 24.8 % and 24.4 % of 50,000. Apart within noise; 600 images right by one look alone, 400 by the other.
         let look = |error, is_wrong: fn(usize) -> bool| Sample {
             right: vec![(0..50_000).map(|i| !is_wrong(i)).collect()],
             ..Sample { images: 50_000, ..seeds(&[error]) }

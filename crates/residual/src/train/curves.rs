@@ -1,4 +1,4 @@
-//! `curves.svg`: loss and error by epoch, training and validation, as a picture that needs nothing else.
+//! `curves.svg`: loss and error by epoch, training and validation, as an image that needs nothing else.
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// The picture for the events in `metrics` (lines of JSON).
+/// The image for the events in `metrics` (lines of JSON).
 pub fn svg(metrics: &str, title: &str) -> String {
     let epochs: Vec<Value> = metrics
         .lines()

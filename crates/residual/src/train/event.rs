@@ -21,7 +21,7 @@ pub enum Event {
         model: String,
         /// Its trainable parameters.
         params: u64,
-        /// Training pictures.
+        /// Training images.
         images: u64,
         /// The run folder.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum Event {
         val_top1_error: Option<f64>,
         /// Learning rate of the last step.
         lr: f64,
-        /// Training pictures per second, waits included.
+        /// Training images per second, waits included.
         images_per_second: f64,
         /// Seconds that the trainer waited for data in this epoch.
         data_wait: f64,
@@ -86,7 +86,7 @@ pub enum Event {
         checkpoint: PathBuf,
         /// Which rule chose them: `best` (validation error) or `last`.
         rule: String,
-        /// How each picture was looked at: `center` or `flip`.
+        /// How each image was looked at: `center` or `flip`.
         protocol: Views,
         /// Seconds of the whole run, earlier sittings included.
         seconds: f64,

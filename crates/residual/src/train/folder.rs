@@ -94,7 +94,7 @@ impl RunFolder {
         self.file(SUMMARY)
     }
 
-    /// What the tested weights said of each test picture.
+    /// What the tested weights said of each test image.
     pub fn predictions(&self) -> PathBuf {
         self.file("predictions.csv")
     }

@@ -7,10 +7,10 @@ use crate::models::Summary;
 /// Batches that the loader has ready or in work beside those of the step: three that wait and the one that it fills.
 const AHEAD: usize = 4;
 
-/// Bytes that a training step of `accumulate` portions of `batch` pictures needs, to within a third or so.
+/// Bytes that a training step of `accumulate` portions of `batch` images needs, to within a third or so.
 ///
 /// Kept for the backward pass: the output of each convolution, normalisation and pooling (a fused ReLU shares its
-/// layer's). Beside them one layer's gradients, weights, gradients and velocities, and a checkpoint under way. All portions are there as pictures
+/// layer's). Beside them one layer's gradients, weights, gradients and velocities, and a checkpoint under way. All portions are there as images
 /// before the first goes through the network: 380 MB where 1,024 of 176x176 make a step.
 pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 {
     let kept = |kind: &str| {
@@ -18,17 +18,17 @@ pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 
     };
     let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
     let largest = largest(summary);
-    let pictures = (accumulate + AHEAD) as u64 * size(summary.input);
-    let a_picture = activations + 3 * largest + pictures;
+    let images = (accumulate + AHEAD) as u64 * size(summary.input);
+    let an_image = activations + 3 * largest + images;
     // A checkpoint holds weights and velocities once as values and once as the file's bytes.
     let parameters = (3 + 2 * 2) * summary.params;
-    (batch as u64).saturating_mul(a_picture).saturating_add(parameters).saturating_mul(4)
+    (batch as u64).saturating_mul(an_image).saturating_add(parameters).saturating_mul(4)
 }
 
-/// Bytes that a forward pass of `batch` pictures needs at least: weights, pictures, and the two largest maps that are there at once.
+/// Bytes that a forward pass of `batch` images needs at least: weights, images, and the two largest maps that are there at once.
 pub fn forward_pass(summary: &Summary, batch: usize) -> u64 {
-    let a_picture = size(summary.input) + 2 * largest(summary);
-    (batch as u64).saturating_mul(a_picture).saturating_add(summary.params).saturating_mul(4)
+    let an_image = size(summary.input) + 2 * largest(summary);
+    (batch as u64).saturating_mul(an_image).saturating_add(summary.params).saturating_mul(4)
 }
 
 /// Values of a map `[h, w, c]`.
@@ -36,19 +36,19 @@ fn size(map: [usize; 3]) -> u64 {
     map.iter().product::<usize>() as u64
 }
 
-/// Values of the largest map of one picture.
+/// Values of the largest map of one image.
 fn largest(summary: &Summary) -> u64 {
     summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0)
 }
 
-/// Refuses `batch` pictures at once through the network of `summary` where the `needed` bytes are more than the machine has.
+/// Refuses `batch` images at once through the network of `summary` where the `needed` bytes are more than the machine has.
 ///
 /// # Errors
 /// They are. A machine that does not say what it has is taken to have enough.
 pub fn refuse(summary: &Summary, batch: usize, needed: u64) -> Result<()> {
     let Some(mb) = Machine::here().memory_mb.filter(|mb| needed >> 20 > *mb) else { return Ok(()) };
     let message = format!(
-        "{batch} pictures at once through {} need about {:.0} GiB, and this machine has {:.1}",
+        "{batch} images at once through {} need about {:.0} GiB, and this machine has {:.1}",
         summary.name,
         gib(needed),
         gib(mb << 20)
@@ -65,7 +65,7 @@ pub fn warning(summary: &Summary, batch: usize, accumulate: usize) -> Option<(St
     let (needed, available) = (training_step(summary, batch, accumulate), available_memory()?);
     (needed > available).then(|| {
         let message = format!(
-            "a step of {batch} pictures through {} needs about {:.1} GiB, and {:.1} GiB can be had",
+            "a step of {batch} images through {} needs about {:.1} GiB, and {:.1} GiB can be had",
             summary.name,
             gib(needed),
             gib(available)
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn more_pictures_at_once_than_memory_holds_are_refused() {
+    fn more_images_at_once_than_memory_holds_are_refused() {
         let summary =
             summary(&ModelOptions { name: "resnet-20".into(), ..ModelOptions::default() }).expect("a network");
         let refused = |batch| refuse(&summary, batch, forward_pass(&summary, batch)).is_err();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn portions_of_a_step_wait_as_pictures() {
+    fn portions_of_a_step_wait_as_images() {
         let options = ModelOptions { name: "resnet-50".into(), ..ModelOptions::default() };
         let summary = summary(&options).expect("a known network");
         let more = training_step(&summary, 64, 16) - training_step(&summary, 64, 1);

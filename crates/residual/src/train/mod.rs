@@ -22,6 +22,6 @@ pub mod tensorboard;
 pub mod trainer;
 
 pub use event::{Event, Sink};
-pub use prepare::{Prepared, loader, open, pictures, prepare};
+pub use prepare::{Prepared, images, loader, open, prepare};
 pub use record::Record;
 pub use run::{RunOptions, RunResult, run};

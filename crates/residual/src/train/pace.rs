@@ -4,7 +4,7 @@
 
 use super::machine::page_faults;
 use super::trainer::Trainer;
-use crate::data::{Augment, Flip, Loader, LoaderOptions, Normalize, Normalizer, Pictures, Repeats};
+use crate::data::{Augment, Flip, Images, Loader, LoaderOptions, Normalize, Normalizer, Repeats};
 use crate::error::Result;
 use crate::models::{Model, Spec};
 use crate::recipe::Recipe;
@@ -12,10 +12,10 @@ use burn::tensor::Device;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Times each of `iters` training steps of `batch` pictures, after one warm-up. `done` hears of each.
+/// Times each of `iters` training steps of `batch` images, after one warm-up. `done` hears of each.
 ///
 /// # Errors
-/// A network that cannot take the pictures.
+/// A network that cannot take the images.
 pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl FnMut(u64)) -> Result<Taken> {
     let mut recipe = Recipe::default_for("cifar10", &spec.name)?;
     recipe.train.batch = batch;
@@ -58,22 +58,22 @@ pub struct Taken {
     pub faults: Option<u64>,
 }
 
-/// Batches of noise that are prepared as training prepares pictures.
+/// Batches of noise that are prepared as training prepares images.
 ///
 /// # Errors
-/// A network whose input is no picture.
+/// A network whose input is no image.
 pub fn noise(spec: &Spec, batch: usize) -> Result<Loader> {
     let [h, w, c] = spec.input;
     let images = 2 * batch;
     // Knuth's multiplicative hash: the top byte of each product looks like noise.
     let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
     let labels = (0..images).map(|i| (i % spec.classes) as u32).collect();
-    let pictures = Pictures::from_memory(h, w, c, (0..images * h * w * c).map(noise).collect(), labels)?;
+    let images = Images::from_memory(h, w, c, (0..images * h * w * c).map(noise).collect(), labels)?;
     let normalize = Normalize::Channel { mean: vec![0.5; c], std: vec![0.25; c] };
     let normalizer = Normalizer::new(&normalize, h, w, c)?;
     let augment = Augment { pad_crop: h / 8, flip: Flip::Random, ..Augment::default() };
     let options = LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
-    Loader::new(Arc::new(pictures), Arc::new(normalizer), augment, options)
+    Loader::new(Arc::new(images), Arc::new(normalizer), augment, options)
 }
 
 /// The middle of `times`; of an even number the mean of the two in the middle.

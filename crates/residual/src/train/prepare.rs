@@ -1,6 +1,6 @@
-//! From a recipe to pictures and a network: what training, tests and benchmarks begin with.
+//! From a recipe to images and a network: what training, tests and benchmarks begin with.
 
-use crate::data::{self, Augment, DataOptions, Dataset, Loader, LoaderOptions, Pictures, Preprocessing, Repeats};
+use crate::data::{self, Augment, DataOptions, Dataset, Images, Loader, LoaderOptions, Preprocessing, Repeats};
 use crate::error::{Error, Kind, Result};
 use crate::models::options::StrideIn;
 use crate::models::{Architecture, Layer, Model, Spec, find, parameters, speedrun, vgg};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 pub struct Prepared {
     /// The recipe, resolved.
     pub recipe: Recipe,
-    /// The pictures.
+    /// The images.
     pub data: Dataset,
-    /// The way from a picture to the network's input.
+    /// The way from an image to the network's input.
     pub preprocessing: Preprocessing,
     /// The network, at its start.
     pub model: Model,
@@ -63,7 +63,7 @@ pub(super) fn to_restore(
     device: &Device,
     progress: &mut dyn data::Progress,
 ) -> Result<Prepared> {
-    let (recipe, data, preprocessing) = pictures(recipe, skip_bad, progress)?;
+    let (recipe, data, preprocessing) = images(recipe, skip_bad, progress)?;
     let spec = Spec::resolve(&recipe.model)?;
     let model = Model::new(spec, device).initialised(recipe.train.seed, device);
     check_batch(&recipe, &model)?;
@@ -72,28 +72,28 @@ pub(super) fn to_restore(
     Ok(Prepared { recipe, data, preprocessing, model })
 }
 
-/// The pictures of `recipe`, the recipe with nothing left open, and the way from a picture to the network's input.
+/// The images of `recipe`, the recipe with nothing left open, and the way from an image to the network's input.
 ///
 /// # Errors
 /// Data that cannot be opened or trained on, a recipe that contradicts it.
-pub fn pictures(
+pub fn images(
     recipe: &Recipe,
     skip_bad: bool,
     progress: &mut dyn data::Progress,
 ) -> Result<(Recipe, Dataset, Preprocessing)> {
     recipe.check()?;
     if recipe.model.input.is_some() {
-        // Before pictures are brought to a size that no network takes, and no memory holds.
+        // Before images are brought to a size that no network takes, and no memory holds.
         Spec::resolve(&recipe.model)?;
     }
     let data = open(recipe, skip_bad, progress)?;
     if data.train.is_empty() {
         let message = format!("{} can be tested on, not trained on: it has no train folder", data.name);
-        return Err(Error::data(message).with_hint("put the training pictures into train, a folder for each class"));
+        return Err(Error::data(message).with_hint("put the training images into train, a folder for each class"));
     }
     if data.train.height() != data.train.width() {
         let (h, w) = (data.train.height(), data.train.width());
-        return Err(Error::data(format!("{} has pictures of {h}x{w}, and networks here take squares", data.name))
+        return Err(Error::data(format!("{} has images of {h}x{w}, and networks here take squares", data.name))
             .with_hint("--set model.input=N brings them to NxN"));
     }
     let recipe = recipe.resolve(&facts(recipe, &data, progress)?)?;
@@ -101,7 +101,7 @@ pub fn pictures(
     Ok((recipe, data, preprocessing))
 }
 
-/// The pictures that `recipe` names.
+/// The images that `recipe` names.
 ///
 /// # Errors
 /// Data that cannot be opened.
@@ -122,16 +122,11 @@ pub fn open(recipe: &Recipe, skip_bad: bool, progress: &mut dyn data::Progress) 
     data::open(&options, progress)
 }
 
-/// Training batches of `pictures` as `recipe` varies them, from portion number `first_step` on.
+/// Training batches of `images` as `recipe` varies them, from portion number `first_step` on.
 ///
 /// # Errors
-/// Pictures or an augmentation of which no batches can be made.
-pub fn loader(
-    pictures: Arc<Pictures>,
-    preprocessing: &Preprocessing,
-    recipe: &Recipe,
-    first_step: u64,
-) -> Result<Loader> {
+/// Images or an augmentation of which no batches can be made.
+pub fn loader(images: Arc<Images>, preprocessing: &Preprocessing, recipe: &Recipe, first_step: u64) -> Result<Loader> {
     let normalizer = match recipe.augment.size {
         Some(side) => preprocessing.at(side)?.normalizer()?,
         None => preprocessing.normalizer()?,
@@ -139,10 +134,10 @@ pub fn loader(
     let TrainOptions { batch, accumulate, seed, .. } = recipe.train;
     let repeats = Repeats { times: recipe.augment.repeats.unwrap_or(1), portions: accumulate };
     let options = LoaderOptions { batch, seed, drop_last: true, first_step, repeats };
-    Loader::new(pictures, Arc::new(normalizer), Augment::from(&recipe.augment), options)
+    Loader::new(images, Arc::new(normalizer), Augment::from(&recipe.augment), options)
 }
 
-/// The constants that are customary for `data`, where it is what it is called: a folder of pictures may have any name.
+/// The constants that are customary for `data`, where it is what it is called: a folder of images may have any name.
 fn customary(data: &Dataset) -> Option<data::Normalize> {
     let classes = match data.name.as_str() {
         "cifar100" => 100,
@@ -204,7 +199,7 @@ fn check_batch(recipe: &Recipe, model: &Model) -> Result<()> {
         Some(layer) if recipe.train.batch == 1 => {
             let message = format!("train.batch: batch norm {} would see one value of each channel", layer.name);
             Err(Error::new(Kind::Recipe, message)
-                .with_hint("two pictures at once are the least; train.accumulate does not help"))
+                .with_hint("two images at once are the least; train.accumulate does not help"))
         }
         _ => Ok(()),
     }
@@ -285,7 +280,7 @@ fn from_file(
 /// 0.5 beside one of 0.23 does not.
 const UNLIKE: f32 = 0.1;
 
-/// A note where pictures come to the weights with other statistics than they know.
+/// A note where images come to the weights with other statistics than they know.
 fn other_statistics(theirs: &Preprocessing, ours: &Preprocessing) -> Option<String> {
     let (data::Normalize::Channel { mean: a, std: s }, data::Normalize::Channel { mean: b, std: t }) =
         (&theirs.normalize, &ours.normalize)
@@ -296,7 +291,7 @@ fn other_statistics(theirs: &Preprocessing, ours: &Preprocessing) -> Option<Stri
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
     (far(a, b) || far(s, t)).then(|| {
         format!(
-            "trained on pictures less a mean of {} over {}, which are less {} over {} here; --set data.mean=[{}] --set data.std=[{}] takes its own",
+            "trained on images less a mean of {} over {}, which are less {} over {} here; --set data.mean=[{}] --set data.std=[{}] takes its own",
             list(a),
             list(s),
             list(b),

@@ -62,7 +62,7 @@ pub struct Epoch {
     pub val_loss: Option<f64>,
     /// Validation error, percent.
     pub val_error: Option<f64>,
-    /// Training pictures per second.
+    /// Training images per second.
     pub images_per_second: f64,
     /// Seconds spent waiting for data.
     pub data_wait: f64,
@@ -188,10 +188,9 @@ impl Record {
         }
     }
 
-    /// Whether both were tested on the same pictures: a name and labels in the same order do not make them so.
+    /// Whether both were tested on the same images: a name and labels in the same order do not make them so.
     pub fn is_tested_as(&self, other: &Self) -> bool {
-        let of =
-            |record: &Self| record.result.as_ref().map(|result| (result.data.clone(), result.pictures_md5.clone()));
+        let of = |record: &Self| record.result.as_ref().map(|result| (result.data.clone(), result.images_md5.clone()));
         of(self) == of(other)
     }
 
@@ -218,7 +217,7 @@ impl Record {
         tested.into_iter().chain(others).find(|path| path.is_file())
     }
 
-    /// What the tested weights said of each test picture, where the run was tested.
+    /// What the tested weights said of each test image, where the run was tested.
     ///
     /// # Errors
     /// A file that is damaged.

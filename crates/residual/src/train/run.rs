@@ -36,7 +36,7 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// Go on from the folder's checkpoint, if it has one.
     pub resume: bool,
-    /// Leave out pictures that do not decode.
+    /// Leave out images that do not decode.
     pub skip_bad: bool,
     /// Set by Ctrl-C: the run writes a checkpoint and ends.
     pub stop: Arc<AtomicBool>,
@@ -65,9 +65,10 @@ pub struct RunResult {
     pub peak_rss_mb: Option<u64>,
     /// What it was trained and tested on.
     pub data: String,
-    /// Fingerprint of these pictures ([`data::Provenance`]).
+    /// Fingerprint of these images ([`data::Provenance`]).
     #[serde(default)]
-    pub pictures_md5: Option<String>,
+    #[serde(alias = "pictures_md5")]
+    pub images_md5: Option<String>,
     /// The network.
     pub model: String,
 }
@@ -193,7 +194,7 @@ impl Run {
         );
         let mut trainer = Trainer::new(model, &recipe, device);
         let now = if goes_on {
-            let origin = Origin { recipe: &recipe_text, pictures: &data.provenance.md5 };
+            let origin = Origin { recipe: &recipe_text, images: &data.provenance.md5 };
             let (now, warning) = restore(&folder, &mut trainer, &origin, device)?;
             warnings.extend(warning);
             now
@@ -385,7 +386,7 @@ impl Run {
 
     fn keep_best(&mut self, model: &Model, result: &Evaluation) -> Result<()> {
         let (error, loss) = (result.top1_error, result.loss);
-        // Finite weights may still overflow on a picture.
+        // Finite weights may still overflow on an image.
         if !loss.is_finite() || self.now.best.is_some_and(|best| !best.is_beaten_by(error, loss)) {
             return Ok(());
         }
@@ -398,7 +399,7 @@ impl Run {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin { recipe: &self.recipe_text, pictures: &self.data.provenance.md5 }
+        Origin { recipe: &self.recipe_text, images: &self.data.provenance.md5 }
     }
 
     /// Makes what was done so far safe from anything.

@@ -18,9 +18,9 @@ pub struct Progress {
     pub step: u64,
     /// Sum of the step losses of the epoch under way.
     pub loss_sum: f64,
-    /// Wrong pictures of the epoch under way.
+    /// Wrong images of the epoch under way.
     pub wrong: u64,
-    /// Pictures of the epoch under way.
+    /// Images of the epoch under way.
     pub images: u64,
     /// Seconds spent in the epoch under way.
     pub epoch_seconds: f64,
@@ -56,12 +56,12 @@ impl Best {
     }
 }
 
-/// What a run is of: with another recipe or other pictures its steps would be those of no run.
+/// What a run is of: with another recipe or other images its steps would be those of no run.
 pub struct Origin<'a> {
     /// The recipe, resolved, as TOML.
     pub recipe: &'a str,
-    /// The fingerprint of the pictures.
-    pub pictures: &'a str,
+    /// The fingerprint of the images.
+    pub images: &'a str,
 }
 
 /// Writes everything to `path`. The file before it stays beside as `previous`, in case this one is damaged later.
@@ -81,7 +81,7 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
     let metadata = [
         ("progress".to_owned(), serde_json::to_value(progress).expect("numbers serialise")),
         ("recipe".to_owned(), Value::String(origin.recipe.to_owned())),
-        ("pictures".to_owned(), Value::String(origin.pictures.to_owned())),
+        ("images".to_owned(), Value::String(origin.images.to_owned())),
     ];
     // Written under another name first: at no moment is there less than one whole state in the folder.
     let fresh = path.with_extension("new");
@@ -105,12 +105,13 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     let progress = metadata.get("progress").ok_or_else(foreign)?;
     let progress: Progress = serde_json::from_value(progress.clone()).map_err(|_| foreign())?;
     let stated = |key: &str| metadata.get(key).and_then(Value::as_str);
-    // First: means that were measured on other pictures are another recipe as well.
-    if stated("pictures") != Some(origin.pictures) {
-        let message =
-            format!("{} belongs to other pictures: some were added, changed or left out since", path.display());
-        return Err(Error::weights(message)
-            .with_hint("bring back the pictures that the run began with, or choose another --out"));
+    // First: means that were measured on other images are another recipe as well.
+    // States written before 0.1.0 call the images pictures.
+    if stated("images").or_else(|| stated("pictures")) != Some(origin.images) {
+        let message = format!("{} belongs to other images: some were added, changed or left out since", path.display());
+        return Err(
+            Error::weights(message).with_hint("bring back the images that the run began with, or choose another --out")
+        );
     }
     let own = stated("recipe").ok_or_else(foreign)?;
     if let Some(changed) = differing(own, origin.recipe) {
@@ -129,7 +130,7 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     Ok(progress)
 }
 
-/// Where the pictures lie: they are told by their fingerprint, and may have been moved.
+/// Where the images lie: they are told by their fingerprint, and may have been moved.
 pub(super) const PLACE: &str = "data.source";
 
 /// What `asked`, a recipe as TOML, sets otherwise than `own` does: keys and values; all keys of `own` that it leaves out, too.
@@ -146,7 +147,7 @@ pub(super) fn changes(own: &str, asked: &str) -> Result<BTreeMap<String, Option<
     Ok(changes)
 }
 
-/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same on the same pictures.
+/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same on the same images.
 fn differing(own: &str, asked: &str) -> Option<String> {
     if own == asked {
         return None;
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_pictures_lie_makes_no_other_recipe_and_a_rate_does() {
+    fn where_images_lie_makes_no_other_recipe_and_a_rate_does() {
         let with = |set: &str| {
             Recipe::load("cifar10-resnet20-paper", &[set.into()]).expect("shipped").to_toml().expect("text")
         };

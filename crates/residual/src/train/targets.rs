@@ -18,7 +18,7 @@ pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
     targets
 }
 
-/// The targets of a training batch. With mixup or CutMix its pictures are mixed in place with those of the batch in
+/// The targets of a training batch. With mixup or CutMix its images are mixed in place with those of the batch in
 /// reverse order, by a share that (seed, step) decides; with both, each is taken half of the time. From the epoch
 /// `mix_off_epoch` on nothing is mixed.
 pub fn mixed(batch: &mut Batch, classes: usize, options: &LossOptions, seed: u64, step: u64) -> Vec<f32> {
@@ -51,8 +51,8 @@ fn blend(rows: &mut [f32], len: usize, share: f32) {
     });
 }
 
-/// Swaps a rectangle of about `1 − share` of the area between pictures `i` and `n−1−i` (Yun et al. 2019); returns the
-/// share that each picture keeps.
+/// Swaps a rectangle of about `1 − share` of the area between images `i` and `n−1−i` (Yun et al. 2019); returns the
+/// share that each image keeps.
 fn paste(pixels: &mut [f32], [h, w, c]: [usize; 3], share: f64, draws: &mut impl Rng) -> f64 {
     let side = (1.0 - share).sqrt();
     let span = |size: usize, draws: &mut dyn rand::RngCore| {
@@ -98,11 +98,11 @@ mod tests {
                 let mut batch = Batch { pixels, size: [8, 8, 3], labels, ..Batch::default() };
                 let options = LossOptions { mixup, cutmix, ..LossOptions::default() };
                 let targets = mixed(&mut batch, 4, &options, 7, step);
-                for (row, picture) in targets.chunks(4).zip(batch.pixels.chunks(8 * 8 * 3)) {
+                for (row, image) in targets.chunks(4).zip(batch.pixels.chunks(8 * 8 * 3)) {
                     assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
                     // Every pixel holds its label: the mean over pixels is the mean over targets.
                     let by_target: f32 = row.iter().enumerate().map(|(k, p)| k as f32 * p).sum();
-                    let by_pixel = picture.iter().sum::<f32>() / picture.len() as f32;
+                    let by_pixel = image.iter().sum::<f32>() / image.len() as f32;
                     assert!((by_target - by_pixel).abs() < 1e-4, "{by_target} {by_pixel}");
                 }
             }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_switch_off_epoch_on_pictures_and_labels_are_whole() {
+    fn from_the_switch_off_epoch_on_images_and_labels_are_whole() {
         let options = LossOptions { mixup: 0.2, cutmix: 1.0, mix_off_epoch: Some(3), ..LossOptions::default() };
         let pixels: Vec<f32> = (0..2 * 16).map(|i| (i / 16) as f32).collect();
         let mixed_in = |epoch| {

@@ -30,7 +30,7 @@ pub struct Trainer {
 /// What one step saw.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
-    /// Mean loss of its pictures.
+    /// Mean loss of its images.
     pub loss: f64,
     /// How many of them were classified wrong.
     pub wrong: u64,

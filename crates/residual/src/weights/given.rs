@@ -1,4 +1,4 @@
-//! What is known of weights beyond their file: how pictures were prepared in training, and what the classes are called.
+//! What is known of weights beyond their file: how images were prepared in training, and what the classes are called.
 //!
 //! A preset takes what its program does by default. Weights of a newer recipe, of timm's `config.json`, or of one's own
 //! training were tested otherwise, and neither a `.pth` nor its keys say so.
@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Given {
     /// The shorter side before the centre is cut out.
     pub scale: Option<usize>,
-    /// How pictures are brought to the network's size.
+    /// How images are brought to the network's size.
     pub resize: Option<Resize>,
     /// The filter that does it.
     pub filter: Option<Filter>,
@@ -55,35 +55,35 @@ impl Metadata {
     /// Another number of names than of classes, of values than of channels, a deviation that is not above 0, a scale that
     /// holds no window of the network's size.
     pub fn with(mut self, given: &Given) -> Result<Self> {
-        let pictures = &mut self.preprocessing;
-        let side = pictures.height.max(pictures.width);
-        pictures.resize = given.resize.unwrap_or(pictures.resize);
-        pictures.filter = given.filter.unwrap_or(pictures.filter);
-        if pictures.resize != Resize::Crop {
-            pictures.scale = None;
+        let images = &mut self.preprocessing;
+        let side = images.height.max(images.width);
+        images.resize = given.resize.unwrap_or(images.resize);
+        images.filter = given.filter.unwrap_or(images.filter);
+        if images.resize != Resize::Crop {
+            images.scale = None;
         }
         if let Some(scale) = given.scale {
             if scale < side {
-                let message = format!("pictures whose shorter side is {scale} hold no window of {side}x{side} pixels");
+                let message = format!("images whose shorter side is {scale} hold no window of {side}x{side} pixels");
                 return Err(Error::usage(message).with_hint(format!("--scale takes a number from {side} upwards")));
             }
-            if pictures.resize != Resize::Crop {
-                return Err(Error::usage(format!("--scale belongs to --resize crop, not {}", pictures.resize)));
+            if images.resize != Resize::Crop {
+                return Err(Error::usage(format!("--scale belongs to --resize crop, not {}", images.resize)));
             }
-            pictures.scale = Some(scale);
+            images.scale = Some(scale);
         }
-        match &mut pictures.normalize {
+        match &mut images.normalize {
             Normalize::Channel { mean, std } => {
                 for (name, values, given) in [("mean", mean, &given.mean), ("std", std, &given.std)] {
                     if let Some(given) = given {
-                        check_channels(name, given, pictures.channels)?;
+                        check_channels(name, given, images.channels)?;
                         values.clone_from(given);
                     }
                 }
             }
             Normalize::Pixel { .. } if given.mean.is_some() || given.std.is_some() => {
                 return Err(Error::usage(
-                    "--mean and --std are of channels, and the file has a whole picture as its mean",
+                    "--mean and --std are of channels, and the file has a whole image as its mean",
                 ));
             }
             Normalize::Pixel { .. } => {}
@@ -102,7 +102,7 @@ impl Metadata {
 /// Whether there is one value for each channel, and a deviation can be divided by.
 fn check_channels(name: &str, values: &[f32], channels: usize) -> Result<()> {
     if values.len() != channels {
-        let message = format!("--{name} has {} values, and pictures have {channels} channels", values.len());
+        let message = format!("--{name} has {} values, and images have {channels} channels", values.len());
         return Err(Error::usage(message).with_hint(format!("such as --{name} 0.5,0.5,0.5, on a scale of 0 to 1")));
     }
     let fits = |value: &f32| value.is_finite() && (name == "mean" || *value > 0.0) && *value <= 1.0;

@@ -25,13 +25,13 @@ pub struct ImportOptions {
     pub preset: Option<Preset>,
     /// Classes; read off the last layer where absent.
     pub classes: Option<usize>,
-    /// Height and width of the pictures it takes; where absent 224, or 32 for networks with a CIFAR stem.
+    /// Height and width of the images it takes; where absent 224, or 32 for networks with a CIFAR stem.
     pub input: Option<usize>,
     /// Where bottlenecks stride, which no weight tells; where absent torchvision's practice, the 3x3 convolution.
     pub stride_in: Option<StrideIn>,
     /// Its first layer takes blue, green and red, as Caffe's do: it is turned round, and takes red, green and blue from then on.
     pub bgr: bool,
-    /// What is known of pictures and classes beyond the preset.
+    /// What is known of images and classes beyond the preset.
     pub given: Given,
 }
 
@@ -167,7 +167,7 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
         Some(own) => {
             let (side, was) = (spec.input[0], &own.preprocessing);
             let preprocessing = was.at(side).map_err(|error| error.with_hint("leave --input away"))?;
-            // The window keeps its share of the picture.
+            // The window keeps its share of the image.
             let scale = was.scale.map(|scale| (scale * side).div_ceil(was.height));
             Metadata { model: spec.options(), preprocessing: Preprocessing { scale, ..preprocessing }, ..own.clone() }
         }
@@ -187,7 +187,7 @@ pub fn import(path: &Path, options: &ImportOptions, device: &Device) -> Result<I
 /// The first convolution's filters, `[k, 3, kh, kw]`, for channels in the opposite order.
 fn turn_round(tensors: &mut Tensors, spec: &Spec, file: &str) -> Result<()> {
     if spec.input[2] != 3 {
-        return Err(Error::usage(format!("{file} takes pictures of one channel, which have no order")));
+        return Err(Error::usage(format!("{file} takes images of one channel, which have no order")));
     }
     let name = if tensors.contains_key("conv1.weight") { "conv1.weight" } else { "features.0.weight" };
     let first = tensors.get_mut(name).expect("every network begins with a convolution of either name");
@@ -266,7 +266,7 @@ fn spec<'a>(
     resolve(read_off, options)
 }
 
-/// What the preset's training scripts do to pictures.
+/// What the preset's training scripts do to images.
 fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
     let [height, width, channels] = spec.input;
     let three = |mean: [f32; 3], std: [f32; 3]| Normalize::Channel { mean: mean.to_vec(), std: std.to_vec() };
@@ -275,7 +275,7 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
         // Its script normalises CIFAR with ImageNet's constants.
         (3, Preset::CifarAkamaster) => imagenet(),
         (3, Preset::Kuangliu) => three([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
-        // Small pictures with ImageNet's stem or classes are ImageNet's, made smaller.
+        // Small images with ImageNet's stem or classes are ImageNet's, made smaller.
         (3, Preset::Torchvision | Preset::Timm) if spec.imagenet || height > 64 || spec.classes == 1000 => imagenet(),
         (3, Preset::Torchvision | Preset::Timm) => {
             let cifar = if spec.classes == 100 { "cifar100" } else { "cifar10" };

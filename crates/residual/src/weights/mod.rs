@@ -27,7 +27,7 @@ use std::path::Path;
 pub struct Metadata {
     /// The network, with every option that decides its shape.
     pub model: ModelOptions,
-    /// The way from a picture to its input.
+    /// The way from an image to its input.
     pub preprocessing: Preprocessing,
     /// Class names, in the order of the logits.
     pub classes: Vec<String>,
@@ -143,12 +143,12 @@ fn parse(file: &str, metadata: Option<Map<String, Value>>) -> Result<Metadata> {
         .map_err(|error| Error::weights(format!("{file}: its metadata is not that of a weights file: {error}")))
 }
 
-/// Whether pictures have as many channels as the network takes: grey, or red, green and blue.
+/// Whether images have as many channels as the network takes: grey, or red, green and blue.
 fn check_channels(spec: &Spec, file: &str) -> Result<()> {
     match spec.input[2] {
         1 | 3 => Ok(()),
-        n => Err(Error::weights(format!("{file} takes pictures of {n} channels"))
-            .with_hint("pictures are read with one channel or three")),
+        n => Err(Error::weights(format!("{file} takes images of {n} channels"))
+            .with_hint("images are read with one channel or three")),
     }
 }
 

@@ -2,7 +2,7 @@
 
     python losses.py        (torch 2.15 on a CPU, float32)
 
-Weights, pictures and labels are closed formulas of their index, so that both sides make the same ones without a
+Weights, images and labels are closed formulas of their index, so that both sides make the same ones without a
 shared generator. Training: SGD, learning rate 0.02 (ResNet) and 0.002 (VGG), Nesterov momentum 0.9, weight decay 5e-4 on every parameter."""
 import torch
 import torch.nn as nn
@@ -104,4 +104,4 @@ for name, net, lr in [("resnet-cifar-8", ResNet8(), 0.02), ("vgg-a", VggA(), 0.0
     with torch.no_grad():
         logits = net(batch(0)[0])[0].tolist()
     print(name, "losses", [round(v, 6) for v in losses])
-    print(name, "logits of the first picture afterwards", [round(v, 5) for v in logits])
+    print(name, "logits of the first image afterwards", [round(v, 5) for v in logits])

@@ -1,4 +1,4 @@
-//! `residual bench input`: pictures per second on their way from files to batches, without a network.
+//! `residual bench input`: images per second on their way from files to batches, without a network.
 
 use crate::ui::Ui;
 use crate::ui::numbers::rate;
@@ -12,14 +12,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is measured: the training pictures of a recipe, varied as it says.
+/// What is measured: the training images of a recipe, varied as it says.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// A recipe file or a built-in recipe
     #[arg(value_name = "RECIPE")]
     recipe: String,
 
-    /// Pictures [default: the recipe's]
+    /// Images [default: the recipe's]
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
 
-    /// Pictures of a batch [default: the recipe's]
+    /// Images of a batch [default: the recipe's]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
@@ -59,7 +59,7 @@ pub fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     overrides.extend(options.batch.map(|batch| format!("train.batch={batch}")));
     overrides.extend(options.sets.iter().cloned());
     let recipe = Recipe::load(&options.recipe, &overrides)?;
-    let (recipe, data, preprocessing) = train::pictures(&recipe, false, &mut ui.bars())?;
+    let (recipe, data, preprocessing) = train::images(&recipe, false, &mut ui.bars())?;
     let mut loader = train::loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
     let (ms_per_step, input) = time(&mut loader, options.iters.get())?;
     let (batch, machine) = (recipe.train.batch, Machine::here());

@@ -94,7 +94,7 @@ pub(super) fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     for (i, (name, work, count)) in layers.into_iter().enumerate() {
         let mut layer = Layer::new(work, batch, !training);
         for pass in [Pass::Forward, Pass::Dx, Pass::Dw] {
-            // Nothing wants the gradient of the pictures.
+            // Nothing wants the gradient of the images.
             if pass != Pass::Forward && (!training || (i == 0 && pass == Pass::Dx)) {
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! `train` times what `residual train` does for a step: a new augmented batch, forward, all gradients, SGD with momentum
 //! and decay. `infer` times the plan that `eval` and `predict` run. Both give the median of `--iters` after one warm-up.
-//! `input` times the pictures of a recipe alone: decoding, augmentation, batches.
+//! `input` times the images of a recipe alone: decoding, augmentation, batches.
 
 mod input;
 mod layers;
@@ -19,7 +19,7 @@ use residual::train::pace::{self, Taken, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 
-/// Pictures above this size are ImageNet's, with 1000 classes; up to it CIFAR's, with ten.
+/// Images above this size are ImageNet's, with 1000 classes; up to it CIFAR's, with ten.
 const CIFAR_UP_TO: usize = 64;
 
 /// Measure this machine
@@ -31,7 +31,7 @@ pub enum Bench {
     Infer(Options),
     /// Time each distinct layer of a network by itself
     Layers(Options),
-    /// Time pictures on their way from files to batches
+    /// Time images on their way from files to batches
     Input(input::Options),
 }
 
@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Pictures per step [default: 128 up to 64 px, 16 above]
+    /// Images per step [default: 128 up to 64 px, 16 above]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
@@ -153,7 +153,7 @@ impl Options {
     }
 }
 
-/// Whether `batch` pictures at once, which need so many bytes, are no more than this machine has.
+/// Whether `batch` images at once, which need so many bytes, are no more than this machine has.
 fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<()> {
     let summary = Model::new(spec.clone(), &Device::flex()).summary();
     memory::refuse(&summary, batch, needed(&summary))

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use story::{Story, Work};
 
-/// Time between two pictures.
+/// Time between two images.
 const FRAME: Duration = Duration::from_millis(250);
 
 /// Whether there is a whole terminal to draw on.
@@ -63,7 +63,7 @@ pub struct Dashboard<'a> {
 }
 
 impl<'a> Dashboard<'a> {
-    /// `view` prints what is left to read; `batch`: pictures of a step; keys set `stop`.
+    /// `view` prints what is left to read; `batch`: images of a step; keys set `stop`.
     pub fn new(view: TrainingView<'a>, batch: usize, stop: Arc<AtomicBool>) -> Self {
         let story = Mutex::new(Story::new(batch as u64));
         let shared = Arc::new(Shared { story, began: Instant::now(), over: AtomicBool::new(false), stop });

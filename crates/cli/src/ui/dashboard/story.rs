@@ -40,7 +40,7 @@ pub struct Work {
 /// A run so far.
 #[derive(Debug, Clone, Default)]
 pub struct Story {
-    /// Pictures of a step.
+    /// Images of a step.
     pub batch: u64,
     /// The network, its size, its data.
     pub title: String,
@@ -56,7 +56,7 @@ pub struct Story {
     pub means: Means,
     /// (step, loss), the loss of one batch or the mean of several.
     pub losses: Vec<(f64, f64)>,
-    /// (step, pictures per second), running means.
+    /// (step, images per second), running means.
     pub speeds: Vec<(f64, f64)>,
     /// Steps that stand behind one point of the two.
     stride: u64,
@@ -73,7 +73,7 @@ pub struct Story {
 }
 
 impl Story {
-    /// A run of `batch` pictures a step.
+    /// A run of `batch` images a step.
     pub fn new(batch: u64) -> Self {
         Self { batch, stride: 1, ..Self::default() }
     }
@@ -85,7 +85,7 @@ impl Story {
                 (self.step, self.steps, self.steps_per_epoch) = (*step, *steps, (*steps_per_epoch).max(1));
                 let (params, images) =
                     (super::super::numbers::short(*params), super::super::numbers::thousands(*images));
-                self.title = format!("{model}, {params} parameters, {images} pictures");
+                self.title = format!("{model}, {params} parameters, {images} images");
                 let begin = if *step > 0 { format!("goes on at step {step}") } else { "begins".to_owned() };
                 self.tell(at, format!("the run {begin}: {}", path.display()));
             }

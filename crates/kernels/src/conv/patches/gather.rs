@@ -1,7 +1,7 @@
-//! Patches of a picture as rows of an operand by lanes.
+//! Patches of an image as rows of an operand by lanes.
 //!
 //! A row belongs to a position `(n, u, v)` of a grid; its values are the channels of the pixels under the taps, `[taps, c]` flat. The pixel
-//! of a tap is `(u step + dh, v step + dw)`, zero outside of the picture. A forward pass has one grid; an input gradient has one for each
+//! of a tap is `(u step + dh, v step + dw)`, zero outside of the image. A forward pass has one grid; an input gradient has one for each
 //! phase of the stride.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) struct Grid {
     pub(super) h: usize,
     pub(super) w: usize,
     pub(crate) c: usize,
-    /// Positions in a picture.
+    /// Positions in an image.
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) step: usize,
@@ -60,7 +60,7 @@ impl Grid {
         Self::outputs(s, Self::useful(Tap::all(s), s.h, s.w, rows, columns, s.stride))
     }
 
-    /// [`Grid::forward`] with these taps. With all of them, weights that are packed for it suit any size of picture.
+    /// [`Grid::forward`] with these taps. With all of them, weights that are packed for it suit any size of image.
     pub(crate) fn outputs(s: &ConvShape, taps: Arc<[Tap]>) -> Self {
         let (rows, columns) = (s.out_h(), s.out_w());
         Self {
@@ -119,7 +119,7 @@ impl Grid {
             .collect()
     }
 
-    /// The taps that touch the picture from some position: on a 1x1 map only the middle of a 3x3 filter does.
+    /// The taps that touch the image from some position: on a 1x1 map only the middle of a 3x3 filter does.
     fn useful(
         taps: impl Iterator<Item = Tap>,
         h: usize,
@@ -146,8 +146,8 @@ impl Grid {
     #[inline(always)]
     pub(crate) fn target(&self, row: usize) -> usize {
         let (line, v) = (row / self.columns, row % self.columns);
-        let (picture, u) = (line / self.rows, line % self.rows);
-        (picture * self.to_h + self.to_top + u * self.to_step) * self.to_w + self.to_left + v * self.to_step
+        let (image, u) = (line / self.rows, line % self.rows);
+        (image * self.to_h + self.to_top + u * self.to_step) * self.to_w + self.to_left + v * self.to_step
     }
 
     /// Pixels of `to` from a position to the next, and how many positions are certain to be so far apart from one another: all of them
@@ -161,10 +161,10 @@ impl Grid {
     #[inline(always)]
     fn places(&self, first: usize, places: &mut [Place]) {
         let (line, mut v) = (first / self.columns, first % self.columns);
-        let (mut picture, mut u) = (line / self.rows, line % self.rows);
+        let (mut image, mut u) = (line / self.rows, line % self.rows);
         for place in places {
             let (top, left) = (u * self.step, v * self.step);
-            *place = Place { pixel: ((picture * self.h + top) * self.w + left) * self.c, top, left };
+            *place = Place { pixel: ((image * self.h + top) * self.w + left) * self.c, top, left };
             v += 1;
             if v == self.columns {
                 v = 0;
@@ -172,7 +172,7 @@ impl Grid {
             }
             if u == self.rows {
                 u = 0;
-                picture += 1;
+                image += 1;
             }
         }
     }
@@ -188,7 +188,7 @@ struct Place {
 }
 
 impl Place {
-    /// Offset of the pixel under a tap, if it is inside the picture.
+    /// Offset of the pixel under a tap, if it is inside the image.
     #[inline(always)]
     fn under(&self, grid: &Grid, tap: &Tap) -> Option<usize> {
         // A negative row or column becomes a huge one.

@@ -2,7 +2,7 @@
 //!
 //! A row of a filter covers `kw c` values that lie one after the other in a row of pixels, and the window of the next position begins
 //! `stride c` values further. So some positions of one line are multiplied out of a band `[kh, width]` of rows of pixels, with the zeros
-//! around the picture in it: 7x7/2 on three channels copies 16 KiB for 96 positions, whose patches are 56. Not for channels that
+//! around the image in it: 7x7/2 on three channels copies 16 KiB for 96 positions, whose patches are 56. Not for channels that
 //! fill vectors: there whole vectors are gathered.
 
 use super::gather::Grid;
@@ -47,11 +47,11 @@ impl Rectangle {
         ((count - 1) * grid.step + self.kw) * grid.c
     }
 
-    /// Copies the pixels under the windows of `count` positions from `column` on in `line` (of all pictures) into `band [kh, width]`.
+    /// Copies the pixels under the windows of `count` positions from `column` on in `line` (of all images) into `band [kh, width]`.
     pub(super) fn band(&self, grid: &Grid, from: &[f32], line: usize, column: usize, count: usize, band: &mut [f32]) {
         let (width, c) = (self.width(grid, count), grid.c);
-        let (picture, top) = (line / grid.rows, line % grid.rows * grid.step);
-        // The band's first pixel, those of its pixels that are in the picture, and where they lie there.
+        let (image, top) = (line / grid.rows, line % grid.rows * grid.step);
+        // The band's first pixel, those of its pixels that are in the image, and where they lie there.
         let left = (column * grid.step) as isize + self.dw;
         let end = (left + (width / c) as isize).clamp(0, grid.w as isize) as usize;
         let start = left.clamp(0, end as isize) as usize;
@@ -62,7 +62,7 @@ impl Rectangle {
                 row.fill(0.0);
                 continue;
             }
-            let pixels = ((picture * grid.h + y as usize) * grid.w) * c;
+            let pixels = ((image * grid.h + y as usize) * grid.w) * c;
             let inside = (end - start) * c;
             row[..before].fill(0.0);
             row[before..before + inside].copy_from_slice(&from[pixels + start * c..pixels + end * c]);

@@ -9,7 +9,7 @@ use crate::blocks::{OUTER_VECTORS, TileBlocks, even_blocks, few_pieces};
 use crate::isa::Isa;
 use crate::scratch::odd_lines;
 
-/// Blocks, where there are at least [`TILES_OF_FEW`] tiles for each: one picture is still shared evenly by a few threads.
+/// Blocks, where there are at least [`TILES_OF_FEW`] tiles for each: one image is still shared evenly by a few threads.
 const FEW_BLOCKS: usize = 8;
 const TILES_OF_FEW: usize = 18;
 
@@ -41,7 +41,7 @@ impl Cut {
         let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
         let few = if large { 1 } else { FEW_BLOCKS.min(tiles.count() / TILES_OF_FEW) };
         let (block, blocks) = even_blocks(tiles.count(), tiles.count().div_ceil(most).max(few));
-        // A picture of 28x28 has two blocks: more threads than that share the channels, if no filter has to be transformed twice for it.
+        // An image of 28x28 has two blocks: more threads than that share the channels, if no filter has to be transformed twice for it.
         let idle = packed && blocks < rayon::current_num_threads();
         let by_channels = idle || large && 4 * tiles.count() < 3 * filters.outputs;
         let panels = filters.panels(lanes);

@@ -7,7 +7,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::tiles::{Picture, Tiles, block_len, point_step};
+use super::tiles::{Image, Tiles, block_len, point_step};
 use super::transform::{Data, Gradient, Minimal, Points, Strided, Weights, square};
 use crate::ahead::Lines;
 use crate::blocks::{GRADIENT_BYTES, GRADIENT_CHANNELS, GRADIENT_TILES};
@@ -123,19 +123,19 @@ impl Job<'_> {
         let Tiles { h, w, out_h, out_w, pad, .. } = self.tiles;
         let zeros = self.zeros.as_ptr();
         let (from, c, to) = (self.x.values.as_ptr(), self.c, data.as_mut_ptr());
-        let dy = Picture { from: self.dy.as_ptr(), read: Plain, h: out_h, w: out_w, c: self.k, before: 0, zeros };
+        let dy = Image { from: self.dy.as_ptr(), read: Plain, h: out_h, w: out_w, c: self.k, before: 0, zeros };
         // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has as many values as either has
         // channels, and the blocks were just checked.
         unsafe {
             match self.x.rectified {
-                None => Picture { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                None => Image { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
                     simd,
                     &self.tiles,
                     tiles.clone(),
                     self.block,
                     to,
                 ),
-                Some(read) => Picture { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                Some(read) => Image { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
                     simd,
                     &self.tiles,
                     tiles.clone(),

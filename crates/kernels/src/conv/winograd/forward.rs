@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::cut::Cut;
 use super::filter::Filters;
-use super::tiles::{self, Picture, Place, Tiles};
+use super::tiles::{self, Image, Place, Tiles};
 use super::transform::{Data, Minimal};
 use super::write::{OutputTile, Write};
 use crate::ahead::Lines;
@@ -285,14 +285,14 @@ impl Job<'_> {
         // SAFETY: `from` is `[n, h, w, c]` by the check at the entry, `zeros` has `c` values, `to` was just checked.
         unsafe {
             match self.from.rectified {
-                None => Picture { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                None => Image { from, read: Plain, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
                     simd,
                     &self.tiles,
                     tiles,
                     block,
                     to.as_mut_ptr(),
                 ),
-                Some(read) => Picture { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
+                Some(read) => Image { from, read, h, w, c, before: pad, zeros }.transform::<S, Data<W, M, N>, N, N>(
                     simd,
                     &self.tiles,
                     tiles,
@@ -406,8 +406,8 @@ impl Job<'_> {
         let mut places = [OutputTile::default(); MOST_TILES];
         let Tiles { out_h, out_w, side, .. } = self.tiles;
         for (place, tile) in places.iter_mut().zip(self.tiles_of(block)) {
-            let Place { picture, top, left } = self.tiles.place(tile);
-            let at = (picture * (out_h / pool) + top / pool) * (out_w / pool) + left / pool;
+            let Place { image, top, left } = self.tiles.place(tile);
+            let at = (image * (out_h / pool) + top / pool) * (out_w / pool) + left / pool;
             let (height, width) = (side.min(out_h - top) / pool, side.min(out_w - left) / pool);
             *place = OutputTile { at: at * self.filters.outputs, height, width };
         }

@@ -1,6 +1,6 @@
-//! Pictures cut into tiles, and the transforms of tiles into the panels that are multiplied.
+//! Images cut into tiles, and the transforms of tiles into the panels that are multiplied.
 //!
-//! Tile `t` of picture `n` covers the outputs `[M th .. M th + M) x [M tw .. M tw + M)` and the inputs of a window of `N = M + 2` that starts
+//! Tile `t` of image `n` covers the outputs `[M th .. M th + M) x [M tw .. M tw + M)` and the inputs of a window of `N = M + 2` that starts
 //! `pad` before. A block of tiles is transformed into `[⌈c / L⌉, N N, block, L]`: for each point of the transformed tile an operand by
 //! lanes (see [`crate::tile`]). The points of a lane block lie together, an odd number of cache lines apart: a tile's 36 stores fall into
 //! some 14 pages and into different sets of L1. With all channels of a point together they fell into 36 pages, and the transforms took twice
@@ -29,14 +29,14 @@ pub(crate) struct Tiles {
     pub(crate) pad: usize,
     /// Outputs on a tile's side.
     pub(crate) side: usize,
-    /// Tiles in a column and in a row of a picture.
+    /// Tiles in a column and in a row of an image.
     rows: usize,
     columns: usize,
 }
 
 /// Where a tile lies.
 pub(crate) struct Place {
-    pub(crate) picture: usize,
+    pub(crate) image: usize,
     /// First output row and column.
     pub(crate) top: usize,
     pub(crate) left: usize,
@@ -55,7 +55,7 @@ impl Tiles {
     #[inline(always)]
     pub(crate) fn place(&self, tile: usize) -> Place {
         let (row, column) = (tile / self.columns, tile % self.columns);
-        Place { picture: row / self.rows, top: row % self.rows * self.side, left: column * self.side }
+        Place { image: row / self.rows, top: row % self.rows * self.side, left: column * self.side }
     }
 }
 
@@ -79,8 +79,8 @@ impl Tiles {
         }
         let (first, last) = (self.place(tiles.start), self.place(tiles.end - 1));
         let row = w * c;
-        let start = (first.picture * h + first.top.saturating_sub(before)) * row;
-        let end = (last.picture * h + h.min(last.top + after)) * row;
+        let start = (first.image * h + first.top.saturating_sub(before)) * row;
+        let end = (last.image * h + h.min(last.top + after)) * row;
         let few = FEW * tiles.len() * self.side * self.side * c;
         if end - start <= few { start..end } else { 0..0 }
     }
@@ -101,7 +101,7 @@ const GROUP: usize = 8;
 
 /// The windows of a group of tiles.
 struct Windows<const E: usize> {
-    /// The first pixel of each window that lies inside its picture, null for the others.
+    /// The first pixel of each window that lies inside its image, null for the others.
     inside: [*const f32; GROUP],
     /// The pixels of each window that does not; those outside are zeros.
     edge: [[[*const f32; E]; E]; GROUP],
@@ -109,7 +109,7 @@ struct Windows<const E: usize> {
 
 /// A tensor `[n, h, w, c]` of which windows are read.
 #[derive(Clone, Copy)]
-pub(crate) struct Picture<R> {
+pub(crate) struct Image<R> {
     pub(crate) from: *const f32,
     pub(crate) read: R,
     pub(crate) h: usize,
@@ -121,25 +121,25 @@ pub(crate) struct Picture<R> {
     pub(crate) zeros: *const f32,
 }
 
-impl<R: Read> Picture<R> {
+impl<R: Read> Image<R> {
     /// Finds the windows of the tiles `group`.
     #[inline(always)]
     fn find<const E: usize>(&self, tiles: &Tiles, group: Range<usize>, windows: &mut Windows<E>) {
         let Self { h, w, c, before, .. } = *self;
         for (i, tile) in group.enumerate() {
             let place = tiles.place(tile);
-            let picture = self.from.wrapping_add(place.picture * h * w * c);
+            let image = self.from.wrapping_add(place.image * h * w * c);
             // A negative row or column becomes a huge one.
             let (top, left) = (place.top.wrapping_sub(before), place.left.wrapping_sub(before));
             if top < h && left < w && top + E <= h && left + E <= w {
-                windows.inside[i] = picture.wrapping_add((top * w + left) * c);
+                windows.inside[i] = image.wrapping_add((top * w + left) * c);
                 continue;
             }
             windows.inside[i] = std::ptr::null();
             for (y, row) in windows.edge[i].iter_mut().enumerate() {
                 for (x, pixel) in row.iter_mut().enumerate() {
                     let (y, x) = (top.wrapping_add(y), left.wrapping_add(x));
-                    *pixel = if y < h && x < w { picture.wrapping_add((y * w + x) * c) } else { self.zeros };
+                    *pixel = if y < h && x < w { image.wrapping_add((y * w + x) * c) } else { self.zeros };
                 }
             }
         }
@@ -197,7 +197,7 @@ impl<R: Read> Picture<R> {
     /// Transforms a vector of channels of one window.
     ///
     /// # Safety
-    /// As [`Picture::transform`], for this window.
+    /// As [`Image::transform`], for this window.
     #[inline(always)]
     unsafe fn tile<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
         &self,
@@ -240,7 +240,7 @@ impl<R: Read> Picture<R> {
 }
 
 /// The values of a window as they are to be read. `WHOLE`: a vector of channels, not only the first `count`. `EDGE`: some places are
-/// `outside` of the picture.
+/// `outside` of the image.
 struct Values<S: Simd, R: Read, P, const WHOLE: bool, const EDGE: bool> {
     places: P,
     channels: R::Channels<S>,

@@ -1,7 +1,7 @@
 //! Changes of brightness, contrast, colour and sharpness, with the bytes that Pillow gives (`ImageEnhance`, `ImageOps`),
-//! for that is what torchvision's recipes were trained with. Pictures are `[h, w, c]` of 1 or 3 channels.
+//! for that is what torchvision's recipes were trained with. Images are `[h, w, c]` of 1 or 3 channels.
 
-use super::super::picture::Picture;
+use super::super::image::Image;
 use super::super::resample::luma;
 
 /// `from + amount · (to − from)` for every value: less than 0 and more than 1 leave the line between the two and are cut
@@ -12,35 +12,35 @@ fn blended(from: impl Iterator<Item = u8>, to: &[u8], amount: f32) -> Vec<u8> {
     from.zip(to).map(|pair| line(pair) as u8).collect()
 }
 
-/// 0 is black, 1 the picture.
-pub(super) fn brightness(picture: &Picture, factor: f64) -> Vec<u8> {
-    blended(std::iter::repeat(0), &picture.pixels, factor as f32)
+/// 0 is black, 1 the image.
+pub(super) fn brightness(image: &Image, factor: f64) -> Vec<u8> {
+    blended(std::iter::repeat(0), &image.pixels, factor as f32)
 }
 
-/// 0 is the picture's mean grey, 1 the picture.
-pub(super) fn contrast(picture: &Picture, factor: f64) -> Vec<u8> {
-    let grey = luma(&picture.pixels, picture.channels);
+/// 0 is the image's mean grey, 1 the image.
+pub(super) fn contrast(image: &Image, factor: f64) -> Vec<u8> {
+    let grey = luma(&image.pixels, image.channels);
     let sum: u64 = grey.iter().map(|&v| u64::from(v)).sum();
     let mean = (sum as f64 / grey.len() as f64 + 0.5) as u8;
-    blended(std::iter::repeat(mean), &picture.pixels, factor as f32)
+    blended(std::iter::repeat(mean), &image.pixels, factor as f32)
 }
 
-/// 0 is grey, 1 the picture.
-pub(super) fn saturation(picture: &Picture, factor: f64) -> Vec<u8> {
-    let grey = luma(&picture.pixels, picture.channels);
-    let each = grey.iter().flat_map(|&v| std::iter::repeat_n(v, picture.channels));
-    blended(each, &picture.pixels, factor as f32)
+/// 0 is grey, 1 the image.
+pub(super) fn saturation(image: &Image, factor: f64) -> Vec<u8> {
+    let grey = luma(&image.pixels, image.channels);
+    let each = grey.iter().flat_map(|&v| std::iter::repeat_n(v, image.channels));
+    blended(each, &image.pixels, factor as f32)
 }
 
-/// 0 is smoothed, 1 the picture, 2 sharpened.
-pub(super) fn sharpness(picture: &Picture, factor: f64) -> Vec<u8> {
-    blended(smoothed(picture).into_iter(), &picture.pixels, factor as f32)
+/// 0 is smoothed, 1 the image, 2 sharpened.
+pub(super) fn sharpness(image: &Image, factor: f64) -> Vec<u8> {
+    blended(smoothed(image).into_iter(), &image.pixels, factor as f32)
 }
 
 /// Each value averaged with its eight neighbours, itself counting five times; the edge stays as it is.
-fn smoothed(picture: &Picture) -> Vec<u8> {
-    let (h, w, c) = (picture.height, picture.width, picture.channels);
-    let mut out = picture.pixels.clone();
+fn smoothed(image: &Image) -> Vec<u8> {
+    let (h, w, c) = (image.height, image.width, image.channels);
+    let mut out = image.pixels.clone();
     if h < 3 || w < 3 {
         return out;
     }
@@ -49,7 +49,7 @@ fn smoothed(picture: &Picture) -> Vec<u8> {
     for y in 1..h - 1 {
         let inner = y * stride + c..(y + 1) * stride - c;
         for (i, out) in inner.clone().zip(&mut out[inner]) {
-            let value = |at: usize| f32::from(picture.pixels[at]);
+            let value = |at: usize| f32::from(image.pixels[at]);
             let row = |at: usize, centre: f32| value(at - c) * once + value(at) * centre + value(at + c) * once;
             // From the lower row to the upper one, as Pillow adds them up.
             let sum = 0.5 + row(i + stride, once) + row(i, five) + row(i - stride, once);
@@ -60,9 +60,9 @@ fn smoothed(picture: &Picture) -> Vec<u8> {
 }
 
 /// Every value through a table, one for each channel.
-fn looked_up(picture: &Picture, tables: &[[u8; 256]]) -> Vec<u8> {
-    let c = picture.channels;
-    picture.pixels.iter().enumerate().map(|(i, &value)| tables[i % c % tables.len()][usize::from(value)]).collect()
+fn looked_up(image: &Image, tables: &[[u8; 256]]) -> Vec<u8> {
+    let c = image.channels;
+    image.pixels.iter().enumerate().map(|(i, &value)| tables[i % c % tables.len()][usize::from(value)]).collect()
 }
 
 fn table(value: impl Fn(u8) -> u8) -> [u8; 256] {
@@ -70,27 +70,27 @@ fn table(value: impl Fn(u8) -> u8) -> [u8; 256] {
 }
 
 /// Only the highest `bits` of each value, 1 to 8.
-pub(super) fn posterize(picture: &Picture, bits: u32) -> Vec<u8> {
+pub(super) fn posterize(image: &Image, bits: u32) -> Vec<u8> {
     let mask = !(0xffu16 >> bits) as u8;
-    looked_up(picture, &[table(|value| value & mask)])
+    looked_up(image, &[table(|value| value & mask)])
 }
 
 /// Values from `threshold` on are reversed.
-pub(super) fn solarize(picture: &Picture, threshold: f64) -> Vec<u8> {
-    looked_up(picture, &[table(|value| if f64::from(value) < threshold { value } else { 255 - value })])
+pub(super) fn solarize(image: &Image, threshold: f64) -> Vec<u8> {
+    looked_up(image, &[table(|value| if f64::from(value) < threshold { value } else { 255 - value })])
 }
 
 /// How often each value occurs in a channel.
-fn histogram(picture: &Picture, channel: usize) -> [u32; 256] {
+fn histogram(image: &Image, channel: usize) -> [u32; 256] {
     let mut counts = [0; 256];
-    picture.pixels.iter().skip(channel).step_by(picture.channels).for_each(|&v| counts[usize::from(v)] += 1);
+    image.pixels.iter().skip(channel).step_by(image.channels).for_each(|&v| counts[usize::from(v)] += 1);
     counts
 }
 
 /// Each channel's darkest value becomes 0, its lightest 255, what is between is stretched.
-pub(super) fn auto_contrast(picture: &Picture) -> Vec<u8> {
+pub(super) fn auto_contrast(image: &Image) -> Vec<u8> {
     let stretch = |channel| {
-        let counts = histogram(picture, channel);
+        let counts = histogram(image, channel);
         let low = counts.iter().position(|n| *n > 0).unwrap_or(0);
         let high = counts.iter().rposition(|n| *n > 0).unwrap_or(0);
         if high <= low {
@@ -100,13 +100,13 @@ pub(super) fn auto_contrast(picture: &Picture) -> Vec<u8> {
         let offset = -(low as f64) * scale;
         table(|value| (f64::from(value) * scale + offset) as u8)
     };
-    looked_up(picture, &(0..picture.channels).map(stretch).collect::<Vec<_>>())
+    looked_up(image, &(0..image.channels).map(stretch).collect::<Vec<_>>())
 }
 
 /// Each channel's values are spread so that all are about equally frequent.
-pub(super) fn equalize(picture: &Picture) -> Vec<u8> {
+pub(super) fn equalize(image: &Image) -> Vec<u8> {
     let spread = |channel| {
-        let counts = histogram(picture, channel);
+        let counts = histogram(image, channel);
         let last = counts.iter().rfind(|n| **n > 0).copied().unwrap_or(0);
         let step = (counts.iter().sum::<u32>() - last) / 255;
         if step == 0 {
@@ -119,20 +119,20 @@ pub(super) fn equalize(picture: &Picture) -> Vec<u8> {
             value.min(255) as u8
         })
     };
-    looked_up(picture, &(0..picture.channels).map(spread).collect::<Vec<_>>())
+    looked_up(image, &(0..image.channels).map(spread).collect::<Vec<_>>())
 }
 
 /// Turns every colour by a share of the colour circle, −0.5 to 0.5, in Pillow's HSV of bytes. Grey stays.
-pub(super) fn hue(picture: &Picture, turn: f64) -> Vec<u8> {
-    if picture.channels != 3 {
-        return picture.pixels.clone();
+pub(super) fn hue(image: &Image, turn: f64) -> Vec<u8> {
+    if image.channels != 3 {
+        return image.pixels.clone();
     }
     let turn = (turn * 255.0) as i32 as u8;
     let turned = |pixel: &[u8]| {
         let [h, s, v] = to_hsv([pixel[0], pixel[1], pixel[2]]);
         from_hsv([h.wrapping_add(turn), s, v])
     };
-    picture.pixels.chunks_exact(3).flat_map(turned).collect()
+    image.pixels.chunks_exact(3).flat_map(turned).collect()
 }
 
 fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
@@ -173,25 +173,25 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
 mod tests {
     use super::*;
 
-    fn grey(pixels: &[u8]) -> Picture {
-        Picture { height: 1, width: pixels.len(), channels: 1, pixels: pixels.to_vec() }
+    fn grey(pixels: &[u8]) -> Image {
+        Image { height: 1, width: pixels.len(), channels: 1, pixels: pixels.to_vec() }
     }
 
-    fn colour(pixels: &[u8]) -> Picture {
-        Picture { height: 1, width: pixels.len() / 3, channels: 3, pixels: pixels.to_vec() }
+    fn colour(pixels: &[u8]) -> Image {
+        Image { height: 1, width: pixels.len() / 3, channels: 3, pixels: pixels.to_vec() }
     }
 
     #[test]
     fn a_factor_of_one_changes_nothing_and_zero_leaves_what_is_named() {
-        let picture = colour(&[200, 30, 40, 10, 250, 90]);
+        let image = colour(&[200, 30, 40, 10, 250, 90]);
         for change in [brightness, contrast, saturation, sharpness] {
-            assert_eq!(change(&picture, 1.0), picture.pixels);
+            assert_eq!(change(&image, 1.0), image.pixels);
         }
-        assert_eq!(brightness(&picture, 0.0), [0; 6]);
+        assert_eq!(brightness(&image, 0.0), [0; 6]);
         // Greys by ITU-R 601-2: 82 and 160.
-        assert_eq!(saturation(&picture, 0.0), [82, 82, 82, 160, 160, 160]);
-        assert_eq!(contrast(&picture, 0.0), [121; 6]);
-        assert_eq!(brightness(&picture, 2.0), [255, 60, 80, 20, 255, 180]);
+        assert_eq!(saturation(&image, 0.0), [82, 82, 82, 160, 160, 160]);
+        assert_eq!(contrast(&image, 0.0), [121; 6]);
+        assert_eq!(brightness(&image, 2.0), [255, 60, 80, 20, 255, 180]);
     }
 
     #[test]
@@ -211,18 +211,18 @@ mod tests {
 
     #[test]
     fn hue_goes_around_the_circle_and_leaves_grey_alone() {
-        let picture = colour(&[255, 0, 0, 77, 77, 77]);
-        assert_eq!(hue(&picture, 0.0), picture.pixels);
-        let third = hue(&picture, 1.0 / 3.0);
+        let image = colour(&[255, 0, 0, 77, 77, 77]);
+        assert_eq!(hue(&image, 0.0), image.pixels);
+        let third = hue(&image, 1.0 / 3.0);
         assert_eq!(third, [0, 255, 0, 77, 77, 77]);
         // Pillow's circle has 255 steps, so a third back is no more exact than a byte.
-        let back = hue(&Picture { pixels: third, ..picture }, -1.0 / 3.0);
+        let back = hue(&Image { pixels: third, ..image }, -1.0 / 3.0);
         assert!(back[0] == 255 && back[1] <= 6 && back[2] <= 6, "{back:?}");
     }
 
     #[test]
     fn turned_hues_are_pillows() {
-        let picture = colour(&[200, 30, 40, 10, 250, 90, 20, 60, 220, 255, 255, 0, 77, 77, 77, 3, 2, 1, 120, 119, 121]);
+        let image = colour(&[200, 30, 40, 10, 250, 90, 20, 60, 220, 255, 255, 0, 77, 77, 77, 3, 2, 1, 120, 119, 121]);
         // torchvision's `adjust_hue` on Pillow 13.0.
         let cases: [(f64, [u8; 21]); 3] = [
             (0.1, [200, 114, 31, 11, 250, 230, 96, 21, 220, 108, 255, 0, 77, 77, 77, 3, 3, 1, 121, 119, 121]),
@@ -230,7 +230,7 @@ mod tests {
             (0.5, [31, 200, 182, 250, 11, 174, 220, 171, 21, 0, 6, 255, 77, 77, 77, 1, 2, 3, 120, 121, 119]),
         ];
         for (turn, expected) in cases {
-            assert_eq!(hue(&picture, turn), expected, "{turn}");
+            assert_eq!(hue(&image, turn), expected, "{turn}");
         }
     }
 
@@ -238,9 +238,9 @@ mod tests {
     fn smoothing_keeps_the_edge_and_averages_the_rest() {
         let mut pixels = vec![0; 25];
         pixels[12] = 130;
-        let picture = Picture { height: 5, width: 5, channels: 1, pixels };
-        let smooth = sharpness(&picture, 0.0);
+        let image = Image { height: 5, width: 5, channels: 1, pixels };
+        let smooth = sharpness(&image, 0.0);
         assert_eq!((smooth[12], smooth[6], smooth[0]), (50, 10, 0));
-        assert_eq!(sharpness(&picture, 2.0)[12], 210);
+        assert_eq!(sharpness(&image, 2.0)[12], 210);
     }
 }

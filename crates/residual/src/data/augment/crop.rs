@@ -1,12 +1,12 @@
-//! The window of a large picture that the net sees in training.
+//! The window of a large image that the net sees in training.
 
-use super::super::picture::Picture;
+use super::super::image::Image;
 use super::super::resample::{Fit, Region};
 use super::super::sample::{below, uniform};
 use super::draws::{Draws, What};
 use crate::error::{Error, Result};
 
-/// How a window of the net's size is had from a picture of any size.
+/// How a window of the net's size is had from an image of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Crop {
     /// As in testing: resized, and the centre cut out.
@@ -15,10 +15,10 @@ pub enum Crop {
     /// The shorter side is brought to a random size from the first to the second of these, and a window is cut at random.
     /// VGG takes 256 to 512 or one fixed size (section 3.1), ResNet 256 to 480 (section 3.4).
     Scale([usize; 2]),
-    /// A random part of the picture, stretched to the net's size (Szegedy et al. 2015, section 6; torchvision's
+    /// A random part of the image, stretched to the net's size (Szegedy et al. 2015, section 6; torchvision's
     /// `RandomResizedCrop`).
     Resized {
-        /// The least and the largest share of the picture's area, 0.08 and 1 there.
+        /// The least and the largest share of the image's area, 0.08 and 1 there.
         area: [f64; 2],
         /// The least and the largest ratio of width to height, 3/4 and 4/3 there.
         aspect: [f64; 2],
@@ -51,46 +51,46 @@ impl Crop {
         }
     }
 
-    /// The window of `picture` at `fit`'s size: `[height, width, channels]`.
-    pub(super) fn cut(&self, picture: &Picture, fit: &Fit, draws: Draws) -> Vec<u8> {
+    /// The window of `image` at `fit`'s size: `[height, width, channels]`.
+    pub(super) fn cut(&self, image: &Image, fit: &Fit, draws: Draws) -> Vec<u8> {
         let mut rng = draws.of(What::Window);
         match *self {
-            Self::None => picture.fitted(fit),
+            Self::None => image.fitted(fit),
             Self::Scale([low, high]) => {
                 let side = low + below(&mut rng, high - low + 1);
-                let short = picture.height.min(picture.width);
+                let short = image.height.min(image.width);
                 let scaled = |long: usize| (side * long / short).max(side);
-                let size = (scaled(picture.height), scaled(picture.width));
+                let size = (scaled(image.height), scaled(image.width));
                 let corner = (below(&mut rng, size.0 - fit.height + 1), below(&mut rng, size.1 - fit.width + 1));
-                fit.window(picture, size, corner)
+                fit.window(image, size, corner)
             }
-            Self::Resized { area, aspect } => fit.stretch(picture, part(picture, area, aspect, &mut rng)),
+            Self::Resized { area, aspect } => fit.stretch(image, part(image, area, aspect, &mut rng)),
         }
     }
 }
 
 /// A part of random area and shape at a random place; after ten that do not fit, the centre as far as its shape is
 /// allowed.
-fn part(picture: &Picture, area: [f64; 2], aspect: [f64; 2], rng: &mut impl rand::RngCore) -> Region {
-    let (h, w) = (picture.height as f64, picture.width as f64);
+fn part(image: &Image, area: [f64; 2], aspect: [f64; 2], rng: &mut impl rand::RngCore) -> Region {
+    let (h, w) = (image.height as f64, image.width as f64);
     for _ in 0..TRIES {
         let pixels = h * w * uniform(rng, area);
         // Uniform in the logarithm: twice as wide is as likely as twice as tall.
         let ratio = uniform(rng, aspect.map(f64::ln)).exp();
         let sides = [(pixels / ratio).sqrt(), (pixels * ratio).sqrt()].map(f64::round_ties_even);
         let [height, width] = sides.map(|side| side as usize);
-        if (1..=picture.height).contains(&height) && (1..=picture.width).contains(&width) {
-            let (top, left) = (below(rng, picture.height - height + 1), below(rng, picture.width - width + 1));
+        if (1..=image.height).contains(&height) && (1..=image.width).contains(&width) {
+            let (top, left) = (below(rng, image.height - height + 1), below(rng, image.width - width + 1));
             return Region { top, left, height, width };
         }
     }
-    let (mut height, mut width) = (picture.height, picture.width);
+    let (mut height, mut width) = (image.height, image.width);
     if w / h < aspect[0] {
         height = ((w / aspect[0]).round_ties_even() as usize).clamp(1, height);
     } else if w / h > aspect[1] {
         width = ((h * aspect[1]).round_ties_even() as usize).clamp(1, width);
     }
-    Region { top: (picture.height - height) / 2, left: (picture.width - width) / 2, height, width }
+    Region { top: (image.height - height) / 2, left: (image.width - width) / 2, height, width }
 }
 
 #[cfg(test)]
@@ -104,23 +104,23 @@ mod tests {
     }
 
     /// Every pixel tells its row and its column.
-    fn map(height: usize, width: usize) -> Picture {
+    fn map(height: usize, width: usize) -> Image {
         let pixels = (0..height * width).flat_map(|i| [(i / width) as u8, (i % width) as u8, 9]).collect();
-        Picture { height, width, channels: 3, pixels }
+        Image { height, width, channels: 3, pixels }
     }
 
     fn draws(epoch: u64) -> Draws {
-        Draws { seed: 1, epoch, picture: 0 }
+        Draws { seed: 1, epoch, image: 0 }
     }
 
     #[test]
-    fn windows_are_cut_at_every_scale_and_show_the_picture() {
+    fn windows_are_cut_at_every_scale_and_show_the_image() {
         let crop = Crop::Scale([8, 12]);
         let pixels = (0..600).map(|i| (i / 30 * 10) as u8).collect();
-        let picture = Picture { height: 20, width: 30, channels: 1, pixels };
+        let image = Image { height: 20, width: 30, channels: 1, pixels };
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..200 {
-            let window = crop.cut(&picture, &fit(8, 3), draws(epoch));
+            let window = crop.cut(&image, &fit(8, 3), draws(epoch));
             assert_eq!(window.len(), 8 * 8 * 3);
             // Rows get lighter downwards and are flat.
             let rows: Vec<u8> = window.chunks_exact(24).map(|row| row[0]).collect();
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_fixed_scale_is_the_papers_single_scale_training() {
-        let picture = map(40, 60);
+        let image = map(40, 60);
         for epoch in 0..50 {
-            let window = Crop::Scale([40, 40]).cut(&picture, &fit(24, 3), draws(epoch));
+            let window = Crop::Scale([40, 40]).cut(&image, &fit(24, 3), draws(epoch));
             let (top, left) = (window[0], window[1]);
             assert!(top <= 16 && left <= 36);
             assert_eq!(window[window.len() - 3..], [top + 23, left + 23, 9], "nothing is resized");
@@ -146,17 +146,17 @@ mod tests {
 
     #[test]
     fn random_parts_have_uniform_areas_and_log_uniform_shapes_within_their_bounds() {
-        let picture = map(200, 200);
+        let image = map(200, 200);
         let (area, aspect) = ([0.08, 1.0], [0.75, 4.0 / 3.0]);
         let n = 4000;
         let parts: Vec<Region> =
-            (0..n).map(|epoch| part(&picture, area, aspect, &mut draws(epoch).of(What::Window))).collect();
+            (0..n).map(|epoch| part(&image, area, aspect, &mut draws(epoch).of(What::Window))).collect();
         let shares: Vec<f64> = parts.iter().map(|r| (r.height * r.width) as f64 / 40_000.0).collect();
         let ratios: Vec<f64> = parts.iter().map(|r| (r.width as f64 / r.height as f64).ln()).collect();
         assert!(shares.iter().all(|share| (0.079..=1.0).contains(share)));
         assert!(ratios.iter().all(|ratio| ratio.abs() <= (4.0f64 / 3.0).ln() + 0.02));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        // Parts near the whole picture rarely fit, which takes a little off the mean of 0.54.
+        // Parts near the whole image rarely fit, which takes a little off the mean of 0.54.
         assert!((0.48..0.54).contains(&mean(&shares)), "{}", mean(&shares));
         assert!(mean(&ratios).abs() < 0.01, "{}", mean(&ratios));
         let small = shares.iter().filter(|share| **share < 0.31).count() as f64 / n as f64;
@@ -167,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_resized_as_if_it_were_a_picture_of_its_own() {
-        let picture = map(50, 70);
+    fn a_part_is_resized_as_if_it_were_an_image_of_its_own() {
+        let image = map(50, 70);
         let region = Region { top: 7, left: 11, height: 30, width: 40 };
-        let rows = picture.pixels.chunks_exact(70 * 3).skip(7).take(30);
+        let rows = image.pixels.chunks_exact(70 * 3).skip(7).take(30);
         let alone = rows.flat_map(|row| row[11 * 3..51 * 3].to_vec()).collect();
-        let alone = Picture { height: 30, width: 40, channels: 3, pixels: alone };
+        let alone = Image { height: 30, width: 40, channels: 3, pixels: alone };
         let whole = Region { top: 0, left: 0, height: 30, width: 40 };
-        assert_eq!(fit(16, 3).stretch(&picture, region), fit(16, 3).stretch(&alone, whole));
-        assert_eq!(fit(16, 1).stretch(&picture, region), fit(16, 1).stretch(&alone, whole));
+        assert_eq!(fit(16, 3).stretch(&image, region), fit(16, 3).stretch(&alone, whole));
+        assert_eq!(fit(16, 1).stretch(&image, region), fit(16, 1).stretch(&alone, whole));
         let squash = Fit { resize: Resize::Squash, ..fit(16, 3) };
-        assert_eq!(squash.stretch(&picture, region), alone.fitted(&squash));
+        assert_eq!(squash.stretch(&image, region), alone.fitted(&squash));
     }
 
     #[test]

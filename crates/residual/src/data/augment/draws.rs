@@ -1,4 +1,4 @@
-//! What chance decides for one picture in one epoch.
+//! What chance decides for one image in one epoch.
 
 use crate::random::{Purpose, stream};
 use rand_chacha::ChaCha8Rng;
@@ -10,8 +10,8 @@ pub struct Draws {
     pub seed: u64,
     /// Counted from 0.
     pub epoch: u64,
-    /// The picture's number among the training pictures.
-    pub picture: u64,
+    /// The image's number among the training images.
+    pub image: u64,
 }
 
 /// What is drawn. Each has a stream of its own, so that switching one augmentation on leaves the others' numbers alone.
@@ -20,7 +20,7 @@ pub struct Draws {
 pub(super) enum What {
     /// Shift, flip, cutout.
     Place = 0,
-    /// The window that is cut from a large picture.
+    /// The window that is cut from a large image.
     Window = 1 << 63,
     /// Shifts along the principal components.
     Lighting = 1 << 62,
@@ -35,11 +35,11 @@ pub(super) enum What {
 impl Draws {
     /// No epoch has `what`'s bit.
     pub(super) fn of(self, what: What) -> ChaCha8Rng {
-        stream(self.seed, Purpose::Augment, self.epoch | what as u64, self.picture)
+        stream(self.seed, Purpose::Augment, self.epoch | what as u64, self.image)
     }
 
-    /// The draw that a picture keeps for all epochs: none has this number.
+    /// The draw that an image keeps for all epochs: none has this number.
     pub(super) fn once(self) -> ChaCha8Rng {
-        stream(self.seed, Purpose::Augment, u64::MAX, self.picture)
+        stream(self.seed, Purpose::Augment, u64::MAX, self.image)
     }
 }

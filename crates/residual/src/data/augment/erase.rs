@@ -1,13 +1,13 @@
-//! Parts of a normalised picture that are hidden: cutout and random erasing. Zero is the mean.
+//! Parts of a normalised image that are hidden: cutout and random erasing. Zero is the mean.
 
 use super::super::sample::{below, uniform};
 use rand::RngCore;
 
-/// Shares of the picture's area that random erasing hides (Zhong et al. 2020, and torchvision).
+/// Shares of the image's area that random erasing hides (Zhong et al. 2020, and torchvision).
 const AREA: [f64; 2] = [0.02, 0.33];
 /// Ratios of height to width, as torchvision has them; in the paper the second is 1 / 0.3.
 const ASPECT: [f64; 2] = [0.3, 3.3];
-/// Rectangles that are tried before the picture stays as it is.
+/// Rectangles that are tried before the image stays as it is.
 const TRIES: usize = 10;
 
 /// Sets a square of `side` around `(row, column)` to zero, as far as it lies within (DeVries and Taylor 2017).
@@ -48,12 +48,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_of_the_pictures_loses_a_rectangle_of_the_papers_sizes() {
+    fn a_share_of_the_images_loses_a_rectangle_of_the_papers_sizes() {
         let (n, side) = (4000, 40);
         let (mut erased, mut areas, mut tall) = (0, Vec::new(), 0);
         for epoch in 0..n {
             let mut out = vec![1.0; side * side * 3];
-            erase(&mut out, [side, side, 3], 0.25, &mut Draws { seed: 3, epoch, picture: 1 }.of(What::Erase));
+            erase(&mut out, [side, side, 3], 0.25, &mut Draws { seed: 3, epoch, image: 1 }.of(What::Erase));
             let hidden: Vec<usize> = (0..side * side).filter(|i| out[i * 3] == 0.0).collect();
             assert!((0..side * side).all(|i| out[i * 3..i * 3 + 3].iter().all(|v| *v == out[i * 3])), "all channels");
             let (Some(first), Some(last)) = (hidden.first(), hidden.last()) else { continue };

@@ -1,7 +1,7 @@
 //! Colour jitter: brightness, contrast, saturation and hue by random amounts in random order (torchvision's
 //! `ColorJitter`).
 
-use super::super::picture::Picture;
+use super::super::image::Image;
 use super::super::sample::{shuffled, uniform};
 use super::colour;
 use super::draws::{Draws, What};
@@ -20,23 +20,23 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    /// Whether pictures stay as they are.
+    /// Whether images stay as they are.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    pub(super) fn apply(&self, picture: &mut Picture, draws: Draws) {
+    pub(super) fn apply(&self, image: &mut Image, draws: Draws) {
         let mut rng = draws.of(What::Jitter);
         let order = shuffled(4, &mut rng);
         let mut factor = |width: f64| uniform(&mut rng, [(1.0 - width).max(0.0), 1.0 + width]);
         let factors = [factor(self.brightness), factor(self.contrast), factor(self.saturation)];
         let turn = uniform(&mut rng, [-self.hue, self.hue]);
         for change in order {
-            picture.pixels = match change {
-                0 if self.brightness > 0.0 => colour::brightness(picture, factors[0]),
-                1 if self.contrast > 0.0 => colour::contrast(picture, factors[1]),
-                2 if self.saturation > 0.0 => colour::saturation(picture, factors[2]),
-                3 if self.hue > 0.0 => colour::hue(picture, turn),
+            image.pixels = match change {
+                0 if self.brightness > 0.0 => colour::brightness(image, factors[0]),
+                1 if self.contrast > 0.0 => colour::contrast(image, factors[1]),
+                2 if self.saturation > 0.0 => colour::saturation(image, factors[2]),
+                3 if self.hue > 0.0 => colour::hue(image, turn),
                 _ => continue,
             };
         }
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     fn jittered(jitter: Jitter, epoch: u64) -> Vec<u8> {
-        let mut picture = Picture { height: 1, width: 2, channels: 3, pixels: vec![100, 50, 50, 40, 60, 80] };
-        jitter.apply(&mut picture, Draws { seed: 1, epoch, picture: 4 });
-        picture.pixels
+        let mut image = Image { height: 1, width: 2, channels: 3, pixels: vec![100, 50, 50, 40, 60, 80] };
+        jitter.apply(&mut image, Draws { seed: 1, epoch, image: 4 });
+        image.pixels
     }
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn all_four_change_pictures_in_changing_orders() {
+    fn all_four_change_images_in_changing_orders() {
         let jitter = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
         let seen: std::collections::BTreeSet<Vec<u8>> = (0..100).map(|epoch| jittered(jitter, epoch)).collect();
         assert!(seen.len() > 95, "{}", seen.len());

@@ -9,7 +9,7 @@ use super::draws::{Draws, What};
 const SPREAD: [f32; 3] = [0.2175, 0.0188, 0.0045];
 const AXES: [[f32; 3]; 3] = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
 
-/// Shifts the channels of a normalised picture, `[…, 3]`; `deviation` is the shifts' standard deviation, 0.1 in the papers.
+/// Shifts the channels of a normalised image, `[…, 3]`; `deviation` is the shifts' standard deviation, 0.1 in the papers.
 pub(super) fn shift(out: &mut [f32], normalizer: &Normalizer, deviation: f32, draws: Draws) {
     let mut rng = draws.of(What::Lighting);
     let amounts = SPREAD.map(|spread| spread * deviation * normal(&mut rng));

@@ -1,14 +1,14 @@
-//! What training does to a picture so that it is never the same twice.
+//! What training does to an image so that it is never the same twice.
 //!
 //! In this order, each only where it is asked for:
 //!
-//! 1. `crop`: a window of a picture of any size, brought to the net's size; bytes from here on.
+//! 1. `crop`: a window of an image of any size, brought to the net's size; bytes from here on.
 //! 2. `policy`: RandAugment or TrivialAugment. 3. `jitter` of colours.
 //! 4. Normalisation, and with it, in one pass and without a padded copy, a shift by `pad_crop` and a `flip`.
 //! 5. `lighting`, `cutout`, `erasing`, on normalised values.
 //!
 //! torchvision flips before the policy; as every operation of a policy is as likely mirrored, that is the same in
-//! distribution, but for a vertical shear: of a mirrored picture the right edge stays where it is, not the left. Every draw comes from [`Draws`], so neither threads nor a resumed run change it. A crop needs pictures as
+//! distribution, but for a vertical shear: of a mirrored image the right edge stays where it is, not the left. Every draw comes from [`Draws`], so neither threads nor a resumed run change it. A crop needs images as
 //! they are in their files, so they are then decoded anew in every epoch.
 
 mod affine;
@@ -25,9 +25,9 @@ pub use draws::Draws;
 pub use jitter::Jitter;
 pub use policy::{Operation, Policy, PolicyKind, STEPS};
 
+use super::image::Image;
+use super::images::Images;
 use super::normalize::Normalizer;
-use super::picture::Picture;
-use super::pictures::Pictures;
 use super::preprocess::Preprocessing;
 use super::resample::Fit;
 use super::sample::below;
@@ -45,21 +45,21 @@ pub enum Flip {
     None,
     /// Each time with probability one half.
     Random,
-    /// Every other epoch, from a random start: after two epochs both sides of every picture were seen (Jordan 2024,
+    /// Every other epoch, from a random start: after two epochs both sides of every image were seen (Jordan 2024,
     /// "94% on CIFAR-10 in 3.29 seconds", section 3.6).
     Alternating,
 }
 
-/// How training pictures are varied.
+/// How training images are varied.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Augment {
-    /// How a window of the net's size is had from a picture of any size.
+    /// How a window of the net's size is had from an image of any size.
     pub crop: Crop,
     /// RandAugment, TrivialAugment.
     pub policy: Policy,
     /// Brightness, contrast, saturation, hue.
     pub jitter: Jitter,
-    /// Pixels of zeros around the normalised picture, of which a window of the picture's size is cut at random.
+    /// Pixels of zeros around the normalised image, of which a window of the image's size is cut at random.
     pub pad_crop: usize,
     /// Mirroring.
     pub flip: Flip,
@@ -72,10 +72,10 @@ pub struct Augment {
     pub erasing: f64,
 }
 
-/// Where one picture is placed in one epoch.
+/// Where one image is placed in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
-    /// Window's offset from the unpadded picture, rows then columns.
+    /// Window's offset from the unpadded image, rows then columns.
     offset: (isize, isize),
     flip: bool,
     /// Centre of the hidden square, row and column.
@@ -83,22 +83,22 @@ struct Place {
 }
 
 impl Augment {
-    /// Whether pictures come out as they went in.
+    /// Whether images come out as they went in.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether training starts from pictures as they are in their files rather than from ones of the net's size.
+    /// Whether training starts from images as they are in their files rather than from ones of the net's size.
     pub fn needs_originals(&self) -> bool {
         self.crop != Crop::None
     }
 
-    /// Whether it takes so long that a picture is worth a task of its own.
+    /// Whether it takes so long that an image is worth a task of its own.
     pub(crate) fn is_slow(&self) -> bool {
         self.needs_originals() || self.policy != Policy::None || !self.jitter.is_none()
     }
 
-    /// Whether pictures of `height`x`width` can be had.
+    /// Whether images of `height`x`width` can be had.
     ///
     /// # Errors
     /// A crop, a policy or a probability that cannot be.
@@ -126,30 +126,24 @@ impl Augment {
         Place { offset, flip, hidden: (self.cutout > 0).then_some(centre) }
     }
 
-    /// What becomes of one picture: bytes of `preprocessing`'s size, cropped, changed by the policy, jittered.
-    pub(crate) fn example(&self, picture: &Picture, preprocessing: &Preprocessing, draws: Draws) -> Vec<u8> {
+    /// What becomes of one image: bytes of `preprocessing`'s size, cropped, changed by the policy, jittered.
+    pub(crate) fn example(&self, image: &Image, preprocessing: &Preprocessing, draws: Draws) -> Vec<u8> {
         let fit = preprocessing.way();
         let pixels = match self.crop {
-            Crop::None => picture.fitted(&fit),
-            crop => crop.cut(picture, &fit, draws),
+            Crop::None => image.fitted(&fit),
+            crop => crop.cut(image, &fit, draws),
         };
         self.varied(pixels.into(), &fit, draws).into_owned()
     }
 
-    /// Picture `i` as bytes of `fit`'s size, `[h, w, c]`: cropped, changed by the policy, its colours jittered.
+    /// Image `i` as bytes of `fit`'s size, `[h, w, c]`: cropped, changed by the policy, its colours jittered.
     ///
     /// # Errors
-    /// A picture that cannot be read.
-    pub(crate) fn pixels<'a>(
-        &self,
-        pictures: &'a Pictures,
-        i: usize,
-        fit: &Fit,
-        draws: Draws,
-    ) -> Result<Cow<'a, [u8]>> {
+    /// An image that cannot be read.
+    pub(crate) fn pixels<'a>(&self, images: &'a Images, i: usize, fit: &Fit, draws: Draws) -> Result<Cow<'a, [u8]>> {
         let pixels = match self.crop {
-            Crop::None => pictures.pixels(i)?,
-            crop => crop.cut(&pictures.original(i)?, fit, draws).into(),
+            Crop::None => images.pixels(i)?,
+            crop => crop.cut(&images.original(i)?, fit, draws).into(),
         };
         Ok(self.varied(pixels, fit, draws))
     }
@@ -160,15 +154,15 @@ impl Augment {
             return pixels;
         }
         let Fit { height, width, channels, .. } = *fit;
-        let mut picture = Picture { height, width, channels, pixels: pixels.into_owned() };
+        let mut image = Image { height, width, channels, pixels: pixels.into_owned() };
         for operation in self.policy.draw(height, width, draws) {
-            picture.pixels = operation.apply(&picture);
+            image.pixels = operation.apply(&image);
         }
-        self.jitter.apply(&mut picture, draws);
-        picture.pixels.into()
+        self.jitter.apply(&mut image, draws);
+        image.pixels.into()
     }
 
-    /// Normalises and varies one picture of the normaliser's size, `[h, w, c]` to `[h, w, c]`.
+    /// Normalises and varies one image of the normaliser's size, `[h, w, c]` to `[h, w, c]`.
     pub fn apply(&self, normalizer: &Normalizer, pixels: &[u8], draws: Draws, out: &mut [f32]) {
         let (h, w, c) = (normalizer.height(), normalizer.width(), normalizer.channels());
         let place = self.place(draws, h, w);
@@ -191,7 +185,7 @@ impl Augment {
         if (dy, dx, place.flip) == (0, 0, false) {
             return normalizer.apply(pixels, out);
         }
-        // Columns of the output that show the picture; the rest is padding.
+        // Columns of the output that show the image; the rest is padding.
         let from = (-dx).clamp(0, w as isize) as usize;
         let to = (w as isize - dx).clamp(0, w as isize) as usize;
         for (y, out) in out.chunks_exact_mut(w * c).enumerate() {
@@ -268,7 +262,7 @@ mod tests {
             let augment = Augment { pad_crop, flip, cutout, ..Augment::default() };
             let pixels: Vec<u8> = (0..h * w * c).map(|i| (i * 37 % 251) as u8 + 1).collect();
             let mut out = vec![7.0; h * w * c];
-            let draws = Draws { seed, epoch, picture: 5 };
+            let draws = Draws { seed, epoch, image: 5 };
             augment.apply(&bytes(h, w, c), &pixels, draws, &mut out);
             let expected = match augment.is_none() {
                 true => pixels.iter().map(|&p| f32::from(p)).collect(),
@@ -284,7 +278,7 @@ mod tests {
     fn alternating_flips_show_both_sides_in_two_epochs_and_start_at_random() {
         let augment = Augment { flip: Flip::Alternating, ..Augment::default() };
         let flips = |epoch| {
-            (0..200).map(|i| augment.place(Draws { seed: 3, epoch, picture: i }, 8, 8).flip).collect::<Vec<bool>>()
+            (0..200).map(|i| augment.place(Draws { seed: 3, epoch, image: i }, 8, 8).flip).collect::<Vec<bool>>()
         };
         assert!(flips(0).iter().zip(flips(1)).all(|(a, b)| *a != b));
         assert_eq!(flips(0), flips(2));
@@ -297,7 +291,7 @@ mod tests {
         let augment = Augment { pad_crop: 2, flip: Flip::Random, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..2000 {
-            let draw = augment.place(Draws { seed: 1, epoch, picture: 9 }, 8, 8);
+            let draw = augment.place(Draws { seed: 1, epoch, image: 9 }, 8, 8);
             seen.insert((draw.offset, draw.flip));
         }
         assert_eq!(seen.len(), 5 * 5 * 2);
@@ -311,7 +305,7 @@ mod tests {
         let mut seen_padding = false;
         for epoch in 0..50 {
             let mut out = [9.0; 4];
-            augment.apply(&normalizer, &[0; 4], Draws { seed: 0, epoch, picture: 0 }, &mut out);
+            augment.apply(&normalizer, &[0; 4], Draws { seed: 0, epoch, image: 0 }, &mut out);
             assert!(out.iter().all(|v| *v == 0.0 || *v == -2.0), "{out:?}");
             seen_padding |= out.contains(&0.0);
         }
@@ -326,7 +320,7 @@ mod tests {
         normalizer.apply(&[90; 12], &mut plain);
         for epoch in 0..4000 {
             let mut out = [0.0; 12];
-            augment.apply(&normalizer, &[90; 12], Draws { seed: 5, epoch, picture: 3 }, &mut out);
+            augment.apply(&normalizer, &[90; 12], Draws { seed: 5, epoch, image: 3 }, &mut out);
             for channel in 0..3 {
                 let shifts = [0, 3, 6, 9].map(|at| out[at + channel] - plain[at + channel]);
                 assert!(shifts.iter().all(|s| (s - shifts[0]).abs() < 1e-6), "{shifts:?}");

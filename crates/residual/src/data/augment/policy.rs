@@ -1,9 +1,9 @@
-//! Policies that change a picture by operations drawn from a list: RandAugment and TrivialAugment.
+//! Policies that change an image by operations drawn from a list: RandAugment and TrivialAugment.
 //!
-//! Lists, ranges and steps are torchvision's (`RandAugment`, `TrivialAugmentWide`), whose recipes they serve: pictures
+//! Lists, ranges and steps are torchvision's (`RandAugment`, `TrivialAugmentWide`), whose recipes they serve: images
 //! are bytes, geometry is bilinear, black moves in from outside. They come before normalisation.
 
-use super::super::picture::Picture;
+use super::super::image::Image;
 use super::super::sample::below;
 use super::draws::{Draws, What};
 use super::{affine, colour};
@@ -31,7 +31,7 @@ pub enum PolicyKind {
 /// A policy and what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Pictures stay as they are.
+    /// Images stay as they are.
     #[default]
     None,
     /// So many operations after each other, each of this strength.
@@ -60,13 +60,13 @@ pub enum Operation {
     TranslateY(i32),
     /// Degrees counter-clockwise about the centre.
     Rotate(f64),
-    /// −1 is black, 0 the picture.
+    /// −1 is black, 0 the image.
     Brightness(f64),
-    /// −1 is grey, 0 the picture.
+    /// −1 is grey, 0 the image.
     Color(f64),
-    /// −1 is the mean grey, 0 the picture.
+    /// −1 is the mean grey, 0 the image.
     Contrast(f64),
-    /// −1 is smoothed, 0 the picture.
+    /// −1 is smoothed, 0 the image.
     Sharpness(f64),
     /// So many bits of each value are kept.
     Posterize(u32),
@@ -106,7 +106,7 @@ impl Policy {
         }
     }
 
-    /// The operations for one picture of `height`x`width`.
+    /// The operations for one image of `height`x`width`.
     pub(super) fn draw(&self, height: usize, width: usize, draws: Draws) -> Vec<Operation> {
         let mut rng = draws.of(What::Policy);
         match *self {
@@ -123,7 +123,7 @@ impl Policy {
         }
     }
 
-    /// Each operation of its list at `strength` for pictures of `height`x`width`, those with a sign with a plus.
+    /// Each operation of its list at `strength` for images of `height`x`width`, those with a sign with a plus.
     pub fn list(&self, height: usize, width: usize, strength: u32) -> Vec<Operation> {
         let range = match self {
             Self::None => return Vec::new(),
@@ -182,23 +182,23 @@ fn step(start: f32, end: f32, i: u32) -> f32 {
 }
 
 impl Operation {
-    /// The picture's pixels after it, `[h, w, c]`.
-    pub fn apply(&self, picture: &Picture) -> Vec<u8> {
+    /// The image's pixels after it, `[h, w, c]`.
+    pub fn apply(&self, image: &Image) -> Vec<u8> {
         match *self {
-            Self::Identity => picture.pixels.clone(),
-            Self::ShearX(share) => affine::shear_x(picture, share),
-            Self::ShearY(share) => affine::shear_y(picture, share),
-            Self::TranslateX(pixels) => affine::translate(picture, pixels, 0),
-            Self::TranslateY(pixels) => affine::translate(picture, 0, pixels),
-            Self::Rotate(degrees) => affine::rotate(picture, degrees),
-            Self::Brightness(more) => colour::brightness(picture, 1.0 + more),
-            Self::Color(more) => colour::saturation(picture, 1.0 + more),
-            Self::Contrast(more) => colour::contrast(picture, 1.0 + more),
-            Self::Sharpness(more) => colour::sharpness(picture, 1.0 + more),
-            Self::Posterize(bits) => colour::posterize(picture, bits),
-            Self::Solarize(threshold) => colour::solarize(picture, threshold),
-            Self::AutoContrast => colour::auto_contrast(picture),
-            Self::Equalize => colour::equalize(picture),
+            Self::Identity => image.pixels.clone(),
+            Self::ShearX(share) => affine::shear_x(image, share),
+            Self::ShearY(share) => affine::shear_y(image, share),
+            Self::TranslateX(pixels) => affine::translate(image, pixels, 0),
+            Self::TranslateY(pixels) => affine::translate(image, 0, pixels),
+            Self::Rotate(degrees) => affine::rotate(image, degrees),
+            Self::Brightness(more) => colour::brightness(image, 1.0 + more),
+            Self::Color(more) => colour::saturation(image, 1.0 + more),
+            Self::Contrast(more) => colour::contrast(image, 1.0 + more),
+            Self::Sharpness(more) => colour::sharpness(image, 1.0 + more),
+            Self::Posterize(bits) => colour::posterize(image, bits),
+            Self::Solarize(threshold) => colour::solarize(image, threshold),
+            Self::AutoContrast => colour::auto_contrast(image),
+            Self::Equalize => colour::equalize(image),
         }
     }
 }
@@ -230,7 +230,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn drawn(policy: Policy, epoch: u64) -> Vec<Operation> {
-        policy.draw(224, 331, Draws { seed: 5, epoch, picture: 9 })
+        policy.draw(224, 331, Draws { seed: 5, epoch, image: 9 })
     }
 
     /// Which operation it is, whatever its strength.
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_gets_the_same_operations_again_and_others_in_the_next_epoch() {
+    fn an_image_gets_the_same_operations_again_and_others_in_the_next_epoch() {
         let policy = Policy::RandAugment { operations: 2, strength: 9 };
         assert_eq!(drawn(policy, 3), drawn(policy, 3));
         assert!((0..20).any(|epoch| drawn(policy, epoch) != drawn(policy, epoch + 1)));

@@ -1,4 +1,4 @@
-//! What is remembered of a large folder from one run to the next: its list of pictures, and that they are whole.
+//! What is remembered of a large folder from one run to the next: its list of images, and that they are whole.
 //!
 //! To list ImageNet is to read two thousand folders, and to know that none of its files is truncated is to read 140 GB. Both
 //! are kept in the cache folder, compressed, in a file that is named after the folder's path. The folder itself is only
@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-/// Fewer pictures than these are listed and read in no time.
+/// Fewer images than these are listed and read in no time.
 const LARGE: usize = 10_000;
 /// An index of another form is as good as none.
 const FORM: u32 = 3;
@@ -36,10 +36,10 @@ pub(super) struct Index {
     file: Option<PathBuf>,
 }
 
-/// The outcome of reading every picture of a folder.
+/// The outcome of reading every image of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checked {
-    /// Whether every picture was decoded, not only looked at for its head and its end.
+    /// Whether every image was decoded, not only looked at for its head and its end.
     pub decoded: bool,
     /// The fingerprint of those that are whole.
     pub md5: String,

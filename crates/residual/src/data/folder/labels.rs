@@ -1,9 +1,9 @@
-//! Text files beside pictures that say which class each is of, and what classes are called.
+//! Text files beside images that say which class each is of, and what classes are called.
 //!
-//! Read for labels, in a folder of pictures without class folders or above it:
+//! Read for labels, in a folder of images without class folders or above it:
 //! - `val_annotations.txt` (Tiny ImageNet): file and WordNet ID, tabs;
-//! - `LOC_val_solution.csv` (Kaggle): picture, ID and boxes;
-//! - `ILSVRC2012_validation_ground_truth.txt` (the development kit): a number for each picture in the order of names,
+//! - `LOC_val_solution.csv` (Kaggle): image, ID and boxes;
+//! - `ILSVRC2012_validation_ground_truth.txt` (the development kit): a number for each image in the order of names,
 //!   which the kit's `map_clsloc.txt` or `meta.mat` maps to IDs;
 //! - `val.txt`, `val_labels.txt`, `labels.txt`, `labels.csv`: file and class, which is a folder's name, an ID, a class's name,
 //!   or its number from 0 in sorted order. With columns that are named, `file` and `wnid`, `class`, `label` or `index`.
@@ -39,7 +39,7 @@ const NAMES: [&str; 4] = ["synset_words.txt", "LOC_synset_mapping.txt", MAP, "wo
 /// Where such files lie, seen from the folder that `train` and `val` are in.
 const PLACES: [&str; 4] = ["", "devkit/data", "ILSVRC2012_devkit_t12/data", "data"];
 
-/// Which class each picture is of.
+/// Which class each image is of.
 #[derive(Debug)]
 pub(super) struct Labels {
     /// Where that was read.
@@ -49,7 +49,7 @@ pub(super) struct Labels {
 }
 
 /// The first file called `names` near `base`, the folder that holds `train` and `val`: in it, in a development kit
-/// there, or up to three folders above (Kaggle keeps pictures in `ILSVRC/Data/CLS-LOC`).
+/// there, or up to three folders above (Kaggle keeps images in `ILSVRC/Data/CLS-LOC`).
 fn find(base: &Path, names: &[&str]) -> Option<PathBuf> {
     let above = base.ancestors().take(4);
     let places = above.flat_map(|folder| PLACES.iter().map(move |place| folder.join(place)));
@@ -57,27 +57,27 @@ fn find(base: &Path, names: &[&str]) -> Option<PathBuf> {
 }
 
 impl Labels {
-    /// The labels of `pictures`, which lie in `folder`; `None` where no file has any.
+    /// The labels of `images`, which lie in `folder`; `None` where no file has any.
     ///
     /// # Errors
     /// A file that cannot be read or is of another form.
-    pub fn of(folder: &Path, base: &Path, pictures: &[PathBuf]) -> Result<Option<Self>> {
+    pub fn of(folder: &Path, base: &Path, images: &[PathBuf]) -> Result<Option<Self>> {
         let Some(file) = beside(folder).or_else(|| find(base, &LABELS)) else { return Ok(None) };
         let text = read(&file)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let classes = match name.as_ref() {
-            GROUND_TRUTH => ground_truth(&file, &text, base, pictures)?,
+            GROUND_TRUTH => ground_truth(&file, &text, base, images)?,
             _ => table(&file, &text)?,
         };
         Ok(Some(Self { file, classes }))
     }
 
-    /// The class of a picture as the file writes it.
-    pub fn get(&self, picture: &Path) -> Option<&str> {
-        self.classes.get(&stem(&picture.to_string_lossy())).map(String::as_str)
+    /// The class of an image as the file writes it.
+    pub fn get(&self, image: &Path) -> Option<&str> {
+        self.classes.get(&stem(&image.to_string_lossy())).map(String::as_str)
     }
 
-    /// How many pictures the file knows.
+    /// How many images the file knows.
     pub fn len(&self) -> usize {
         self.classes.len()
     }
@@ -92,11 +92,11 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).map_err(|error| Error::io("read", file, error))
 }
 
-/// `a/b.c.jpg` → `b.c`: a file's name without folders, and without an extension where it has a picture's. Labels are
+/// `a/b.c.jpg` → `b.c`: a file's name without folders, and without an extension where it has an image's. Labels are
 /// written with extensions and without.
 fn stem(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let bare = super::super::picture::is_picture_name(Path::new(name)).then(|| name.rsplit_once('.')).flatten();
+    let bare = super::super::image::is_image_name(Path::new(name)).then(|| name.rsplit_once('.')).flatten();
     bare.map_or(name, |(stem, _)| stem).to_owned()
 }
 
@@ -107,7 +107,7 @@ fn table(file: &Path, text: &str) -> Result<HashMap<String, String>> {
         return Err(Error::data(format!("{} is empty", file.display())));
     };
     let column = |names: &[&str]| names.iter().find_map(|name| first.iter().position(|c| c.eq_ignore_ascii_case(name)));
-    let named = (column(&["file", "filename", "image", "picture", "ImageId"])).zip(column(&[
+    let named = (column(&["file", "filename", "image", "image", "ImageId"])).zip(column(&[
         "wnid",
         "class",
         "label",
@@ -118,17 +118,17 @@ fn table(file: &Path, text: &str) -> Result<HashMap<String, String>> {
     if named.is_some() {
         lines.next();
     }
-    let (picture, class) = named.unwrap_or((0, 1));
+    let (image, class) = named.unwrap_or((0, 1));
     let mut classes = HashMap::new();
     for (number, line) in lines.enumerate() {
         let cells = cells(line);
-        let (Some(picture), Some(class)) = (cells.get(picture), cells.get(class)) else {
+        let (Some(image), Some(class)) = (cells.get(image), cells.get(class)) else {
             let line = number + 1 + usize::from(named.is_some());
             return Err(Error::data(format!("{}:{line} is no file and its class", file.display())));
         };
         // Kaggle writes boxes behind the class.
         let id = class.split(' ').next().filter(|word| imagenet::is_id(word));
-        classes.insert(stem(picture), id.unwrap_or(class).to_owned());
+        classes.insert(stem(image), id.unwrap_or(class).to_owned());
     }
     Ok(classes)
 }
@@ -143,8 +143,8 @@ fn cells(line: &str) -> Vec<&str> {
     cells.into_iter().map(|cell| cell.trim().trim_matches('"')).collect()
 }
 
-/// One number per picture; the kit's map says whose it is.
-fn ground_truth(file: &Path, text: &str, base: &Path, pictures: &[PathBuf]) -> Result<HashMap<String, String>> {
+/// One number per image; the kit's map says whose it is.
+fn ground_truth(file: &Path, text: &str, base: &Path, images: &[PathBuf]) -> Result<HashMap<String, String>> {
     let Some(map) = find(base, &[MAP, META]) else {
         let message =
             format!("{} numbers classes as the development kit does, and {META} or {MAP} is missing", file.display());
@@ -153,20 +153,18 @@ fn ground_truth(file: &Path, text: &str, base: &Path, pictures: &[PathBuf]) -> R
     };
     let ids = if map.ends_with(META) { matlab::ids(&map)? } else { listed_ids(&read(&map)?) };
     let numbers: Vec<&str> = text.split_whitespace().collect();
-    if numbers.len() != pictures.len() {
-        let (labels, pictures) = (numbers.len(), pictures.len());
-        let message = format!("{} labels {labels} pictures by their order, and there are {pictures}", file.display());
-        return Err(
-            Error::data(message).with_hint("the validation pictures are not all there, or others are among them")
-        );
+    if numbers.len() != images.len() {
+        let (labels, images) = (numbers.len(), images.len());
+        let message = format!("{} labels {labels} images by their order, and there are {images}", file.display());
+        return Err(Error::data(message).with_hint("the validation images are not all there, or others are among them"));
     }
-    let class = |(number, picture): (&&str, &PathBuf)| match ids.get(*number) {
-        Some(id) => Ok((stem(&picture.to_string_lossy()), id.clone())),
+    let class = |(number, image): (&&str, &PathBuf)| match ids.get(*number) {
+        Some(id) => Ok((stem(&image.to_string_lossy()), id.clone())),
         None => {
             Err(Error::data(format!("{} has class {number}, which {} does not have", file.display(), map.display())))
         }
     };
-    numbers.iter().zip(pictures).map(class).collect()
+    numbers.iter().zip(images).map(class).collect()
 }
 
 /// IDs by number, of lines of ID, number and name.

@@ -1,9 +1,9 @@
-//! One's own pictures: a folder per class, JPEG, PNG, WebP or BMP, any sizes.
+//! One's own images: a folder per class, JPEG, PNG, WebP or BMP, any sizes.
 //!
-//! `tree` walks the folder, `index` remembers a large one, `splits` says which picture is for what and of which class,
-//! `labels` reads files of labels and names, `matlab` the development kit's. Pictures are decoded once and kept at the
+//! `tree` walks the folder, `index` remembers a large one, `splits` says which image is for what and of which class,
+//! `labels` reads files of labels and names, `matlab` the development kit's. Images are decoded once and kept at the
 //! net's size where all of them fit in the budget; otherwise they stay on disk, and a file is then checked for its head
-//! and its end, not decoded, before the first run. Only where bad pictures are to be left out is each decoded then: one
+//! and its end, not decoded, before the first run. Only where bad images are to be left out is each decoded then: one
 //! that is damaged in its middle would end the run.
 
 mod index;
@@ -15,12 +15,12 @@ mod tests;
 mod tree;
 
 pub(crate) use splits::KAGGLE;
-pub use tree::pictures_below;
+pub use tree::images_below;
 
 use super::cifar::hex;
+use super::image::{Colours, Image, is_image_name};
+use super::images::{Block, Names, Provenance};
 use super::options::DataOptions;
-use super::picture::{Colours, Picture, is_picture_name};
-use super::pictures::{Block, Names, Provenance};
 use super::progress::Progress;
 use super::resample::Fit;
 use super::source::{Found, Parts, Thoroughness};
@@ -34,12 +34,12 @@ use std::path::{Path, PathBuf};
 
 /// Files read at once: enough to keep the threads busy, few enough to hold in memory.
 const CHUNK: usize = 128;
-/// Side of the net's input where neither the user nor the pictures say.
+/// Side of the net's input where neither the user nor the images say.
 const SIDE: usize = 224;
-/// How many bad pictures an error names.
+/// How many bad images an error names.
 const NAMED: usize = 5;
 
-/// Pictures that are decoded when asked for.
+/// Images that are decoded when asked for.
 #[derive(Debug)]
 pub(crate) struct FileStore {
     paths: Vec<PathBuf>,
@@ -55,22 +55,22 @@ impl FileStore {
         &self.paths
     }
 
-    pub fn picture(&self, i: usize) -> Result<Picture> {
-        Picture::open(&self.paths[i])
+    pub fn image(&self, i: usize) -> Result<Image> {
+        Image::open(&self.paths[i])
     }
 
     pub fn pixels(&self, i: usize) -> Result<Vec<u8>> {
-        Ok(self.picture(i)?.fitted(&self.fit))
+        Ok(self.image(i)?.fitted(&self.fit))
     }
 }
 
-/// Whether the folder has folders or pictures in it.
+/// Whether the folder has folders or images in it.
 pub(crate) fn is_folder(path: &Path) -> bool {
-    let is_ours = |path: PathBuf| path.is_dir() || is_picture_name(&path);
+    let is_ours = |path: PathBuf| path.is_dir() || is_image_name(&path);
     fs::read_dir(path).is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| is_ours(e.path()))))
 }
 
-/// Reads a folder of pictures; they are kept in memory where that takes at most `budget` bytes.
+/// Reads a folder of images; they are kept in memory where that takes at most `budget` bytes.
 pub(crate) fn read(
     path: &Path,
     options: &DataOptions,
@@ -99,13 +99,11 @@ pub(crate) fn read(
         read: 0,
         profiled: 0,
     };
-    // Pictures that stay on disk and were whole when they were last read are not read again.
+    // Images that stay on disk and were whole when they were last read are not read again.
     let known = index.checked.take().filter(|checked| !keep && (checked.decoded || !decode));
     let known = known.and_then(|checked| reader.recall(checked));
-    progress.start(
-        if keep { "reading pictures" } else { "checking pictures" },
-        if known.is_some() { 0 } else { total } as u64,
-    );
+    progress
+        .start(if keep { "reading images" } else { "checking images" }, if known.is_some() { 0 } else { total } as u64);
     let mut read = |listing| match &known {
         Some(known) => Ok(reader.recalled(listing, known)),
         None => reader.read(listing, progress),
@@ -124,18 +122,10 @@ pub(crate) fn read(
     let name = fs::canonicalize(path).ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
     let provenance = Provenance { images: reader.read, md5, canonical: None };
     let (classes, warnings) = (splits.classes, splits.warnings);
-    Ok(Parts {
-        name: name.unwrap_or_else(|| "pictures".into()),
-        classes,
-        train,
-        validation,
-        test,
-        provenance,
-        warnings,
-    })
+    Ok(Parts { name: name.unwrap_or_else(|| "images".into()), classes, train, validation, test, provenance, warnings })
 }
 
-/// The size to bring pictures to: what was asked for; else the pictures' own where all are squares of one size up to
+/// The size to bring images to: what was asked for; else the images' own where all are squares of one size up to
 /// 224; else 224.
 fn fit(splits: &Splits, options: &DataOptions) -> Fit {
     let side = options.input.unwrap_or_else(|| {
@@ -159,21 +149,21 @@ struct Reader<'a> {
     keep: bool,
     decode: bool,
     skip_bad: bool,
-    /// Whole pictures and their MD5.
+    /// Whole images and their MD5.
     whole: Vec<(PathBuf, [u8; 16])>,
     bad: Vec<(PathBuf, Error)>,
     read: usize,
-    /// Pictures whose colour profile is ignored.
+    /// Images whose colour profile is ignored.
     profiled: usize,
 }
 
 impl Reader<'_> {
-    /// A picture's place seen from the folder.
+    /// An image's place seen from the folder.
     fn within<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(self.root).unwrap_or(path)
     }
 
-    /// MD5 of all whole pictures, their names and contents, whatever each of them is for.
+    /// MD5 of all whole images, their names and contents, whatever each of them is for.
     fn fingerprint(&mut self) -> String {
         self.whole.sort_unstable();
         let mut all = Md5::new();
@@ -222,7 +212,7 @@ impl Reader<'_> {
         Checked { decoded: self.decode, md5, profiled: self.profiled, bad }
     }
 
-    /// Whether what is remembered still holds: pictures that were bad are looked at once more.
+    /// Whether what is remembered still holds: images that were bad are looked at once more.
     fn recall(&mut self, checked: Checked) -> Option<Checked> {
         let look = |path: &PathBuf| {
             let path = self.root.join(path);
@@ -244,21 +234,21 @@ impl Reader<'_> {
         Found::Files(FileStore { paths, fit: self.fit }, labels)
     }
 
-    /// Stops for pictures that do not decode, or counts them.
+    /// Stops for images that do not decode, or counts them.
     fn report(&self, total: usize, warnings: &mut Vec<String>) -> Result<()> {
         if self.profiled > 0 {
-            warnings.push(format!("colour profiles of {} of {total} pictures are ignored", self.profiled));
+            warnings.push(format!("colour profiles of {} of {total} images are ignored", self.profiled));
         }
         let Some((_, first)) = self.bad.first() else { return Ok(()) };
         let names: Vec<String> = self.bad.iter().take(NAMED).map(|(_, error)| error.to_string()).collect();
         if self.skip_bad && self.read > 0 {
-            let text = format!("left out {} of {total} pictures: {}", self.bad.len(), names.join("; "));
+            let text = format!("left out {} of {total} images: {}", self.bad.len(), names.join("; "));
             warnings.push(text);
             return Ok(());
         }
         let message = match self.bad.len() {
             1 => first.to_string(),
-            n => format!("{n} of {total} pictures do not decode: {}", names.join("; ")),
+            n => format!("{n} of {total} images do not decode: {}", names.join("; ")),
         };
         Err(Error::data(message)
             .with_hint("mend or remove them; train, eval and predict go on without them with --skip-bad"))
@@ -276,10 +266,8 @@ fn read_one(path: &Path, fit: Fit, decode: bool) -> Result<Seen> {
     let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let name = path.display().to_string();
     let (fitted, colours) = match decode {
-        true => {
-            Picture::decode_with_colours(&bytes, &name).map(|(picture, colours)| (picture.fitted(&fit), colours))?
-        }
-        false => (Vec::new(), Picture::inspect(&bytes, &name)?),
+        true => Image::decode_with_colours(&bytes, &name).map(|(image, colours)| (image.fitted(&fit), colours))?,
+        false => (Vec::new(), Image::inspect(&bytes, &name)?),
     };
     Ok(Seen { md5: Md5::digest(&bytes).into(), fitted, colours })
 }
@@ -287,16 +275,16 @@ fn read_one(path: &Path, fit: Fit, decode: bool) -> Result<Seen> {
 /// Classes that a warning names: of thousands, the first few tell.
 const CLASSES_NAMED: usize = 5;
 
-/// A class with one picture, or twenty times fewer than another.
+/// A class with one image, or twenty times fewer than another.
 fn imbalance(classes: &[String], labels: &[u32]) -> Vec<String> {
     let mut counts = vec![0usize; classes.len()];
     labels.iter().for_each(|&label| counts[label as usize] += 1);
     let most = (0..counts.len()).max_by_key(|&i| counts[i]).unwrap_or(0);
     let warn = |(class, &n): (&String, &usize)| match n {
-        0 => Some(format!("class \"{class}\" has no training picture: it cannot be learnt")),
-        1 => Some(format!("class \"{class}\" has one training picture")),
+        0 => Some(format!("class \"{class}\" has no training image: it cannot be learnt")),
+        1 => Some(format!("class \"{class}\" has one training image")),
         n if counts[most] > 20 * n => Some(format!(
-            "class \"{class}\" has {n} training pictures and \"{}\" has {}, more than twenty times as many: nets neglect \
+            "class \"{class}\" has {n} training images and \"{}\" has {}, more than twenty times as many: nets neglect \
              rare classes",
             classes[most], counts[most]
         )),
@@ -306,7 +294,7 @@ fn imbalance(classes: &[String], labels: &[u32]) -> Vec<String> {
     if warnings.len() > CLASSES_NAMED {
         let more = warnings.len() - CLASSES_NAMED;
         warnings.truncate(CLASSES_NAMED);
-        warnings.push(format!("{more} more classes have as few training pictures"));
+        warnings.push(format!("{more} more classes have as few training images"));
     }
     warnings
 }

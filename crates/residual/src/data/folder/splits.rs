@@ -1,9 +1,9 @@
-//! Which pictures of a folder are for training, which for validation, which for testing, and which class each is of.
+//! Which images of a folder are for training, which for validation, which for testing, and which class each is of.
 //!
 //! - `DIR/CLASS/*` is split 80/10/10 by a hash of the file name.
 //! - `DIR/{train,val,test}/CLASS/*` are the splits. ImageNet as it is unpacked or as Kaggle has it
 //!   (`ILSVRC/Data/CLS-LOC`), Tiny ImageNet.
-//! - `val` (or `DIR` itself) may hold pictures without class folders, beside a file of labels.
+//! - `val` (or `DIR` itself) may hold images without class folders, beside a file of labels.
 //!
 //! `train` may be missing, for testing; whoever trains on it is told so.
 
@@ -40,10 +40,10 @@ struct Source<'a> {
     base: &'a Path,
 }
 
-/// Where Kaggle keeps the pictures.
+/// Where Kaggle keeps the images.
 pub(crate) const KAGGLE: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
 
-/// The files of each split. `train_on_all` leaves a flat folder without validation pictures.
+/// The files of each split. `train_on_all` leaves a flat folder without validation images.
 pub(super) fn list(root: &Path, tree: &Tree, train_on_all: bool) -> Result<Splits> {
     let base = KAGGLE.into_iter().map(Path::new).find(|path| tree.has(path)).unwrap_or(Path::new(""));
     let source = Source { root, tree, base };
@@ -88,7 +88,7 @@ impl Source<'_> {
         folded.map(|folder| self.base.join(folder)).filter(|path| self.class_names(path).len() > 1)
     }
 
-    /// Where training, validation and test pictures are: as everybody calls them, else in capitals or in the words of other data sets.
+    /// Where training, validation and test images are: as everybody calls them, else in capitals or in the words of other data sets.
     fn places(&self) -> [Option<PathBuf>; 3] {
         let validation = ["val", "valid", "validation"];
         let exact = [self.named(&["train"]), self.named(&validation), self.named(&["test"])];
@@ -100,13 +100,12 @@ impl Source<'_> {
         }
     }
 
-    /// Whether something says what the pictures of `test` show: ImageNet's have no published labels, nor have those of competitions.
+    /// Whether something says what the images of `test` show: ImageNet's have no published labels, nor have those of competitions.
     fn is_labelled(&self, test: &Path) -> bool {
         // What is wrong with a file that lies there is told when it is read.
         let has_file = labels::beside(&self.full(test)).is_some();
-        let knows_any =
-            |(pictures, labels): (Vec<PathBuf>, Labels)| pictures.iter().any(|one| labels.get(one).is_some());
-        !self.class_names(test).is_empty() || has_file || self.pictures_and_labels(test).is_ok_and(knows_any)
+        let knows_any = |(images, labels): (Vec<PathBuf>, Labels)| images.iter().any(|one| labels.get(one).is_some());
+        !self.class_names(test).is_empty() || has_file || self.images_and_labels(test).is_ok_and(knows_any)
     }
 
     fn list(&self, train_on_all: bool) -> Result<Splits> {
@@ -123,7 +122,7 @@ impl Source<'_> {
         let Some(train) = train else {
             return match test.or(validation) {
                 Some(test) => self.only_tested(&test, warnings),
-                None if self.class_names(self.base).is_empty() && !self.tree.pictures_in(self.base).is_empty() => {
+                None if self.class_names(self.base).is_empty() && !self.tree.images_in(self.base).is_empty() => {
                     self.only_tested(self.base, warnings)
                 }
                 None => self.flat(self.base, train_on_all),
@@ -158,7 +157,7 @@ impl Source<'_> {
         if self.class_names(train).iter().all(|class| imagenet::is_id(class)) {
             return Err(Error::data(format!("{place} has train, and no val: half of an ImageNet folder is missing"))
                 .with_hint(format!(
-                    "put the validation pictures into {place}/val, or take {place}/train to hold a tenth of it back for tests"
+                    "put the validation images into {place}/val, or take {place}/train to hold a tenth of it back for tests"
                 )));
         }
         let flat = self.flat(train, train_on_all)?;
@@ -166,7 +165,7 @@ impl Source<'_> {
         Ok(Splits { warnings: warnings.into_iter().chain([warning]).chain(flat.warnings).collect(), ..flat })
     }
 
-    /// Pictures to test on, and none to train on.
+    /// Images to test on, and none to train on.
     fn only_tested(&self, test: &Path, mut warnings: Vec<String>) -> Result<Splits> {
         let classes = match self.class_names(test).is_empty() {
             false => self.class_folders(test)?,
@@ -187,7 +186,7 @@ impl Source<'_> {
         if train_on_all {
             place.iter_mut().filter(|p| **p == 1).for_each(|p| *p = 0);
         }
-        // So few pictures that a split got none: each class of three or more gives it one.
+        // So few images that a split got none: each class of three or more gives it one.
         for split in if train_on_all { 2..3 } else { 1..3 } {
             if !place.contains(&split) {
                 give_one_of_each(&all.labels, classes.len(), split, &mut place);
@@ -199,8 +198,8 @@ impl Source<'_> {
         }
         let [train, validation, test] = splits;
         if train.paths.is_empty() || test.paths.is_empty() {
-            let message = format!("{} has too few pictures to train on some and test on others", self.root.display());
-            return Err(Error::data(message).with_hint("three pictures of a class are the least"));
+            let message = format!("{} has too few images to train on some and test on others", self.root.display());
+            return Err(Error::data(message).with_hint("three images of a class are the least"));
         }
         Ok(Splits { classes, train, validation: Some(validation), test, warnings: Vec::from_iter(others) })
     }
@@ -213,7 +212,7 @@ impl Source<'_> {
         };
         let holds_classes = |name: &String| {
             let path = root.join(name);
-            self.tree.pictures_in(&path).is_empty() && self.class_names(&path).len() > 1
+            self.tree.images_in(&path).is_empty() && self.class_names(&path).len() > 1
         };
         if !folders.iter().all(|name| is_called_so(name) && holds_classes(name)) {
             return Ok(());
@@ -224,7 +223,7 @@ impl Source<'_> {
     }
 
     /// Folders in `folder` that are named after classes. Alone, as in Tiny ImageNet, or beside one other, as annotations often are,
-    /// `images` holds pictures without a class.
+    /// `images` holds images without a class.
     fn class_names(&self, folder: &Path) -> Vec<String> {
         let mut names = self.tree.folders_in(folder);
         if names.len() < 3 {
@@ -238,33 +237,30 @@ impl Source<'_> {
         let (classes, place) = (self.class_names(folder), self.full(folder));
         match classes.as_slice() {
             [] => Err(Error::data(format!("{} holds no class folders", place.display()))
-                .with_hint("put the pictures of each class into a folder of its own, named after it")),
+                .with_hint("put the images of each class into a folder of its own, named after it")),
             [only] => Err(Error::data(format!("{} holds one class, \"{only}\"", place.display()))
                 .with_hint("a classifier tells at least two apart: a folder for each")),
             _ => Ok(classes),
         }
     }
 
-    /// The pictures of every class of one split, and what else is there. A folder that is not a class of the training
-    /// pictures is an error.
+    /// The images of every class of one split, and what else is there. A folder that is not a class of the training
+    /// images is an error.
     fn listing(&self, folder: &Path, classes: &[String]) -> Result<(Listing, Option<String>)> {
         let mut listing = Listing::default();
         for name in self.class_names(folder) {
             let path = folder.join(&name);
             let Ok(label) = classes.binary_search(&name) else {
                 let path = self.full(&path);
-                return Err(Error::data(format!(
-                    "{} is a class that the training pictures do not have",
-                    path.display()
-                )));
+                return Err(Error::data(format!("{} is a class that the training images do not have", path.display())));
             };
-            listing.paths.extend(self.tree.pictures_below(&path).iter().map(|path| self.full(path)));
+            listing.paths.extend(self.tree.images_below(&path).iter().map(|path| self.full(path)));
             listing.labels.resize(listing.paths.len(), label as u32);
         }
         let others = self.tree.others_below(folder);
         let kinds: Vec<String> = others.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         let place = self.full(folder);
-        let warning = format!("{} holds files that are not pictures: {}", place.display(), kinds.join(", "));
+        let warning = format!("{} holds files that are not images: {}", place.display(), kinds.join(", "));
         Ok((listing, (!others.is_empty()).then_some(warning)))
     }
 
@@ -274,24 +270,24 @@ impl Source<'_> {
             let (listing, others) = self.listing(folder, classes)?;
             if listing.paths.is_empty() {
                 let place = self.full(folder);
-                return Err(Error::data(format!("the class folders of {} hold no pictures", place.display())));
+                return Err(Error::data(format!("the class folders of {} hold no images", place.display())));
             }
             return Ok((listing, others));
         }
-        let (pictures, labels) = self.pictures_and_labels(folder)?;
+        let (images, labels) = self.images_and_labels(folder)?;
         let (mut listing, mut without, mut first) = (Listing::default(), 0, None);
-        for picture in pictures {
-            match labels.get(&picture) {
+        for image in images {
+            match labels.get(&image) {
                 Some(class) => {
                     listing.labels.push(number(class, classes).ok_or_else(|| {
                         let file = labels.file.display();
-                        Error::data(format!("{file} has class \"{class}\", which the training pictures do not have"))
+                        Error::data(format!("{file} has class \"{class}\", which the training images do not have"))
                     })?);
-                    listing.paths.push(self.full(&picture));
+                    listing.paths.push(self.full(&image));
                 }
                 None => {
                     without += 1;
-                    first.get_or_insert(picture);
+                    first.get_or_insert(image);
                 }
             }
         }
@@ -299,49 +295,48 @@ impl Source<'_> {
         match first {
             None => Ok((listing, None)),
             Some(first) if listing.paths.is_empty() => {
-                let message =
-                    format!("{file} labels {} pictures, and {} is none of them", labels.len(), first.display());
-                Err(Error::data(message).with_hint("are labels and pictures of the same set?"))
+                let message = format!("{file} labels {} images, and {} is none of them", labels.len(), first.display());
+                Err(Error::data(message).with_hint("are labels and images of the same set?"))
             }
             Some(first) => {
-                let message = format!("{file} has no label for {without} pictures, such as {}", first.display());
+                let message = format!("{file} has no label for {without} images, such as {}", first.display());
                 Err(Error::data(message).with_hint("move them elsewhere, or add lines for them"))
             }
         }
     }
 
-    /// The pictures of a folder without class folders, and the file that labels them.
-    fn pictures_and_labels(&self, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
+    /// The images of a folder without class folders, and the file that labels them.
+    fn images_and_labels(&self, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
         let place = self.full(folder);
-        let pictures = match self.tree.has(&folder.join("images")) {
-            true => self.tree.pictures_in(&folder.join("images")),
-            false => self.tree.pictures_in(folder),
+        let images = match self.tree.has(&folder.join("images")) {
+            true => self.tree.images_in(&folder.join("images")),
+            false => self.tree.images_in(folder),
         };
-        let labels = Labels::of(&place, &self.full(self.base), &pictures)?;
-        match (pictures.is_empty(), labels) {
-            (false, Some(labels)) => Ok((pictures, labels)),
+        let labels = Labels::of(&place, &self.full(self.base), &images)?;
+        match (images.is_empty(), labels) {
+            (false, Some(labels)) => Ok((images, labels)),
             (false, None) => Err(Error::data(format!(
-                "{} holds {} pictures, and neither class folders nor a file of labels",
+                "{} holds {} images, and neither class folders nor a file of labels",
                 place.display(),
-                pictures.len()
+                images.len()
             ))
             .with_hint("a folder for each class, or a val.txt beside them with a file and its class on each line")),
             (true, Some(labels)) => Err(Error::data(format!(
-                "{} labels {} pictures, and {} holds none",
+                "{} labels {} images, and {} holds none",
                 labels.file.display(),
                 labels.len(),
                 place.display()
             ))
-            .with_hint("unpack the pictures there")),
-            (true, None) => Err(Error::data(format!("{} holds no pictures", place.display()))
-                .with_hint("a folder for each class with pictures in it")),
+            .with_hint("unpack the images there")),
+            (true, None) => Err(Error::data(format!("{} holds no images", place.display()))
+                .with_hint("a folder for each class with images in it")),
         }
     }
 
     /// The classes that a file of labels speaks of. Numbers are ImageNet's, for nothing else says whose they are.
     fn labelled_classes(&self, folder: &Path) -> Result<Vec<String>> {
-        let (pictures, labels) = self.pictures_and_labels(folder)?;
-        let found: BTreeSet<&str> = pictures.iter().filter_map(|picture| labels.get(picture)).collect();
+        let (images, labels) = self.images_and_labels(folder)?;
+        let found: BTreeSet<&str> = images.iter().filter_map(|image| labels.get(image)).collect();
         let numbers = found.iter().all(|class| class.parse::<usize>().is_ok_and(|number| number < 1000));
         match numbers {
             true => Ok(imagenet::ids().map(String::from).collect()),
@@ -354,7 +349,7 @@ impl Source<'_> {
         listing.labels.iter().for_each(|&label| seen[label as usize] = true);
         match classes.iter().zip(seen).find(|(_, seen)| !seen) {
             Some((class, _)) => {
-                Err(Error::data(format!("class folder \"{class}\" in {} holds no pictures", self.root.display()))
+                Err(Error::data(format!("class folder \"{class}\" in {} holds no images", self.root.display()))
                     .with_hint("remove the folder, or put JPEG, PNG, WebP or BMP files into it"))
             }
             None => Ok(()),

@@ -1,6 +1,6 @@
 //! ImageNet's layouts as users have them, whole and broken, and folders that change between two looks.
 
-use super::super::picture::tests::{png, turned_jpeg};
+use super::super::image::tests::{png, turned_jpeg};
 use super::super::tests::class;
 use super::super::{DataOptions, Dataset, open};
 use super::tree::Tree;
@@ -33,7 +33,7 @@ fn with_train(base: &Path) {
     }
 }
 
-/// Pictures named after ImageNet's validation pictures, `greys` one by one.
+/// Images named after ImageNet's validation images, `greys` one by one.
 fn flat(folder: &Path, greys: &[u8]) {
     fs::create_dir_all(folder).expect("writable");
     for (i, &grey) in greys.iter().enumerate() {
@@ -42,7 +42,7 @@ fn flat(folder: &Path, greys: &[u8]) {
     }
 }
 
-/// Label and grey of each test picture.
+/// Label and grey of each test image.
 fn tested(data: &Dataset) -> Vec<(usize, u8)> {
     (0..data.test.len()).map(|i| (data.test.label(i), data.test.pixels(i).expect("whole")[0])).collect()
 }
@@ -181,7 +181,7 @@ fn a_file_of_names_somewhere_above_is_nothing_to_classes_that_have_names() {
 }
 
 #[test]
-fn the_fingerprint_is_that_of_the_pictures_however_they_are_split() {
+fn the_fingerprint_is_that_of_the_images_however_they_are_split() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "cat", 30, 10);
     class(folder.path(), "dog", 30, 20);
@@ -192,7 +192,7 @@ fn the_fingerprint_is_that_of_the_pictures_however_they_are_split() {
     assert_eq!(md5(None), md5(Some(0)));
     let before = md5(None);
     class(folder.path(), "cat", 1, 11);
-    assert_ne!(md5(None), before, "a picture has changed");
+    assert_ne!(md5(None), before, "an image has changed");
 }
 
 #[test]
@@ -240,16 +240,16 @@ fn a_half_that_is_missing_is_named_with_what_to_do() {
     flat(&unlabelled.path().join("val"), &[0; 4]);
     let error = refused(unlabelled.path());
     assert!(
-        error.to_string().ends_with("val holds 4 pictures, and neither class folders nor a file of labels"),
+        error.to_string().ends_with("val holds 4 images, and neither class folders nor a file of labels"),
         "{error}"
     );
     assert!(error.hint().expect("a hint").contains("val.txt"));
 
-    let no_pictures = tempfile::tempdir().expect("a folder");
-    with_train(no_pictures.path());
-    file(no_pictures.path(), "val/val_annotations.txt", "a.JPEG\tn01440764\nb.JPEG\tn01440764");
-    let error = refused(no_pictures.path());
-    assert!(error.to_string().contains("val_annotations.txt labels 2 pictures, and "), "{error}");
+    let no_images = tempfile::tempdir().expect("a folder");
+    with_train(no_images.path());
+    file(no_images.path(), "val/val_annotations.txt", "a.JPEG\tn01440764\nb.JPEG\tn01440764");
+    let error = refused(no_images.path());
+    assert!(error.to_string().contains("val_annotations.txt labels 2 images, and "), "{error}");
 
     let no_map = tempfile::tempdir().expect("a folder");
     with_train(no_map.path());
@@ -266,11 +266,11 @@ fn a_half_that_is_missing_is_named_with_what_to_do() {
     with_train(others.path());
     flat(&others.path().join("val"), &[0; 2]);
     file(others.path(), "val.txt", "ILSVRC2012_val_00000001 n01440764");
-    assert!(refused(others.path()).to_string().contains("val.txt has no label for 1 pictures, such as "));
+    assert!(refused(others.path()).to_string().contains("val.txt has no label for 1 images, such as "));
     file(others.path(), "val.txt", "cat n01440764\ndog n01440764");
-    assert!(refused(others.path()).to_string().contains("val.txt labels 2 pictures, and "));
+    assert!(refused(others.path()).to_string().contains("val.txt labels 2 images, and "));
     file(others.path(), "val.txt", "ILSVRC2012_val_00000001 owl\nILSVRC2012_val_00000002 n01440764");
-    assert!(refused(others.path()).to_string().contains("has class \"owl\", which the training pictures do not have"));
+    assert!(refused(others.path()).to_string().contains("has class \"owl\", which the training images do not have"));
 }
 
 /// Puts every folder's time an hour back, so that what is done next is not within the clock's tick.
@@ -328,7 +328,7 @@ fn an_index_is_taken_from_the_cache_until_a_folder_changes() {
 fn a_small_folder_and_a_damaged_index_are_walked_anew() {
     let (folder, cache) = settled();
     Index::open_in(folder.path(), Some(cache.path()), 41).expect("readable");
-    assert!(!cache.path().join("index").exists(), "40 pictures are not worth it");
+    assert!(!cache.path().join("index").exists(), "40 images are not worth it");
     Index::open_in(folder.path(), Some(cache.path()), 40).expect("readable");
     let kept = fs::read_dir(cache.path().join("index")).expect("one file").next().expect("one").expect("one").path();
     fs::write(&kept, b"damaged").expect("writable");
@@ -336,7 +336,7 @@ fn a_small_folder_and_a_damaged_index_are_walked_anew() {
 }
 
 #[test]
-fn pictures_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_more() {
+fn images_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_more() {
     let (folder, _) = settled();
     let (bad, options) = (folder.path().join("a/bad.jpg"), DataOptions::new(folder.path().to_string_lossy()));
     fs::write(&bad, &turned_jpeg()[..99]).expect("writable");
@@ -353,7 +353,7 @@ fn pictures_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_m
         profiled: 0,
     };
     let listing = || {
-        let paths = Tree::walk(folder.path()).expect("readable").pictures_below(Path::new(""));
+        let paths = Tree::walk(folder.path()).expect("readable").images_below(Path::new(""));
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| folder.path().join(path)).collect();
         Listing { labels: vec![0; paths.len()], paths }
     };

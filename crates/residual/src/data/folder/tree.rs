@@ -1,9 +1,9 @@
-//! A walk over a folder: the pictures in it and in the folders below, and how to notice cheaply that it has changed.
+//! A walk over a folder: the images in it and in the folders below, and how to notice cheaply that it has changed.
 //!
 //! Adding, removing or renaming a file changes the modification time of its folder, so a tree of 1.28 million files is
 //! known to be as it was after looking at its two thousand folders. A file that is overwritten in place goes unnoticed.
 
-use super::super::picture::is_picture_name;
+use super::super::image::is_image_name;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Levels of folders below which nobody keeps pictures.
+/// Levels of folders below which nobody keeps images.
 const DEEPEST: usize = 10;
 /// Clocks of file systems tick as slowly as this.
 const TICK: Duration = Duration::from_secs(2);
@@ -29,8 +29,8 @@ pub(super) struct Tree {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Folder {
     stamp: Stamp,
-    /// Names of pictures, sorted.
-    pictures: Vec<PathBuf>,
+    /// Names of images, sorted.
+    images: Vec<PathBuf>,
     /// How many other files there are of each kind.
     others: BTreeMap<String, usize>,
 }
@@ -67,9 +67,9 @@ impl Tree {
         self.folders.par_iter().all(same)
     }
 
-    /// Pictures in all folders.
+    /// Images in all folders.
     pub fn len(&self) -> usize {
-        self.folders.values().map(|folder| folder.pictures.len()).sum()
+        self.folders.values().map(|folder| folder.images.len()).sum()
     }
 
     /// Whether there is such a folder.
@@ -83,19 +83,19 @@ impl Tree {
         inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
     }
 
-    /// Pictures that lie in `folder` itself, by their paths from the root.
-    pub fn pictures_in(&self, folder: &Path) -> Vec<PathBuf> {
+    /// Images that lie in `folder` itself, by their paths from the root.
+    pub fn images_in(&self, folder: &Path) -> Vec<PathBuf> {
         self.folders
             .get(folder)
-            .map_or_else(Vec::new, |found| found.pictures.iter().map(|name| folder.join(name)).collect())
+            .map_or_else(Vec::new, |found| found.images.iter().map(|name| folder.join(name)).collect())
     }
 
-    /// Pictures in `folder` and in all folders below it.
-    pub fn pictures_below(&self, folder: &Path) -> Vec<PathBuf> {
-        self.below(folder).flat_map(|(path, found)| found.pictures.iter().map(move |name| path.join(name))).collect()
+    /// Images in `folder` and in all folders below it.
+    pub fn images_below(&self, folder: &Path) -> Vec<PathBuf> {
+        self.below(folder).flat_map(|(path, found)| found.images.iter().map(move |name| path.join(name))).collect()
     }
 
-    /// Files in the folders below `folder` that are not pictures, by kind.
+    /// Files in the folders below `folder` that are not images, by kind.
     pub fn others_below(&self, folder: &Path) -> BTreeMap<String, usize> {
         let mut others = BTreeMap::new();
         let inside = self.below(folder).filter(|(path, _)| path.as_path() != folder);
@@ -111,12 +111,12 @@ impl Tree {
     }
 }
 
-/// All pictures below `folder`, by name. Names that begin with a dot are left out.
+/// All images below `folder`, by name. Names that begin with a dot are left out.
 ///
 /// # Errors
 /// A folder that cannot be read.
-pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Tree::walk(folder)?.pictures_below(Path::new(""));
+pub fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Tree::walk(folder)?.images_below(Path::new(""));
     found.sort();
     Ok(found.into_iter().map(|path| folder.join(path)).collect())
 }
@@ -132,7 +132,7 @@ fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, F
     }
     // The stamp comes first: what changes meanwhile makes it stale.
     let stamp = Stamp::of(&full).map_err(fail)?;
-    let mut folder = Folder { stamp, pictures: Vec::new(), others: BTreeMap::new() };
+    let mut folder = Folder { stamp, images: Vec::new(), others: BTreeMap::new() };
     let mut inside = Vec::new();
     for entry in fs::read_dir(&full).map_err(fail)? {
         let entry = entry.map_err(fail)?;
@@ -144,8 +144,8 @@ fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, F
         let kind = entry.file_type().map_err(fail)?;
         if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
             inside.push(path.join(name));
-        } else if is_picture_name(&name) {
-            folder.pictures.push(name);
+        } else if is_image_name(&name) {
+            folder.images.push(name);
         } else {
             let kind = name.extension().map_or_else(
                 || "without an extension".into(),
@@ -154,7 +154,7 @@ fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, F
             *folder.others.entry(kind).or_default() += 1;
         }
     }
-    folder.pictures.sort();
+    folder.images.sort();
     let mut found = vec![(path, folder)];
     let above: Vec<PathBuf> = above.iter().cloned().chain([place]).collect();
     if above.len() <= DEEPEST {
@@ -180,6 +180,6 @@ mod tests {
         link(folder.path(), cat.join("again")).expect("a link");
         link(&dog, folder.path().join("dog")).expect("a link");
         let tree = Tree::walk(folder.path()).expect("a tree");
-        assert_eq!(tree.pictures_below(Path::new("")), ["cat/a.png", "dog/a.png"].map(PathBuf::from));
+        assert_eq!(tree.images_below(Path::new("")), ["cat/a.png", "dog/a.png"].map(PathBuf::from));
     }
 }

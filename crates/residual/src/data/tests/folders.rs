@@ -1,4 +1,4 @@
-//! One's own folders of pictures, opened as users open them.
+//! One's own folders of images, opened as users open them.
 
 use super::*;
 
@@ -17,36 +17,36 @@ fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
     assert_eq!((data.test.label(i), data.test.pixels(i).expect("in memory")[0]), (0, 200));
     class(folder.path(), "ant", 30, 100);
     let grown = open(&options(folder.path()), &mut ()).expect("whole");
-    let names = |p: &Pictures| (0..p.len()).map(|i| p.name(i)).collect::<std::collections::BTreeSet<_>>();
+    let names = |p: &Images| (0..p.len()).map(|i| p.name(i)).collect::<std::collections::BTreeSet<_>>();
     assert!(names(&data.test).is_subset(&names(&grown.test)));
     let all = open(&DataOptions { validation: Some(0), ..options(folder.path()) }, &mut ()).expect("whole");
     assert_eq!((all.validation.len(), all.train.len() + all.test.len()), (0, 150));
 }
 
 #[test]
-fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same() {
+fn images_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 20, 50);
     class(folder.path(), "b", 20, 200);
     let options = DataOptions { input: Some(16), ..options(folder.path()) };
     let [kept, on_disk] = [BUDGET, 100].map(|budget| {
         let parts = folder::read(folder.path(), &options, Thoroughness::Ends, budget, &mut ()).expect("whole");
-        pictures(parts.train, &options, budget)
+        images(parts.train, &options, budget)
     });
     assert!(kept.in_memory() && !on_disk.in_memory());
     assert_eq!((kept.len(), kept.label(9), kept.name(9)), (on_disk.len(), on_disk.label(9), on_disk.name(9)));
-    let normalize = Normalize::channel_of(&kept, &mut ()).expect("pictures");
-    assert_eq!(normalize, Normalize::channel_of(&on_disk, &mut ()).expect("pictures"));
+    let normalize = Normalize::channel_of(&kept, &mut ()).expect("images");
+    assert_eq!(normalize, Normalize::channel_of(&on_disk, &mut ()).expect("images"));
     let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
     let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0, repeats: Repeats::default() };
-    let [mut a, mut b] = [&kept, &on_disk].map(|pictures| {
-        let pictures = std::sync::Arc::new(pictures.clone());
-        Loader::new(pictures, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")
+    let [mut a, mut b] = [&kept, &on_disk].map(|images| {
+        let images = std::sync::Arc::new(images.clone());
+        Loader::new(images, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")
     });
     for _ in 0..5 {
         assert_eq!(a.next().expect("in memory"), b.next().expect("on disk"));
     }
-    // A picture that vanishes later stops the loader with its name, not with a panic.
+    // An image that vanishes later stops the loader with its name, not with a panic.
     (0..on_disk.len()).for_each(|i| fs::remove_file(on_disk.name(i)).expect("removable"));
     let error = (0..20).find_map(|_| b.next().err()).expect("nothing to decode");
     assert!(error.to_string().starts_with("cannot read "), "{error}");
@@ -54,7 +54,7 @@ fn pictures_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same
 }
 
 #[test]
-fn a_picture_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_asked_for() {
+fn an_image_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_asked_for() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 30, 10);
     class(folder.path(), "b", 30, 20);
@@ -63,12 +63,12 @@ fn a_picture_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_aske
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     fs::write(&bad, bytes).expect("writable");
-    // Pictures that stay on disk are looked at for their heads and ends alone.
+    // Images that stay on disk are looked at for their heads and ends alone.
     let on_disk = DataOptions { originals: true, ..options(folder.path()) };
     assert_eq!(open(&on_disk, &mut ()).expect("not seen").provenance.images, 60);
     let data = open(&DataOptions { skip_bad: true, ..on_disk }, &mut ()).expect("the rest is whole");
     assert_eq!(data.provenance.images, 59);
-    assert!(data.warnings[0].starts_with("left out 1 of 60 pictures"), "{:?}", data.warnings);
+    assert!(data.warnings[0].starts_with("left out 1 of 60 images"), "{:?}", data.warnings);
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn train_val_and_test_folders_are_the_splits_and_classes_must_agree() {
     assert_eq!((original.height, original.width), (9, 12));
     class(&folder.path().join("test"), "c", 1, 10);
     let stranger = folder.path().join("test").join("c");
-    let expected = format!("{} is a class that the training pictures do not have", stranger.display());
+    let expected = format!("{} is a class that the training images do not have", stranger.display());
     assert_eq!(refused(folder.path()).to_string(), expected);
 }
 
 #[test]
-fn an_imagenet_folder_without_test_pictures_tests_on_val() {
+fn an_imagenet_folder_without_test_images_tests_on_val() {
     let folder = tempfile::tempdir().expect("a folder");
     for (split, n) in [("train", 20), ("val", 3)] {
         class(&folder.path().join(split), "n01", n, 10);
@@ -103,7 +103,7 @@ fn an_imagenet_folder_without_test_pictures_tests_on_val() {
 }
 
 #[test]
-fn a_picture_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
+fn an_image_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 30, 10);
     class(folder.path(), "b", 30, 20);
@@ -114,9 +114,9 @@ fn a_picture_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
     assert!(error.hint().expect("a hint").contains("--skip-bad"));
     let data = open(&DataOptions { skip_bad: true, ..options(folder.path()) }, &mut ()).expect("the rest is whole");
     assert_eq!((data.train.len() + data.validation.len() + data.test.len(), data.provenance.images), (60, 60));
-    assert!(data.warnings[0].starts_with("left out 1 of 61 pictures"), "{:?}", data.warnings);
+    assert!(data.warnings[0].starts_with("left out 1 of 61 images"), "{:?}", data.warnings);
     fs::write(folder.path().join("a").join("empty.png"), []).expect("writable");
-    assert!(refused(folder.path()).to_string().starts_with("2 of 62 pictures do not decode: "));
+    assert!(refused(folder.path()).to_string().starts_with("2 of 62 images do not decode: "));
     assert!(check(folder.path(), &mut ()).is_err());
 }
 
@@ -129,7 +129,7 @@ fn classes_that_cannot_be_learnt_are_errors_or_warnings() {
     fs::create_dir(folder.path().join("void")).expect("writable");
     fs::write(folder.path().join("void").join("notes.txt"), "").expect("writable");
     let error = refused(folder.path()).to_string();
-    assert_eq!(error, format!("class folder \"void\" in {} holds no pictures", folder.path().display()));
+    assert_eq!(error, format!("class folder \"void\" in {} holds no images", folder.path().display()));
     let folder = tempfile::tempdir().expect("a folder");
     for split in ["train", "test"] {
         class(&folder.path().join(split), "common", 50, 10);
@@ -138,12 +138,12 @@ fn classes_that_cannot_be_learnt_are_errors_or_warnings() {
     }
     let data = open(&options(folder.path()), &mut ()).expect("whole");
     assert_eq!(data.warnings.len(), 2, "{:?}", data.warnings);
-    assert!(data.warnings[0].starts_with("class \"rare\" has 2 training pictures and \"common\" has 50"));
-    assert_eq!(data.warnings[1], "class \"single\" has one training picture");
+    assert!(data.warnings[0].starts_with("class \"rare\" has 2 training images and \"common\" has 50"));
+    assert_eq!(data.warnings[1], "class \"single\" has one training image");
 }
 
 #[test]
-fn square_pictures_of_one_size_keep_it() {
+fn square_images_of_one_size_keep_it() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["a", "b"] {
         fs::create_dir(folder.path().join(name)).expect("writable");
@@ -156,7 +156,7 @@ fn square_pictures_of_one_size_keep_it() {
     assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (40, 40, 3));
 }
 
-/// Folders of real pictures beside the repository, where there are any.
+/// Folders of real images beside the repository, where there are any.
 fn shared(inner: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let root = std::env::var_os("RESIDUAL_SHARED").map_or(beside, PathBuf::from);
@@ -187,8 +187,8 @@ fn real_jpegs_of_every_kind_decode_and_fit() {
     for entry in fs::read_dir(folder).expect("readable") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|e| e == "JPEG") {
-            let picture = Picture::open(&path).expect("a real picture");
-            assert_eq!(preprocessing.fit(&picture).len(), 64 * 64 * 3, "{}", path.display());
+            let image = Image::open(&path).expect("a real image");
+            assert_eq!(preprocessing.fit(&image).len(), 64 * 64 * 3, "{}", path.display());
             decoded += 1;
         }
     }

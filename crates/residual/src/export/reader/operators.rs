@@ -148,10 +148,10 @@ fn conv(node: &Node, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Te
     let bias = bias.map(Tensor::as_floats).transpose()?;
     let mut y = vec![0f32; n * k * rows.out * columns.out];
     y.par_chunks_mut((rows.out * columns.out).max(1)).enumerate().for_each(|(plane, y)| {
-        let (picture, filter) = (plane / k, plane % k);
+        let (image, filter) = (plane / k, plane % k);
         let mut sums = vec![bias.map_or(0.0, |bias| f64::from(bias[filter])); y.len()];
         for channel in 0..c {
-            let map = &x[(picture * c + channel) * height * width..][..height * width];
+            let map = &x[(image * c + channel) * height * width..][..height * width];
             let taps = &w[(filter * c + channel) * kh * kw..][..kh * kw];
             for (tap, &weight) in taps.iter().enumerate() {
                 spread_tap(map, f64::from(weight), [rows, columns], [tap / kw, tap % kw], &mut sums);
@@ -233,9 +233,9 @@ fn lrn(node: &Node, x: &Tensor) -> Result<Tensor> {
     let (bias, size) = (f64::from(node.float("bias", 1.0)), node.int("size", 0).max(1) as usize);
     let (x_all, hw) = (x.as_floats()?, h * w);
     let mut y = Vec::with_capacity(x_all.len());
-    for (picture, channel) in (0..n).flat_map(|picture| (0..c).map(move |channel| (picture, channel))) {
+    for (image, channel) in (0..n).flat_map(|image| (0..c).map(move |channel| (image, channel))) {
         let around = channel.saturating_sub((size - 1) / 2)..(channel + size / 2 + 1).min(c);
-        let value = |channel: usize, pixel: usize| f64::from(x_all[(picture * c + channel) * hw + pixel]);
+        let value = |channel: usize, pixel: usize| f64::from(x_all[(image * c + channel) * hw + pixel]);
         for pixel in 0..hw {
             let squares: f64 = around.clone().map(|near| value(near, pixel).powi(2)).sum();
             y.push((value(channel, pixel) / (bias + alpha / size as f64 * squares).powf(beta)) as f32);

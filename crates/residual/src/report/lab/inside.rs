@@ -5,8 +5,8 @@ use crate::lab::inside::Measured;
 use crate::lab::{Kind, Look, Specimen};
 use crate::numbers::{significant, thousands};
 use crate::report::chart::{Chart, Series, Stroke, label};
+use crate::report::images::Bitmap;
 use crate::report::lang::Lang;
-use crate::report::pictures::Bitmap;
 use maud::{Markup, html};
 
 /// Networks whose layers are drawn over each other, each with the number of its colour.
@@ -76,7 +76,7 @@ pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let means = means.filter_map(|net| Some(format!("{} {}", net.name, significant(net.mean(|row| row.response)?, 3))));
     html! {
         p class="note" { (lang.of(
-            "Standard deviation of what each convolution gives for 128 training pictures, behind its batch norm where it has one, before the addition and the ReLU. Projections on shortcuts are left out.",
+            "Standard deviation of what each convolution gives for 128 training images, behind its batch norm where it has one, before the addition and the ReLU. Projections on shortcuts are left out.",
             "학습 이미지 128장에 대해 각 합성곱 층이 내는 값의 표준 편차입니다. 배치 정규화 뒤, 덧셈과 ReLU 앞에서 쟀으며 지름길 연결의 사영 층은 뺐습니다.",
         )) }
         @if kind == Kind::Depth {
@@ -121,7 +121,7 @@ pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let ratios = ratios.collect();
     html! {
         p class="note" { (lang.of(
-            "L2 norm of the gradient of the loss with respect to the weights of each convolution, for 128 training pictures. Where it changes by orders of magnitude from layer to layer, no single learning rate suits all of them.",
+            "L2 norm of the gradient of the loss with respect to the weights of each convolution, for 128 training images. Where it changes by orders of magnitude from layer to layer, no single learning rate suits all of them.",
             "학습 이미지 128장에 대한 손실을 각 합성곱 층의 가중치로 미분한 기울기의 L2 노름입니다. 층마다 몇 자릿수씩 다르면 모든 층에 맞는 학습률 하나를 찾을 수 없습니다.",
         )) }
         @for pair in by_layer { (side_by_side(pair, lang)) }

@@ -250,12 +250,12 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
         } }
         @if kind == Kind::Vgg {
             p class="note" { (lang.of(
-                "Weight layers as the paper counts them; for small pictures one fully connected layer stands for its three.",
+                "Weight layers as the paper counts them; for small images one fully connected layer stands for its three.",
                 "가중치 층은 논문의 방식대로 셌습니다. 작은 이미지에서는 완전 연결 층 하나가 논문의 세 층을 대신합니다.",
             )) }
         }
         p class="note" { (lang.of(
-            "Errors after the last step, on all training pictures as they are and on all test pictures. Time includes the looks inside.",
+            "Errors after the last step, on all training images as they are and on all test images. Time includes the looks inside.",
             "마지막 스텝 뒤에 변형하지 않은 학습 이미지 전체와 시험 이미지 전체에서 잰 오류율입니다. 시간에는 내부 관찰에 걸린 시간도 들어 있습니다.",
         )) }
     }
@@ -282,11 +282,11 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     };
     let how = match kind {
         Kind::Nonlinearity => lang.of(
-            "Training error is that of the batches as they were seen, varied, since the point before; test error that of all test pictures.",
+            "Training error is that of the batches as they were seen, varied, since the point before; test error that of all test images.",
             "학습 오류율은 앞 시점 이후 증강된 배치에서, 시험 오류율은 시험 이미지 전체에서 잰 값입니다.",
         ),
         Kind::Depth | Kind::Vgg => lang.of(
-            "Measured on the way on up to 2,000 pictures of either split, evenly spaced and unvaried; nothing was chosen by them.",
+            "Measured on the way on up to 2,000 images of either split, evenly spaced and unvaried; nothing was chosen by them.",
             "학습 도중 두 세트에서 고르게 뽑은 최대 2,000장을 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
         ),
     };
@@ -308,11 +308,11 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
 fn deepest(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let title = match kind {
         Kind::Depth => lang.of(
-            "The deepest of each kind: training error of each epoch, on varied pictures",
+            "The deepest of each kind: training error of each epoch, on varied images",
             "종류별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
         ),
         Kind::Vgg => lang.of(
-            "The deepest with and without batch norm: training error of each epoch, on varied pictures",
+            "The deepest with and without batch norm: training error of each epoch, on varied images",
             "배치 정규화 유무별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
         ),
         Kind::Nonlinearity => return html! {},

@@ -19,19 +19,19 @@ use crate::weights;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
-/// The result of the run in `folder` where it has ended by exactly this `recipe`, with its page, and tells `sink` so: neither pictures nor
+/// The result of the run in `folder` where it has ended by exactly this `recipe`, with its page, and tells `sink` so: neither images nor
 /// a folder that can be written are needed for that.
 pub(super) fn ended(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Option<RunResult> {
     let record = Record::read(folder).ok()?;
     let report = record.path.join("report.html");
     let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
     let mut changes = changes(&record.recipe_text, &recipe.to_toml().ok()?).ok()?;
-    // Pictures that are elsewhere now may be others: where there are any, or names of some, they have to be looked at.
+    // Images that are elsewhere now may be others: where there are any, or names of some, they have to be looked at.
     let place = Path::new(&recipe.data.source);
     if place.is_absolute() && !place.exists() {
         changes.remove(PLACE);
     }
-    // Without a state nothing can be settled by the pictures, and what the recipe leaves open is what it was.
+    // Without a state nothing can be settled by the images, and what the recipe leaves open is what it was.
     if !RunFolder::holds_a_state(folder) {
         SETTLED.iter().for_each(|key| {
             if changes.get(*key) == Some(&None) {
@@ -46,7 +46,7 @@ pub(super) fn ended(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Opti
     Some(result)
 }
 
-/// What a recipe may leave to the pictures.
+/// What a recipe may leave to the images.
 const SETTLED: [&str; 6] =
     ["model.input", "model.channels", "model.classes", "data.validation", "data.mean", "data.std"];
 
@@ -101,7 +101,7 @@ impl Run {
             seconds: self.now.seconds,
             peak_rss_mb: peak_rss_mb(),
             data: self.data.label(),
-            pictures_md5: Some(self.data.provenance.md5.clone()),
+            images_md5: Some(self.data.provenance.md5.clone()),
             model: self.metadata.model.name.clone(),
         })
     }

@@ -1,12 +1,12 @@
-//! The pictures of one split, and the data set that holds three splits.
+//! The images of one split, and the data set that holds three splits.
 //!
-//! Pixels are `u8`, `[h, w, c]`, one picture after the other: a quarter of the memory of floats, and what files hold. A
-//! subset shares the storage of the whole, so splits cost an index per picture. Pictures that would not fit in memory
+//! Pixels are `u8`, `[h, w, c]`, one image after the other: a quarter of the memory of floats, and what files hold. A
+//! subset shares the storage of the whole, so splits cost an index per image. Images that would not fit in memory
 //! stay on disk and are decoded when asked for.
 
 use super::folder::FileStore;
+use super::image::Image;
 use super::options::{Filter, Resize};
-use super::picture::Picture;
 use super::resample::Fit;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -14,9 +14,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Pictures of one split, each with its label: in memory, or decoded on demand. Cloning is cheap.
+/// Images of one split, each with its label: in memory, or decoded on demand. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct Pictures {
+pub struct Images {
     store: Arc<Store>,
     /// Positions in the store; `None` means all of it, in order.
     chosen: Option<Arc<[u32]>>,
@@ -24,7 +24,7 @@ pub struct Pictures {
     labels: Option<Arc<[u32]>>,
 }
 
-/// Where pictures live.
+/// Where images live.
 #[derive(Debug)]
 struct Store {
     height: usize,
@@ -33,7 +33,7 @@ struct Store {
     labels: Vec<u32>,
     names: Names,
     pixels: Pixels,
-    /// How pictures are brought to another size, should that be asked for.
+    /// How images are brought to another size, should that be asked for.
     filter: Filter,
 }
 
@@ -43,11 +43,11 @@ enum Pixels {
     Memory(Vec<u8>),
     /// Decoded and brought to size when asked for.
     Files(FileStore),
-    /// Another store's pictures, brought to another size when asked for.
+    /// Another store's images, brought to another size when asked for.
     Fitted(Block, Fit),
 }
 
-/// How pictures are called in messages and reports.
+/// How images are called in messages and reports.
 #[derive(Debug)]
 pub(crate) enum Names {
     /// Runs of numbered records: the file's name, and how many it holds.
@@ -74,7 +74,7 @@ impl Names {
     }
 }
 
-/// Pictures as a file held them, before any resizing: `pixels` is `[n, height, width, channels]`.
+/// Images as a file held them, before any resizing: `pixels` is `[n, height, width, channels]`.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub height: usize,
@@ -86,32 +86,32 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Bytes of one picture.
+    /// Bytes of one image.
     pub fn stride(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Picture `i`, `[h, w, c]`.
-    pub fn picture(&self, i: usize) -> &[u8] {
+    /// Image `i`, `[h, w, c]`.
+    pub fn image(&self, i: usize) -> &[u8] {
         &self.pixels[i * self.stride()..(i + 1) * self.stride()]
     }
 
-    /// Every picture brought to another size.
+    /// Every image brought to another size.
     pub fn resized(self, fit: &Fit) -> Self {
         let Fit { height, width, channels, .. } = *fit;
         let stride = height * width * channels;
         let mut pixels = vec![0; self.labels.len() * stride];
         pixels.par_chunks_exact_mut(stride).zip(self.pixels.par_chunks_exact(self.stride())).for_each(
-            |(out, picture)| {
-                out.copy_from_slice(&fit.apply(picture, self.height, self.width, self.channels));
+            |(out, image)| {
+                out.copy_from_slice(&fit.apply(image, self.height, self.width, self.channels));
             },
         );
         Self { height, width, channels, pixels, labels: self.labels, names: self.names }
     }
 }
 
-impl Pictures {
-    /// Pictures that are in memory: `pixels` is `[n, height, width, channels]`, one label each.
+impl Images {
+    /// Images that are in memory: `pixels` is `[n, height, width, channels]`, one label each.
     ///
     /// # Errors
     /// Where the lengths do not agree.
@@ -125,10 +125,10 @@ impl Pictures {
         if pixels.len() != labels.len() * height * width * channels {
             let (bytes, n) = (pixels.len(), labels.len());
             return Err(Error::data(format!(
-                "{bytes} bytes are not {n} pictures of {height}x{width} pixels in {channels} channels"
+                "{bytes} bytes are not {n} images of {height}x{width} pixels in {channels} channels"
             )));
         }
-        let names = Names::Records(vec![("picture".into(), labels.len())]);
+        let names = Names::Records(vec![("image".into(), labels.len())]);
         Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }, Filter::default()))
     }
 
@@ -142,7 +142,7 @@ impl Pictures {
         }
     }
 
-    /// `block` seen at another size; the resizing happens whenever a picture is asked for.
+    /// `block` seen at another size; the resizing happens whenever an image is asked for.
     pub(crate) fn fitted(mut block: Block, fit: Fit) -> Self {
         let labels = std::mem::take(&mut block.labels);
         let names = std::mem::replace(&mut block.names, Names::Records(Vec::new()));
@@ -168,7 +168,7 @@ impl Pictures {
         }
     }
 
-    /// How many pictures there are.
+    /// How many images there are.
     pub fn len(&self) -> usize {
         self.chosen.as_ref().map_or(self.store.labels.len(), |chosen| chosen.len())
     }
@@ -193,17 +193,17 @@ impl Pictures {
         self.store.channels
     }
 
-    /// Bytes of one picture: height · width · channels.
+    /// Bytes of one image: height · width · channels.
     pub fn stride(&self) -> usize {
         self.store.height * self.store.width * self.store.channels
     }
 
-    /// Where picture `i` of this split is in the storage that splits share.
+    /// Where image `i` of this split is in the storage that splits share.
     fn at(&self, i: usize) -> usize {
         self.chosen.as_ref().map_or(i, |chosen| chosen[i] as usize)
     }
 
-    /// The class of picture `i`.
+    /// The class of image `i`.
     ///
     /// # Panics
     /// Where `i` is not below [`len`](Self::len), as indexing a slice does; so do `name` and `pixels`.
@@ -212,43 +212,43 @@ impl Pictures {
         self.labels.as_ref().map_or(label, |labels| labels[label as usize]) as usize
     }
 
-    /// Picture `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
+    /// Image `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
     pub fn name(&self, i: usize) -> String {
         self.store.names.get(self.at(i))
     }
 
-    /// Picture `i`: `[h, w, c]`.
+    /// Image `i`: `[h, w, c]`.
     ///
     /// # Errors
-    /// Where a picture that is decoded on demand cannot be read (any more).
+    /// Where an image that is decoded on demand cannot be read (any more).
     pub fn pixels(&self, i: usize) -> Result<Cow<'_, [u8]>> {
         let at = self.at(i);
         match &self.store.pixels {
             Pixels::Memory(pixels) => Ok(Cow::Borrowed(&pixels[at * self.stride()..(at + 1) * self.stride()])),
             Pixels::Files(files) => files.pixels(at).map(Cow::Owned),
             Pixels::Fitted(block, fit) => {
-                Ok(Cow::Owned(fit.apply(block.picture(at), block.height, block.width, block.channels)))
+                Ok(Cow::Owned(fit.apply(block.image(at), block.height, block.width, block.channels)))
             }
         }
     }
 
-    /// Picture `i` as it was before it was brought to the net's size, for protocols that test at several scales.
+    /// Image `i` as it was before it was brought to the net's size, for protocols that test at several scales.
     ///
     /// # Errors
     /// As [`pixels`](Self::pixels).
-    pub fn original(&self, i: usize) -> Result<Picture> {
+    pub fn original(&self, i: usize) -> Result<Image> {
         let at = self.at(i);
         let (height, width, channels, pixels) = match (&self.store.pixels, &self.store.names) {
-            (Pixels::Files(files), _) => return files.picture(at),
+            (Pixels::Files(files), _) => return files.image(at),
             // Kept at the net's size, but the file is still there.
-            (Pixels::Memory(_), Names::Files(paths)) => return Picture::open(&paths[at]),
+            (Pixels::Memory(_), Names::Files(paths)) => return Image::open(&paths[at]),
             (Pixels::Memory(_), _) => (self.height(), self.width(), self.channels(), self.pixels(i)?.into_owned()),
-            (Pixels::Fitted(block, _), _) => (block.height, block.width, block.channels, block.picture(at).to_vec()),
+            (Pixels::Fitted(block, _), _) => (block.height, block.width, block.channels, block.image(at).to_vec()),
         };
-        Ok(Picture { height, width, channels, pixels })
+        Ok(Image { height, width, channels, pixels })
     }
 
-    /// The way from any picture to the size of these.
+    /// The way from any image to the size of these.
     pub(crate) fn fit(&self) -> Fit {
         let Store { height, width, channels, filter, .. } = *self.store;
         Fit { height, width, channels, scale: None, resize: Resize::default(), filter }
@@ -259,7 +259,7 @@ impl Pictures {
         matches!(self.store.pixels, Pixels::Memory(_))
     }
 
-    /// The pictures at `indices` (of this split, in that order); the storage is shared.
+    /// The images at `indices` (of this split, in that order); the storage is shared.
     pub fn subset(&self, indices: &[u32]) -> Self {
         let chosen = indices.iter().map(|&i| self.at(i as usize) as u32).collect();
         Self { chosen: Some(chosen), ..self.clone() }
@@ -272,12 +272,12 @@ impl Pictures {
         self.subset(&(0..n).map(|i| (i * len / n) as u32).collect::<Vec<_>>())
     }
 
-    /// The same pictures, each label `l` of the files' own being called `labels[l]`.
+    /// The same images, each label `l` of the files' own being called `labels[l]`.
     pub(crate) fn relabelled(&self, labels: &Arc<[u32]>) -> Self {
         Self { labels: Some(Arc::clone(labels)), ..self.clone() }
     }
 
-    /// Pictures per class.
+    /// Images per class.
     pub fn histogram(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
         for i in 0..self.len() {
@@ -289,21 +289,21 @@ impl Pictures {
     }
 }
 
-/// Three splits of one source of pictures.
+/// Three splits of one source of images.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// What it is called: `cifar10`, `shapes`, or the name of its folder.
     pub name: String,
-    /// Where it was read from; `None` for generated pictures.
+    /// Where it was read from; `None` for generated images.
     pub path: Option<PathBuf>,
     /// Class names in label order.
     pub classes: Vec<String>,
     /// What the weights are fitted to.
-    pub train: Pictures,
+    pub train: Images,
     /// What chooses among weights; may be empty.
-    pub validation: Pictures,
+    pub validation: Images,
     /// What is tested once.
-    pub test: Pictures,
+    pub test: Images,
     /// Which bytes these were.
     pub provenance: Provenance,
     /// What the user should know: one sentence each.
@@ -311,19 +311,19 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// What results on these pictures should be called: `CIFAR-10`, or `CIFAR-10 (not canonical pixels)`.
+    /// What results on these images should be called: `CIFAR-10`, or `CIFAR-10 (not canonical pixels)`.
     pub fn label(&self) -> String {
         self.provenance.label(&self.name)
     }
 
-    /// The same pictures under the class numbers of a network that tells `classes` apart (see
+    /// The same images under the class numbers of a network that tells `classes` apart (see
     /// [`places`](super::places)).
     ///
     /// # Errors
     /// A class that the network does not know.
     pub fn for_classes(&self, classes: &[String]) -> Result<Self> {
         let labels: Arc<[u32]> = super::places(&self.classes, classes)?.into();
-        let again = |pictures: &Pictures| pictures.relabelled(&labels);
+        let again = |images: &Images| images.relabelled(&labels);
         Ok(Self {
             classes: classes.to_vec(),
             train: again(&self.train),
@@ -334,7 +334,7 @@ impl Dataset {
     }
 
     /// One of the splits.
-    pub fn split(&self, split: super::Split) -> &Pictures {
+    pub fn split(&self, split: super::Split) -> &Images {
         match split {
             super::Split::Train => &self.train,
             super::Split::Validation => &self.validation,
@@ -343,19 +343,19 @@ impl Dataset {
     }
 }
 
-/// Which pictures these were, so that a result can say what it was measured on.
+/// Which images these were, so that a result can say what it was measured on.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Provenance {
-    /// Pictures of all splits.
+    /// Images of all splits.
     pub images: usize,
-    /// MD5 of the picture files, uncompressed, one after the other in the data set's own order.
+    /// MD5 of the image files, uncompressed, one after the other in the data set's own order.
     pub md5: String,
     /// Whether these are the published pixels; `None` where nothing published can tell.
     pub canonical: Option<bool>,
 }
 
 impl Provenance {
-    /// What results on these pictures of the data set `name` should be called.
+    /// What results on these images of the data set `name` should be called.
     pub fn label(&self, name: &str) -> String {
         let title = match name {
             "cifar10" => "CIFAR-10",
@@ -367,7 +367,7 @@ impl Provenance {
         match self.canonical {
             Some(true) => title.to_string(),
             Some(false) => format!("{title} (not canonical pixels)"),
-            // Another number of pictures, for one.
+            // Another number of images, for one.
             None => format!("{title} (pixels not verified)"),
         }
     }
@@ -377,14 +377,14 @@ impl Provenance {
 mod tests {
     use super::*;
 
-    fn six() -> Pictures {
-        Pictures::from_memory(1, 2, 1, (0..12).collect(), (0..6).collect()).expect("lengths agree")
+    fn six() -> Images {
+        Images::from_memory(1, 2, 1, (0..12).collect(), (0..6).collect()).expect("lengths agree")
     }
 
     #[test]
-    fn some_pictures_are_spread_over_all_classes() {
+    fn some_images_are_spread_over_all_classes() {
         let labels: Vec<u32> = (0..10).flat_map(|class| [class; 7]).collect();
-        let all = Pictures::from_memory(1, 1, 1, vec![0; 70], labels).expect("lengths agree");
+        let all = Images::from_memory(1, 1, 1, vec![0; 70], labels).expect("lengths agree");
         assert_eq!(all.spread(10).histogram(10), [1; 10]);
         assert_eq!((all.spread(100).len(), all.spread(0).len()), (70, 0));
     }
@@ -395,13 +395,13 @@ mod tests {
         assert_eq!((some.len(), some.label(0), some.label(1)), (2, 1, 5));
         assert_eq!(some.pixels(1).expect("in memory").as_ref(), [10, 11]);
         assert!(matches!(some.pixels(1).expect("in memory"), Cow::Borrowed(_)));
-        assert_eq!(some.name(1), "picture #5");
+        assert_eq!(some.name(1), "image #5");
     }
 
     #[test]
     fn lengths_that_do_not_agree_are_refused() {
-        let error = Pictures::from_memory(1, 2, 1, vec![0; 11], vec![0; 6]).expect_err("a byte is missing");
-        assert_eq!(error.to_string(), "11 bytes are not 6 pictures of 1x2 pixels in 1 channels");
+        let error = Images::from_memory(1, 2, 1, vec![0; 11], vec![0; 6]).expect_err("a byte is missing");
+        assert_eq!(error.to_string(), "11 bytes are not 6 images of 1x2 pixels in 1 channels");
     }
 
     #[test]

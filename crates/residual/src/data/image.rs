@@ -1,8 +1,8 @@
-//! One picture from a JPEG, PNG, WebP or BMP file.
+//! One image from a JPEG, PNG, WebP or BMP file.
 //!
 //! Orientation tags are obeyed, 16-bit values become 8-bit ones, palettes are resolved, and what is transparent is laid
 //! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
-//! pictures keep one channel until they are brought to the net's size.
+//! images keep one channel until they are brought to the net's size.
 
 use super::options::Filter;
 use super::resample::{self, Fit};
@@ -15,17 +15,17 @@ use std::error::Error as _;
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
-/// Pixels of the largest picture that is decoded, which is Pillow's limit, too (two thirds of a GiB in colour). A small
+/// Pixels of the largest image that is decoded, which is Pillow's limit, too (two thirds of a GiB in colour). A small
 /// file can claim to be larger, and every thread may meet one.
 const MOST_PIXELS: u64 = 178_956_970;
 /// Bytes that a decoder may take: 16 bits in four channels at that size.
 const MEMORY: u64 = 8 * MOST_PIXELS;
 
-/// What files of pictures are called.
+/// What files of images are called.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp"];
 
-/// Whether a file is called like a picture; what it is shows when it is opened.
-pub fn is_picture_name(path: &Path) -> bool {
+/// Whether a file is called like an image; what it is shows when it is opened.
+pub fn is_image_name(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
@@ -39,9 +39,9 @@ pub enum Colours {
     Profiled,
 }
 
-/// A decoded picture of any size.
+/// A decoded image of any size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Rows.
     pub height: usize,
     /// Columns.
@@ -52,7 +52,7 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-impl Picture {
+impl Image {
     /// Reads and decodes a file; what it is shows in its content, not its name.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Picture {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
-        Self::decode_with_colours(bytes, name).map(|(picture, _)| picture)
+        Self::decode_with_colours(bytes, name).map(|(image, _)| image)
     }
 
     /// [`decode`](Self::decode), and whether the file has a colour profile that was ignored.
@@ -80,15 +80,15 @@ impl Picture {
         let mut decoder = decoder(bytes).map_err(refuse)?;
         let colours = colours(&mut decoder);
         let orientation = decoder.orientation().map_err(|e| refuse(why(&e)))?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(why(&e)))?;
-        picture.apply_orientation(orientation);
-        let (height, width) = (picture.height() as usize, picture.width() as usize);
-        let colour = picture.color();
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| refuse(why(&e)))?;
+        image.apply_orientation(orientation);
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        let colour = image.color();
         let (channels, pixels) = match (colour.has_color(), colour.has_alpha()) {
-            (false, false) => (1, picture.into_luma8().into_raw()),
-            (true, false) => (3, picture.into_rgb8().into_raw()),
-            (false, true) => (1, on_white::<2>(picture.into_luma_alpha8().as_raw())),
-            (true, true) => (3, on_white::<4>(picture.into_rgba8().as_raw())),
+            (false, false) => (1, image.into_luma8().into_raw()),
+            (true, false) => (3, image.into_rgb8().into_raw()),
+            (false, true) => (1, on_white::<2>(image.into_luma_alpha8().as_raw())),
+            (true, true) => (3, on_white::<4>(image.into_rgba8().as_raw())),
         };
         Ok((Self { height, width, channels, pixels }, colours))
     }
@@ -100,7 +100,7 @@ impl Picture {
         Ok(colours(&mut decoder))
     }
 
-    /// The whole picture at a shorter side of `side` pixels in `channels`, proportions kept.
+    /// The whole image at a shorter side of `side` pixels in `channels`, proportions kept.
     pub fn scaled(&self, side: usize, channels: usize, filter: Filter) -> Self {
         resample::isotropic(self, side, channels, filter)
     }
@@ -237,37 +237,37 @@ pub(crate) mod tests {
     pub(crate) fn png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
         let mut bytes = Vec::new();
         let encoder = PngEncoder::new(&mut bytes);
-        encoder.write_image(pixels, width, height, colour).expect("a picture");
+        encoder.write_image(pixels, width, height, colour).expect("an image");
         bytes
     }
 
-    fn encoded(picture: DynamicImage) -> Vec<u8> {
+    fn encoded(image: DynamicImage) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, ImageFormat::Png).expect("a picture");
+        image.write_to(&mut bytes, ImageFormat::Png).expect("an image");
         bytes.into_inner()
     }
 
     #[test]
     fn orientation_tags_are_obeyed() {
-        let picture = Picture::decode(&turned_jpeg(), "turned").expect("a picture");
-        assert_eq!((picture.height, picture.width, picture.channels), (16, 8, 3));
+        let image = Image::decode(&turned_jpeg(), "turned").expect("an image");
+        assert_eq!((image.height, image.width, image.channels), (16, 8, 3));
         // Pillow's `exif_transpose` has (20, 60, 218) above and (200, 30, 41) below; decoders may differ by 3.
         for (at, expected) in [((2 * 8 + 3) * 3, [20u8, 60, 218]), ((13 * 8 + 3) * 3, [200, 30, 41])] {
-            let found = &picture.pixels[at..at + 3];
+            let found = &image.pixels[at..at + 3];
             assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{found:?} {expected:?}");
         }
     }
 
     #[test]
     fn grey_stays_grey_and_what_is_transparent_lies_on_white() {
-        let grey = Picture::decode(&png(&[0, 128, 255], 3, 1, ExtendedColorType::L8), "grey").expect("a picture");
+        let grey = Image::decode(&png(&[0, 128, 255], 3, 1, ExtendedColorType::L8), "grey").expect("an image");
         assert_eq!((grey.channels, grey.pixels), (1, vec![0, 128, 255]));
         let pixels = vec![9, 8, 7, 255, 9, 8, 7, 0, 0, 0, 0, 51];
         let alpha: ImageBuffer<Rgba<u8>, _> = ImageBuffer::from_raw(3, 1, pixels).expect("three pixels");
-        let colour = Picture::decode(&encoded(DynamicImage::ImageRgba8(alpha)), "alpha").expect("a picture");
+        let colour = Image::decode(&encoded(DynamicImage::ImageRgba8(alpha)), "alpha").expect("an image");
         assert_eq!((colour.channels, colour.pixels), (3, vec![9, 8, 7, 255, 255, 255, 204, 204, 204]));
         let alpha: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_raw(2, 1, vec![9, 255, 9, 0]).expect("two pixels");
-        let grey = Picture::decode(&encoded(DynamicImage::ImageLumaA8(alpha)), "alpha").expect("a picture");
+        let grey = Image::decode(&encoded(DynamicImage::ImageLumaA8(alpha)), "alpha").expect("an image");
         assert_eq!((grey.channels, grey.pixels), (1, vec![9, 255]));
     }
 
@@ -275,12 +275,12 @@ pub(crate) mod tests {
     fn sixteen_bits_become_eight() {
         let deep: ImageBuffer<Luma<u16>, _> =
             ImageBuffer::from_raw(3, 1, vec![0u16, 32_896, 65_535]).expect("three pixels");
-        let picture = Picture::decode(&encoded(DynamicImage::ImageLuma16(deep)), "deep").expect("a picture");
-        assert_eq!((picture.channels, picture.pixels), (1, vec![0, 128, 255]));
+        let image = Image::decode(&encoded(DynamicImage::ImageLuma16(deep)), "deep").expect("an image");
+        assert_eq!((image.channels, image.pixels), (1, vec![0, 128, 255]));
         let deep: ImageBuffer<Rgba<u16>, _> =
             ImageBuffer::from_raw(1, 1, vec![65_535u16, 0, 257, 65_535]).expect("a pixel");
-        let picture = Picture::decode(&encoded(DynamicImage::ImageRgba16(deep)), "deep").expect("a picture");
-        assert_eq!((picture.channels, picture.pixels), (3, vec![255, 0, 1]));
+        let image = Image::decode(&encoded(DynamicImage::ImageRgba16(deep)), "deep").expect("an image");
+        assert_eq!((image.channels, image.pixels), (3, vec![255, 0, 1]));
     }
 
     #[test]
@@ -299,7 +299,7 @@ pub(crate) mod tests {
             (b"", "it is empty"),
         ];
         for (bytes, why) in cases {
-            let error = Picture::decode(bytes, "cat.jpg").expect_err(why).to_string();
+            let error = Image::decode(bytes, "cat.jpg").expect_err(why).to_string();
             assert!(error.starts_with("cat.jpg does not decode: ") && error.ends_with(why), "{error}");
         }
     }
@@ -317,14 +317,14 @@ pub(crate) mod tests {
         for (offset, value, why) in cases {
             let mut other = jpeg.clone();
             other[frame + offset] = value;
-            let error = Picture::decode(&other, "x.jpg").expect_err(why).to_string();
+            let error = Image::decode(&other, "x.jpg").expect_err(why).to_string();
             assert_eq!(error, format!("x.jpg does not decode: {why}"));
         }
     }
 
-    fn encoded_as(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
+    fn encoded_as(image: DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, format).expect("a picture");
+        image.write_to(&mut bytes, format).expect("an image");
         bytes.into_inner()
     }
 
@@ -334,11 +334,11 @@ pub(crate) mod tests {
         let colour: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(5, 3, pixels.clone()).expect("fifteen pixels");
         for format in [ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded_as(DynamicImage::ImageRgb8(colour.clone()), format);
-            let picture = Picture::decode(&bytes, "colours").expect("a picture");
-            assert_eq!((picture.height, picture.width, picture.channels), (3, 5, 3), "{format:?}");
-            assert_eq!(picture.pixels, pixels, "{format:?} is lossless here");
+            let image = Image::decode(&bytes, "colours").expect("an image");
+            assert_eq!((image.height, image.width, image.channels), (3, 5, 3), "{format:?}");
+            assert_eq!(image.pixels, pixels, "{format:?} is lossless here");
             for end in [10, 20, bytes.len() / 2, bytes.len() - 8] {
-                assert!(Picture::decode(&bytes[..end], "cut").is_err(), "{format:?} cut at {end}");
+                assert!(Image::decode(&bytes[..end], "cut").is_err(), "{format:?} cut at {end}");
             }
         }
     }
@@ -362,7 +362,7 @@ pub(crate) mod tests {
         jpeg[frame + 5..frame + 9].fill(0xff);
         for (bytes, size) in [(bomb, "60000x60000"), (webp, "16383x16383"), (jpeg, "65535x65535")] {
             let why = format!("it claims {size} pixels, more than 178 million");
-            for error in [Picture::decode(&bytes, "bomb").map(|_| ()), Picture::inspect(&bytes, "bomb").map(|_| ())] {
+            for error in [Image::decode(&bytes, "bomb").map(|_| ()), Image::inspect(&bytes, "bomb").map(|_| ())] {
                 assert_eq!(error.expect_err("huge").to_string(), format!("bomb does not decode: {why}"));
             }
         }
@@ -374,19 +374,19 @@ pub(crate) mod tests {
         let cases = [
             (
                 "progressive",
-                include_bytes!("../../tests/pictures/progressive.jpg").as_slice(),
+                include_bytes!("../../tests/images/progressive.jpg").as_slice(),
                 [[20, 60, 220], [200, 30, 39]],
             ),
-            ("CMYK", include_bytes!("../../tests/pictures/cmyk.jpg"), [[20, 60, 220], [200, 30, 40]]),
-            ("grey", include_bytes!("../../tests/pictures/grey.jpg"), [[66; 3], [82; 3]]),
+            ("CMYK", include_bytes!("../../tests/images/cmyk.jpg"), [[20, 60, 220], [200, 30, 40]]),
+            ("grey", include_bytes!("../../tests/images/grey.jpg"), [[66; 3], [82; 3]]),
         ];
         for (kind, bytes, expected) in cases {
-            let picture = Picture::decode(bytes, kind).expect(kind);
-            assert_eq!((picture.height, picture.width), (8, 16), "{kind}");
-            assert_eq!(picture.channels, if kind == "grey" { 1 } else { 3 }, "{kind}");
+            let image = Image::decode(bytes, kind).expect(kind);
+            assert_eq!((image.height, image.width), (8, 16), "{kind}");
+            assert_eq!(image.channels, if kind == "grey" { 1 } else { 3 }, "{kind}");
             for (x, expected) in [3, 13].into_iter().zip(expected) {
-                let at = (2 * 16 + x) * picture.channels;
-                let found = &picture.pixels[at..at + picture.channels];
+                let at = (2 * 16 + x) * image.channels;
+                let found = &image.pixels[at..at + image.channels];
                 assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{kind}: {found:?}");
             }
         }
@@ -401,37 +401,37 @@ pub(crate) mod tests {
             jpeg.splice(2..2, head.into_iter().chain(body));
             jpeg
         };
-        let plain = Picture::decode(&turned_jpeg(), "plain").expect("a picture");
+        let plain = Image::decode(&turned_jpeg(), "plain").expect("an image");
         for (name, colours) in [
             (b"Adobe RGB (1998)".as_slice(), Colours::Profiled),
             (b"sRGB IEC61966-2.1", Colours::Standard),
             (b"\0s\0R\0G\0B\0 \0b\0u\0i\0l\0t", Colours::Standard),
         ] {
             let bytes = profiled(name);
-            let (picture, found) = Picture::decode_with_colours(&bytes, "profiled").expect("a picture");
-            assert_eq!((found, &picture), (colours, &plain), "{}", String::from_utf8_lossy(name));
-            assert_eq!(Picture::inspect(&bytes, "profiled").expect("whole"), colours);
+            let (image, found) = Image::decode_with_colours(&bytes, "profiled").expect("an image");
+            assert_eq!((found, &image), (colours, &plain), "{}", String::from_utf8_lossy(name));
+            assert_eq!(Image::inspect(&bytes, "profiled").expect("whole"), colours);
         }
     }
 
     #[test]
-    fn no_prefix_of_a_picture_is_a_picture_and_none_is_a_panic() {
+    fn no_prefix_of_a_image_is_a_image_and_none_is_a_panic() {
         for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
-            assert!(Picture::decode(&whole, "whole").is_ok());
+            assert!(Image::decode(&whole, "whole").is_ok());
             for end in 0..whole.len() - 4 {
-                assert!(Picture::decode(&whole[..end], "cut").is_err(), "cut at {end} of {}", whole.len());
+                assert!(Image::decode(&whole[..end], "cut").is_err(), "cut at {end} of {}", whole.len());
             }
         }
     }
 
     #[test]
-    fn changed_bytes_are_an_error_or_another_picture_never_a_panic() {
+    fn changed_bytes_are_an_error_or_another_image_never_a_panic() {
         for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
             for at in 0..whole.len() {
                 for flip in [0xff, 0x55, 0x80, 0x01] {
                     let mut changed = whole.clone();
                     changed[at] ^= flip;
-                    let _ = Picture::decode(&changed, "changed");
+                    let _ = Image::decode(&changed, "changed");
                 }
             }
         }

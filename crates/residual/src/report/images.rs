@@ -1,6 +1,6 @@
-//! Pictures inside the page: PNGs as `data:` addresses, small enough that a page of many stays under its limit.
+//! Images inside the page: PNGs as `data:` addresses, small enough that a page of many stays under its limit.
 
-use crate::data::{Normalizer, Picture, Pictures, Preprocessing};
+use crate::data::{Image, Images, Normalizer, Preprocessing};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::train;
@@ -11,7 +11,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use std::sync::Arc;
 
-/// The longest side of a thumbnail in pixels; larger pictures are brought down to it.
+/// The longest side of a thumbnail in pixels; larger images are brought down to it.
 const LONGEST: usize = 72;
 
 /// Space between the tiles of a sheet.
@@ -31,16 +31,16 @@ pub struct Bitmap {
 }
 
 impl Bitmap {
-    /// Picture `i` of `pictures`, small.
+    /// Image `i` of `images`, small.
     ///
     /// # Errors
-    /// A picture that cannot be read.
-    pub fn thumbnail(pictures: &Pictures, i: usize) -> Result<Self> {
-        let (height, width, channels) = (pictures.height(), pictures.width(), pictures.channels());
-        Ok(Self { height, width, channels, pixels: pictures.pixels(i)?.into_owned() }.small())
+    /// An image that cannot be read.
+    pub fn thumbnail(images: &Images, i: usize) -> Result<Self> {
+        let (height, width, channels) = (images.height(), images.width(), images.channels());
+        Ok(Self { height, width, channels, pixels: images.pixels(i)?.into_owned() }.small())
     }
 
-    /// The same picture with no side longer than a thumbnail's.
+    /// The same image with no side longer than a thumbnail's.
     pub fn small(self) -> Self {
         let longest = self.height.max(self.width);
         if longest <= LONGEST {
@@ -64,10 +64,10 @@ impl Bitmap {
         Self { height, width, channels: c, pixels }
     }
 
-    /// The picture as a `data:` address.
+    /// The image as a `data:` address.
     ///
     /// # Errors
-    /// A picture without pixels.
+    /// An image without pixels.
     pub fn address(&self) -> Result<String> {
         let colour = match self.channels {
             1 => ExtendedColorType::L8,
@@ -77,7 +77,7 @@ impl Bitmap {
         let mut bytes = Vec::new();
         PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
             .write_image(&self.pixels, self.width as u32, self.height as u32, colour)
-            .map_err(|error| Error::data(format!("cannot write a picture of the page: {error}")))?;
+            .map_err(|error| Error::data(format!("cannot write an image of the page: {error}")))?;
         Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
     }
 
@@ -107,14 +107,14 @@ impl Bitmap {
     }
 }
 
-impl From<Picture> for Bitmap {
-    fn from(picture: Picture) -> Self {
-        let Picture { height, width, channels, pixels } = picture;
+impl From<Image> for Bitmap {
+    fn from(image: Image) -> Self {
+        let Image { height, width, channels, pixels } = image;
         Self { height, width, channels, pixels }
     }
 }
 
-/// `[h, w, c]` as the network takes it, back to bytes. Normalisation is a line for each value, and two pictures, black
+/// `[h, w, c]` as the network takes it, back to bytes. Normalisation is a line for each value, and two images, black
 /// and white, tell each line.
 #[derive(Debug)]
 pub struct Inverse {
@@ -136,8 +136,8 @@ impl Inverse {
         Self { black: of(0), white: of(255), shape }
     }
 
-    /// The picture that was normalised.
-    pub fn picture(&self, normalised: &[f32]) -> Bitmap {
+    /// The image that was normalised.
+    pub fn image(&self, normalised: &[f32]) -> Bitmap {
         let lines = self.black.iter().zip(&self.white);
         let byte = |(value, (black, white)): (&f32, (&f32, &f32))| ((value - black) / (white - black) * 255.0) as u8;
         let [height, width, channels] = self.shape;
@@ -145,12 +145,12 @@ impl Inverse {
     }
 }
 
-/// Training pictures as training sees them: for each of `chosen` the picture itself, then `draws` variations.
+/// Training images as training sees them: for each of `chosen` the image itself, then `draws` variations.
 ///
 /// # Errors
-/// A picture that cannot be read; an augmentation that cannot be done.
+/// An image that cannot be read; an augmentation that cannot be done.
 pub fn variations(
-    pictures: &Pictures,
+    images: &Images,
     preprocessing: &Preprocessing,
     recipe: &Recipe,
     chosen: &[u32],
@@ -161,12 +161,11 @@ pub fn variations(
     let side = recipe.augment.size.unwrap_or(preprocessing.height);
     let inverse = Inverse::new(&preprocessing.at(side)?.normalizer()?);
     let rows = chosen.iter().map(|&i| {
-        // The same picture under several numbers: each number has draws of its own.
-        let same = Arc::new(pictures.subset(&vec![i; draws]));
+        // The same image under several numbers: each number has draws of its own.
+        let same = Arc::new(images.subset(&vec![i; draws]));
         let batch = train::loader(same, preprocessing, &recipe, 0)?.next()?;
-        let varied =
-            batch.pixels.chunks_exact(batch.size.iter().product()).map(|picture| inverse.picture(picture).small());
-        Ok(std::iter::once(Bitmap::thumbnail(pictures, i as usize)?).chain(varied.collect::<Vec<_>>()).collect())
+        let varied = batch.pixels.chunks_exact(batch.size.iter().product()).map(|image| inverse.image(image).small());
+        Ok(std::iter::once(Bitmap::thumbnail(images, i as usize)?).chain(varied.collect::<Vec<_>>()).collect())
     });
     rows.collect()
 }
@@ -195,7 +194,7 @@ mod tests {
     use crate::data::Normalize;
 
     #[test]
-    fn a_large_picture_becomes_its_means() {
+    fn a_large_image_becomes_its_means() {
         let pixels = (0..144 * 288).flat_map(|i| if (i % 288) < 144 { [0, 10, 20] } else { [200, 210, 220] }).collect();
         let small = Bitmap { height: 144, width: 288, channels: 3, pixels }.small();
         assert_eq!((small.height, small.width), (36, 72));
@@ -205,11 +204,11 @@ mod tests {
     #[test]
     fn what_was_normalised_comes_back_to_within_a_grey_level() {
         let normalizer = Normalizer::new(&Normalize::known("cifar10").expect("known"), 2, 2, 3).expect("sizes agree");
-        let picture: Vec<u8> = (0..12).map(|i| i * 23).collect();
+        let image: Vec<u8> = (0..12).map(|i| i * 23).collect();
         let mut normalised = vec![0.0; 12];
-        normalizer.apply(&picture, &mut normalised);
-        let back = Inverse::new(&normalizer).picture(&normalised);
-        assert!(back.pixels.iter().zip(&picture).all(|(a, b)| a.abs_diff(*b) <= 1), "{:?}", back.pixels);
+        normalizer.apply(&image, &mut normalised);
+        let back = Inverse::new(&normalizer).image(&normalised);
+        assert!(back.pixels.iter().zip(&image).all(|(a, b)| a.abs_diff(*b) <= 1), "{:?}", back.pixels);
     }
 
     #[test]
@@ -218,7 +217,7 @@ mod tests {
         let sheet = Bitmap::sheet(&[tile(1), tile(2), tile(3)], 2).expect("three tiles");
         assert_eq!((sheet.height, sheet.width), (5, 7));
         assert_eq!(&sheet.pixels[(3 * 7) * 4..][..4], [3, 3, 3, 255]);
-        let address = sheet.address().expect("a picture");
+        let address = sheet.address().expect("an image");
         let png = STANDARD.decode(address.trim_start_matches("data:image/png;base64,")).expect("base64");
         assert_eq!(image::load_from_memory(&png).expect("PNG").width(), 7);
     }
