@@ -170,8 +170,9 @@ fn run_by_onnx_runtime(python: &Path, folder: &Path) {
 }
 
 #[test]
+#[ignore = "needs Python with onnxruntime"]
 fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
-    let Some(python) = python("onnxruntime") else { return };
+    let python = python("onnxruntime");
     let folder = tempfile::tempdir().expect("a folder");
     let mut expected = Vec::new();
     for (i, (name, size, options)) in small_networks().into_iter().enumerate() {
@@ -190,8 +191,9 @@ fn onnx_runtime_gives_our_logits_for_every_family_with_norms_folded_and_kept() {
 }
 
 #[test]
+#[ignore = "needs Python with onnxruntime"]
 fn onnx_runtime_gives_our_logits_for_every_architecture_at_32_and_224() {
-    let Some(python) = python("onnxruntime") else { return };
+    let python = python("onnxruntime");
     // 1202 layers of noise run out of floats; their blocks are those of 110.
     for entry in registry().into_iter().filter(|entry| !entry.name.ends_with("1202")) {
         // A folder each: VGG's files have half a gigabyte.
@@ -207,8 +209,9 @@ fn onnx_runtime_gives_our_logits_for_every_architecture_at_32_and_224() {
 }
 
 #[test]
+#[ignore = "needs Python with onnxruntime"]
 fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
-    let Some(python) = python("onnxruntime") else { return };
+    let python = python("onnxruntime");
     let folder = tempfile::tempdir().expect("a folder");
     let (model, metadata) = network("resnet-20", 32, ModelOptions::default());
     let path = folder.path().join("bytes.onnx");
@@ -234,8 +237,9 @@ fn with_preprocessing_onnx_runtime_takes_bytes_and_gives_probabilities() {
 }
 
 #[test]
+#[ignore = "needs Python with torchvision, safetensors"]
 fn torchvision_loads_exported_safetensors_strictly() {
-    let Some(python) = python("torchvision, safetensors") else { return };
+    let python = python("torchvision, safetensors");
     let folder = tempfile::tempdir().expect("a folder");
     let script = "
 import sys, torchvision, safetensors.torch
@@ -305,8 +309,9 @@ for option in 'AB':
 ";
 
 #[test]
+#[ignore = "needs Python with torch, safetensors"]
 fn akamaster_s_network_loads_its_names_strictly_and_gives_our_logits() {
-    let Some(python) = python("torch, safetensors") else { return };
+    let python = python("torch, safetensors");
     let folder = tempfile::tempdir().expect("a folder");
     let pixels = noise(2 * 32 * 32 * 3, 0);
     write(&folder.path().join("images"), &nchw(&pixels, [2, 32, 32, 3]), [2, 3, 32, 32]);

@@ -1,9 +1,8 @@
 //! Real weights from PyTorch (github.com/akamaster/pytorch_resnet_cifar10) against PyTorch's own logits for them.
 //!
-//! The files lie beside the repository in `../shared/data` (or where `RESIDUAL_SHARED` points); without them the test
-//! says so and passes.
-
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+//! `$RESIDUAL_TEST_DATA` is a folder with the files in `weights/`: the published `.th` files, the same as safetensors,
+//! and `*.ref64.safetensors` with PyTorch's logits for the first 64 images of CIFAR-10's test batch. `$RESIDUAL_CIFAR10`
+//! is a folder with that batch. The tests are ignored unless they are asked for.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::layers::Pass;
@@ -12,26 +11,14 @@ use residual::weights::container;
 use residual::weights::import::{ImportOptions, import};
 use std::path::PathBuf;
 
-fn shared() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("RESIDUAL_SHARED").map_or(beside, PathBuf::from).join("data/weights");
-    if !shared.is_dir() {
-        eprintln!("skipped: {} is not there", shared.display());
-        return None;
-    }
-    Some(shared)
+/// Returns the folder that an environment variable names.
+fn folder(variable: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("${variable} is not set")))
 }
 
-/// The first records of a CIFAR-10 test batch, which the reference file carries no pixels of.
-fn images(n: usize) -> Option<Vec<f32>> {
-    let cifar = std::env::var_os("RESIDUAL_CIFAR10").map(PathBuf::from);
-    let cifar =
-        cifar.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cifar-10/cifar-10-batches-bin")));
-    let records = cifar.and_then(|folder| std::fs::read(folder.join("test_batch.bin")).ok());
-    let Some(records) = records else {
-        eprintln!("skipped: no test_batch.bin in ~/.cache/cifar-10/cifar-10-batches-bin or $RESIDUAL_CIFAR10");
-        return None;
-    };
+/// Returns the first images of a CIFAR-10 test batch: the reference files have no pixels.
+fn images(n: usize) -> Vec<f32> {
+    let records = std::fs::read(folder("RESIDUAL_CIFAR10").join("test_batch.bin")).expect("CIFAR-10's test batch");
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     let mut pixels = Vec::with_capacity(n * 3072);
     for record in records.chunks_exact(3073).take(n) {
@@ -42,11 +29,11 @@ fn images(n: usize) -> Option<Vec<f32>> {
             }
         }
     }
-    Some(pixels)
+    pixels
 }
 
 fn logits_agree(name: &str, files: [&str; 2]) {
-    let (Some(folder), Some(pixels)) = (shared(), images(64)) else { return };
+    let (folder, pixels) = (folder("RESIDUAL_TEST_DATA").join("weights"), images(64));
     let device = Device::flex();
     let reference = format!("{}-cifar10-akamaster", files[1]);
     let expected = container::read(&folder.join(format!("{reference}.ref64.safetensors"))).expect("PyTorch's logits");
@@ -63,11 +50,13 @@ fn logits_agree(name: &str, files: [&str; 2]) {
 }
 
 #[test]
+#[ignore = "needs test data and CIFAR-10"]
 fn resnet_20_from_pytorch_gives_pytorch_s_logits() {
     logits_agree("resnet-20", ["resnet20-12fca82f.th", "resnet20"]);
 }
 
 #[test]
+#[ignore = "needs test data and CIFAR-10"]
 fn resnet_32_from_pytorch_gives_pytorch_s_logits() {
     logits_agree("resnet-32", ["resnet32-d509ac18.th", "resnet32"]);
 }

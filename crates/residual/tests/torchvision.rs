@@ -48,7 +48,7 @@ fn floats(path: &Path) -> Vec<f32> {
 
 /// Has `library` make each network (its name there, ours, the images' size) and compares what is imported.
 fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)]) {
-    let Some(python) = support::python(&format!("torch, {library}")) else { return };
+    let python = support::python(&format!("torch, {library}"));
     let folder = tempfile::tempdir().expect("a folder");
     let mut maker = Command::new(&python)
         .args(["-c", MAKER])
@@ -83,6 +83,7 @@ fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)])
 }
 
 #[test]
+#[ignore = "needs Python with torch, torchvision"]
 fn every_resnet_of_torchvision_gives_its_logits() {
     let networks = [
         ("resnet18", "resnet-18", 64),
@@ -95,6 +96,7 @@ fn every_resnet_of_torchvision_gives_its_logits() {
 }
 
 #[test]
+#[ignore = "needs Python with torch, torchvision"]
 fn every_vgg_of_torchvision_gives_its_logits() {
     // At 64 pixels the last map is 2x2, and the pooling in front of the fully connected layers stretches it to 7x7.
     let networks = [
@@ -111,6 +113,7 @@ fn every_vgg_of_torchvision_gives_its_logits() {
 }
 
 #[test]
+#[ignore = "needs Python with torch, timm"]
 fn timm_s_vgg_with_its_layers_as_convolutions_gives_its_logits() {
     logits_agree("timm", Preset::Timm, &[("vgg11_bn", "vgg-a-bn", 224)]);
 }

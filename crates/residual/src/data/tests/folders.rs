@@ -156,24 +156,11 @@ fn square_images_of_one_size_keep_it() {
     assert_eq!((data.train.height(), data.train.width(), data.train.channels()), (40, 40, 3));
 }
 
-/// Folders of real images beside the repository, where there are any.
-fn shared(inner: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let root = std::env::var_os("RESIDUAL_SHARED").map_or(beside, PathBuf::from);
-    let path = root.join(inner);
-    if !path.exists() {
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped: there is no {}", path.display());
-        }
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
+#[ignore = "needs test data"]
 fn real_jpegs_of_every_kind_decode_and_fit() {
-    let Some(folder) = shared("data/imagenet-sample") else { return };
+    let folder = std::env::var_os("RESIDUAL_TEST_DATA").expect("$RESIDUAL_TEST_DATA is a folder");
+    let folder = PathBuf::from(folder).join("imagenet-sample");
     let preprocessing = Preprocessing {
         height: 64,
         width: 64,
