@@ -5,8 +5,8 @@
 //! images are read before a run, while it is tested after its last checkpoint. Terminals that close (SIGHUP) are left to
 //! `nohup`.
 
-use residual::train::{Event, Sink};
 use residual::{Error, Kind, Result};
+use residual_train::train::{Event, Sink};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 

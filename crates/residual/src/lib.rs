@@ -1,31 +1,15 @@
-//! Residual: VGG and ResNet image classifiers, from pixels to a tested net.
-//!
-//! `data` reads images, `models` holds the networks of both papers, `ops` and `layers` what they are made of,
-//! `recipe` says how to train, `train` does it, `eval` tests, `infer` classifies, `explain` shows where a net
-//! looked, `weights` reads and writes checkpoints, `reproduce` holds the papers' tables,
-//! `lab` runs their argument.
+//! Residual: VGG and ResNet image classifiers.
 
-mod atomic;
-pub mod data;
+pub mod atomic;
+pub mod classes;
 pub mod error;
-pub mod eval;
-pub mod explain;
-pub mod export;
-pub mod infer;
-pub mod lab;
-pub mod layers;
-pub mod models;
+pub mod image;
 pub mod numbers;
-pub mod ops;
-mod pickle;
-mod protobuf;
+#[doc(hidden)]
+pub mod pickle;
+#[doc(hidden)]
+pub mod protobuf;
 pub mod random;
-pub mod recipe;
-pub mod report;
-pub mod reproduce;
-pub mod train;
-pub mod weights;
 
-/// The tensors and devices that some functions take: the version that this library is built with.
-pub use burn;
 pub use error::{Error, Kind, Result};
+pub use image::Image;

@@ -5,7 +5,7 @@
 
 /// A message under construction.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Message(pub(crate) Vec<u8>);
+pub struct Message(pub Vec<u8>);
 
 impl Message {
     fn varint(&mut self, mut value: u64) {
@@ -21,28 +21,28 @@ impl Message {
     }
 
     /// An integer; negative ones take ten bytes.
-    pub(crate) fn int(mut self, field: u64, value: i64) -> Self {
+    pub fn int(mut self, field: u64, value: i64) -> Self {
         self.key(field, 0);
         self.varint(value as u64);
         self
     }
 
     /// A 32-bit float.
-    pub(crate) fn float(mut self, field: u64, value: f32) -> Self {
+    pub fn float(mut self, field: u64, value: f32) -> Self {
         self.key(field, 5);
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// A 64-bit float.
-    pub(crate) fn double(mut self, field: u64, value: f64) -> Self {
+    pub fn double(mut self, field: u64, value: f64) -> Self {
         self.key(field, 1);
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// Bytes or text.
-    pub(crate) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
+    pub fn bytes(mut self, field: u64, value: &[u8]) -> Self {
         self.key(field, 2);
         self.varint(value.len() as u64);
         self.0.extend(value);
@@ -50,7 +50,7 @@ impl Message {
     }
 
     /// A message in a message.
-    pub(crate) fn message(self, field: u64, value: &Message) -> Self {
+    pub fn message(self, field: u64, value: &Message) -> Self {
         self.bytes(field, &value.0)
     }
 }

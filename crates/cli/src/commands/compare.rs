@@ -4,8 +4,8 @@ use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent};
 use crate::ui::table::{Align, Table};
 use residual::Result;
-use residual::report::compare::{Difference, wilson};
-use residual::train::Record;
+use residual_study::report::compare::{Difference, wilson};
+use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -3,8 +3,8 @@
 use crate::ui::Ui;
 use crate::ui::numbers::thousands;
 use crate::ui::table::{Align, Table};
-use residual::data::{self, FetchOptions, Report};
 use residual::{Error, Result};
+use residual_train::data::{self, FetchOptions, Report};
 use std::path::PathBuf;
 
 /// Fetch or check a data set

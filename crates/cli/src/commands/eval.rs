@@ -4,9 +4,9 @@ use super::parsed;
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
-use residual::data::{self, DataOptions, Dataset, Split};
-use residual::eval::{Ensemble, Evaluation, Views, Weights};
 use residual::{Error, Result};
+use residual_train::data::{self, DataOptions, Dataset, Split};
+use residual_train::eval::{Ensemble, Evaluation, Views, Weights};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

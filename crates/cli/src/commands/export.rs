@@ -2,10 +2,11 @@
 
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::export::onnx::{self, OnnxOptions};
-use residual::export::verify;
-use residual::weights::import::Preset;
-use residual::{Error, Kind, Result, export, weights};
+use residual::{Error, Kind, Result};
+use residual_train::export::onnx::{self, OnnxOptions};
+use residual_train::export::verify;
+use residual_train::weights::import::Preset;
+use residual_train::{export, weights};
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -3,10 +3,10 @@
 use super::{not_onto, parsed};
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::data::{Filter, Normalize, Preprocessing, Resize};
-use residual::models::options::StrideIn;
-use residual::weights::{self, Given, import};
 use residual::{Error, Kind, Result};
+use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
+use residual_train::models::options::StrideIn;
+use residual_train::weights::{self, Given, import};
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -3,10 +3,12 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
-use residual::data::{self, Augment, Image, Normalize, Preprocessing};
-use residual::models::{self, Layer, ModelOptions, Summary};
-use residual::recipe::Recipe;
-use residual::{Error, Kind, Result, report, weights};
+use residual::{Error, Kind, Result};
+use residual_study::report;
+use residual_train::data::{self, Augment, Image, Normalize, Preprocessing};
+use residual_train::models::{self, Layer, ModelOptions, Summary};
+use residual_train::recipe::Recipe;
+use residual_train::weights;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

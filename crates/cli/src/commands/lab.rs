@@ -6,12 +6,12 @@ use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, short};
 use crate::ui::rounds::Rounds;
 use crate::ui::table::{Align, Table};
-use residual::lab::{self, Kind, Net, Options, Row, Specimen};
-use residual::models::options::Shortcut;
-use residual::recipe::Recipe;
-use residual::report::lang::nameless;
-use residual::report::{self, Lang};
 use residual::{Error, Result};
+use residual_study::lab::{self, Kind, Net, Options, Row, Specimen};
+use residual_study::report::lang::nameless;
+use residual_study::report::{self, Lang};
+use residual_train::models::options::Shortcut;
+use residual_train::recipe::Recipe;
 use std::path::{Path, PathBuf};
 
 /// Train networks against each other and draw what happens
@@ -152,6 +152,7 @@ impl Common {
             seeds: (self.seed..self.seed + self.seeds).collect(),
             looks: self.looks,
             stop: interrupt::save_first(),
+            report: Some(residual_study::report::of_run),
         })
     }
 

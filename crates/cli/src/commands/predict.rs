@@ -6,11 +6,11 @@
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
 use rayon::prelude::*;
-use residual::data::{Colours, Image, Normalizer, Progress, images_below};
-use residual::eval::{Classifier, Weights, argmax};
-use residual::explain;
-use residual::weights::Metadata;
 use residual::{Error, Result};
+use residual_train::data::{Colours, Image, Normalizer, Progress, images_below};
+use residual_train::eval::{Classifier, Weights, argmax};
+use residual_train::explain;
+use residual_train::weights::Metadata;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Read;

@@ -1,9 +1,9 @@
 //! `residual report`: one page about one run or several.
 
 use crate::ui::Ui;
-use residual::report::{self, Lang};
-use residual::train::Record;
 use residual::{Error, Result};
+use residual_study::report::{self, Lang};
+use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -5,15 +5,15 @@ use crate::ui::Ui;
 use crate::ui::numbers::duration;
 use crate::ui::rounds::Rounds;
 use crate::ui::table::{Align, Table};
-use residual::eval::Weights;
-use residual::report::{self, Lang};
-use residual::reproduce::estimate::Pace;
-use residual::reproduce::outcome::{Claim, Outcome, Row};
-use residual::reproduce::run::{Options, default_folder, folder, run, verify, weights};
-use residual::reproduce::verdict::Verdict;
-use residual::reproduce::{Experiment, Part, Scale, experiments, find, given, stacks};
-use residual::train::Record;
 use residual::{Error, Result};
+use residual_study::report::{self, Lang};
+use residual_study::reproduce::estimate::Pace;
+use residual_study::reproduce::outcome::{Claim, Outcome, Row};
+use residual_study::reproduce::run::{Options, default_folder, folder, run, verify, weights};
+use residual_study::reproduce::verdict::Verdict;
+use residual_study::reproduce::{Experiment, Part, Scale, experiments, find, given, stacks};
+use residual_train::eval::Weights;
+use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -126,6 +126,7 @@ impl Reproduce {
             scale,
             data: self.data.as_deref().map(super::lasting),
             stop: interrupt::save_first(),
+            report: Some(residual_study::report::of_run),
         };
         let page = out.join("report.html");
         let mut rounds = Rounds::new(ui.bars());

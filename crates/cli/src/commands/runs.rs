@@ -3,10 +3,10 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, thousands};
 use crate::ui::table::{Align, Table};
-use residual::recipe::Recipe;
-use residual::train::Record;
-use residual::train::record::{State, find};
 use residual::{Error, Result};
+use residual_train::recipe::Recipe;
+use residual_train::train::Record;
+use residual_train::train::record::{State, find};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -6,12 +6,13 @@ use crate::ui::Ui;
 #[cfg(unix)]
 use crate::ui::dashboard::{self, Dashboard};
 use crate::ui::training::TrainingView;
-use residual::data::Progress;
 use residual::error::nearest;
-use residual::recipe::{Recipe, shipped};
-use residual::train::tensorboard::TensorBoard;
-use residual::train::{self, Event, RunOptions, Sink};
-use residual::{Error, Result, models};
+use residual::{Error, Result};
+use residual_train::data::Progress;
+use residual_train::models;
+use residual_train::recipe::{Recipe, shipped};
+use residual_train::train::tensorboard::TensorBoard;
+use residual_train::train::{self, Event, RunOptions, Sink};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,13 @@ impl Train {
         if self.resume && !out.join("recipe.toml").is_file() {
             ui.warning(&format!("there is no run in {} yet: this begins one", out.display()), None);
         }
-        let options = RunOptions { out, resume: self.resume, skip_bad: self.skip_bad, stop: interrupt::save_first() };
+        let options = RunOptions {
+            out,
+            resume: self.resume,
+            skip_bad: self.skip_bad,
+            stop: interrupt::save_first(),
+            report: Some(residual_study::report::of_run),
+        };
         let bars = ui.bars();
         let plain = ui.json();
         let batch = recipe.train.batch * recipe.train.accumulate;

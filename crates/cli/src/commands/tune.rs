@@ -4,9 +4,9 @@ use crate::ui::Ui;
 use crate::ui::numbers::learning_rate;
 use crate::ui::table::{Align, Table};
 use residual::Result;
-use residual::data::Progress;
-use residual::recipe::Recipe;
-use residual::train::range::{self, Point, Range};
+use residual_train::data::Progress;
+use residual_train::recipe::Recipe;
+use residual_train::train::range::{self, Point, Range};
 use serde::Serialize;
 
 /// Rows of the table for people, and the width of its bars.
@@ -64,7 +64,7 @@ impl Tune {
 
 impl Lr {
     fn run(&self, ui: &mut Ui) -> Result<()> {
-        let entry = residual::models::find(&self.name)?;
+        let entry = residual_train::models::find(&self.name)?;
         let mut overrides = vec![format!("data.source={}", serde_json::Value::from(self.data.as_str()))];
         overrides.extend(self.sets.iter().cloned());
         let recipe = Recipe::default_for(&self.data, &entry.name)?.with(&overrides)?;

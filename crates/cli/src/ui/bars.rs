@@ -1,7 +1,7 @@
 //! Progress of work whose length is known or not: a bar on a terminal, silence elsewhere. Notes are printed either way.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use residual::data::Progress;
+use residual_train::data::Progress;
 use std::time::{Duration, Instant};
 
 /// Work that is done sooner gets no bar: it would only flicker.

@@ -4,8 +4,8 @@
 use super::bars::Bars;
 use super::numbers::{duration, percent};
 use indicatif::ProgressBar;
-use residual::data::Progress;
-use residual::train::{Event, Sink};
+use residual_train::data::Progress;
+use residual_train::train::{Event, Sink};
 use std::time::{Duration, Instant};
 
 const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";

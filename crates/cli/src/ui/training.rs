@@ -6,10 +6,10 @@ use super::means::Means;
 use super::numbers::{duration, learning_rate, percent, rate, thousands};
 use super::table::{Align, Table};
 use indicatif::ProgressBar;
-use residual::eval::Views;
-use residual::ops::profile::{self, Spent};
-use residual::train::{Event, Sink};
 use residual::{Error, Result};
+use residual_train::eval::Views;
+use residual_train::ops::profile::{self, Spent};
+use residual_train::train::{Event, Sink};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 

@@ -78,6 +78,6 @@ fn events<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
 /// An image of one colour.
 fn image(path: &Path, colour: u8) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
-    let image = residual::data::Image { height: 40, width: 48, channels: 3, pixels: vec![colour; 40 * 48 * 3] };
+    let image = residual_train::data::Image { height: 40, width: 48, channels: 3, pixels: vec![colour; 40 * 48 * 3] };
     image.save_png(path).expect("writable");
 }

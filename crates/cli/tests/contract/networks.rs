@@ -35,7 +35,7 @@ fn inspect_draws_what_a_recipe_does_to_an_image() {
     let arguments = ["inspect", "--augment", "imagenet-resnet50-strong", &from, "--out", &out, "--json"];
     let line = &lines(residual(&arguments))[0];
     assert_eq!(line["path"], out.as_ref());
-    let sheet = residual::data::Image::open(&to).expect("an image");
+    let sheet = residual_train::data::Image::open(&to).expect("an image");
     assert!(sheet.width > 1000 && sheet.height > 1000, "{}x{}", sheet.width, sheet.height);
     let (code, _) = failure(residual(&["inspect", "--augment", "imagenet-resnet50-strong", &from]));
     assert_eq!(code, 2, "a sheet goes somewhere");

@@ -11,7 +11,7 @@ mod machine;
 use crate::error::{Error, Result};
 
 /// A value's place in the arena.
-pub(crate) type Id = usize;
+pub type Id = usize;
 
 /// Callables that stand for arrays and strings. `numpy._core` is numpy 2's name.
 const ALLOWED: [&str; 7] = [
@@ -26,7 +26,7 @@ const ALLOWED: [&str; 7] = [
 
 /// What a pickle may hold.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     None,
     Bool(bool),
     Int(i64),
@@ -50,14 +50,14 @@ pub(crate) enum Value {
 
 /// An array of bytes: numpy's `uint8`.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Array<'a> {
+pub struct Array<'a> {
     pub shape: Vec<usize>,
     pub data: &'a [u8],
 }
 
 /// A pickle that was read.
 #[derive(Debug)]
-pub(crate) struct Pickle {
+pub struct Pickle {
     values: Vec<Value>,
     root: Id,
 }

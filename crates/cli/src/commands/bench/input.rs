@@ -3,10 +3,10 @@
 use crate::ui::Ui;
 use crate::ui::numbers::rate;
 use residual::Result;
-use residual::data::Loader;
-use residual::recipe::Recipe;
-use residual::train;
-use residual::train::machine::{Machine, peak_rss_mb};
+use residual_train::data::Loader;
+use residual_train::recipe::Recipe;
+use residual_train::train;
+use residual_train::train::machine::{Machine, peak_rss_mb};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::sync::Arc;

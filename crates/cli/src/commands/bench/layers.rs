@@ -9,12 +9,12 @@ use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
 use residual::Result;
-use residual::models::{Model, Work};
-use residual::train::machine::{Machine, peak_rss_mb};
-use residual::train::memory;
-use residual::train::pace::median;
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, linear};
+use residual_train::models::{Model, Work};
+use residual_train::train::machine::{Machine, peak_rss_mb};
+use residual_train::train::memory;
+use residual_train::train::pace::median;
 use serde::Serialize;
 use std::time::Instant;
 

@@ -11,11 +11,11 @@ use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
 use residual::Result;
-use residual::infer::Plan;
-use residual::models::{Model, ModelOptions, Spec, Summary};
-use residual::train::machine::{Machine, peak_rss_mb};
-use residual::train::memory;
-use residual::train::pace::{self, Taken, median};
+use residual_train::infer::Plan;
+use residual_train::models::{Model, ModelOptions, Spec, Summary};
+use residual_train::train::machine::{Machine, peak_rss_mb};
+use residual_train::train::memory;
+use residual_train::train::pace::{self, Taken, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 
@@ -116,7 +116,7 @@ impl Bench {
 
 impl Options {
     fn spec(&self) -> Result<Spec> {
-        let entry = residual::models::find(&self.name)?;
+        let entry = residual_train::models::find(&self.name)?;
         let size = self.size.unwrap_or(entry.input);
         let classes = if size <= CIFAR_UP_TO { 10 } else { 1000 };
         Spec::resolve(&ModelOptions {

@@ -2,7 +2,7 @@
 
 use super::super::means::Means;
 use super::super::numbers::{duration, percent};
-use residual::train::{Event, Record};
+use residual_train::train::{Event, Record};
 use std::collections::VecDeque;
 
 /// Points of the loss curve that are kept; more are halved by taking the mean of each two.
@@ -209,7 +209,7 @@ mod tests {
         let step = |step: u32| format!("{{\"event\":\"step\",\"step\":{step},\"loss\":2.0,\"lr\":0.1}}\n");
         let epoch = r#"{"event":"epoch","epoch":1,"step":2,"train_loss":2.0,"train_top1_error":80.0,"val_loss":1.0,"val_top1_error":70.0,"data_wait":1.0,"seconds":4.0}"#;
         let metrics = (1..=2).map(step).collect::<String>() + epoch + "\n" + &step(3);
-        let recipe = residual::recipe::Recipe::load("shapes-resnet20", &[]).and_then(|recipe| recipe.to_toml());
+        let recipe = residual_train::recipe::Recipe::load("shapes-resnet20", &[]).and_then(|recipe| recipe.to_toml());
         std::fs::write(folder.path().join("recipe.toml"), recipe.expect("a recipe")).expect("writable");
         std::fs::write(folder.path().join("metrics.jsonl"), metrics).expect("writable");
         let mut story = Story { step: 2, ..Story::new(8) };

@@ -1,0 +1,399 @@
+//! Networks that no paper has: stacks of equal filters, with or without ReLUs, to see what each of the two is worth.
+//!
+//! Three stages of `repeats` convolutions, 16, 32 and 64 channels wide, each normalised and, in the one kind, followed by a
+//! ReLU; 2x2 means between the stages, a global mean, one fully connected layer. Everything but the ReLUs is linear in the
+//! image once the normalisation's statistics are fixed, so without them the whole network is one linear classifier,
+//! however many layers it has. The papers' own networks have no such option.
+
+use super::watch::Look;
+use super::{Net, Options, Row, Specimen, read, write};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use residual::error::{Error, Kind, Result};
+use residual_train::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, Repeats};
+use residual_train::eval::{Views, argmax};
+use residual_train::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
+use residual_train::models::parameters;
+use residual_train::ops::{self, Nhwc, Window};
+use residual_train::recipe::{Recipe, ScheduleKind};
+use residual_train::train::machine::Machine;
+use residual_train::train::optimizer::{Optimizer, gradients};
+use residual_train::train::schedule::ScheduleState;
+use residual_train::train::targets::smoothed;
+use residual_train::train::{Event, Prepared, Sink, prepare};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Channels of the stages.
+const WIDTHS: [usize; 3] = [16, 32, 64];
+
+/// What a chain is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Design {
+    /// Side of every filter.
+    pub kernel: usize,
+    /// Convolutions of a stage.
+    pub repeats: usize,
+    /// Whether a ReLU follows each.
+    pub relu: bool,
+}
+
+impl Design {
+    /// In tables: `three 3x3 per stage, ReLU`.
+    pub fn name(&self) -> String {
+        let relu = if self.relu { "ReLU" } else { "no ReLU" };
+        format!("{} × {}x{} per stage, {relu}", self.repeats, self.kernel, self.kernel)
+    }
+
+    pub(super) fn folder(&self) -> String {
+        let relu = if self.relu { "relu" } else { "linear" };
+        format!("{}of{}x{}-{relu}", self.repeats, self.kernel, self.kernel)
+    }
+
+    /// Weight layers.
+    pub fn depth(&self) -> usize {
+        WIDTHS.len() * self.repeats + 1
+    }
+
+    /// Multiply-adds of the convolutions for one image of `side` pixels and `channels`.
+    pub fn macs(&self, side: usize, channels: usize) -> u64 {
+        let mut c = channels;
+        let stage = |(i, k): (usize, usize)| {
+            let (first, map) = (std::mem::replace(&mut c, k), (side >> i) * (side >> i));
+            map * self.kernel * self.kernel * k * (first + (self.repeats - 1) * k)
+        };
+        WIDTHS.into_iter().enumerate().map(stage).sum::<usize>() as u64
+    }
+}
+
+/// A convolution and its normalisation.
+#[derive(Module, Debug)]
+pub struct Layer {
+    conv: Conv2d,
+    bn: BatchNorm,
+}
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct Chain {
+    stages: Vec<Vec<Layer>>,
+    fc: Linear,
+    relu: bool,
+}
+
+impl Chain {
+    /// The network of `design` for images of `channels`.
+    pub fn new(design: Design, channels: usize, classes: usize, device: &Device) -> Self {
+        let mut c = channels;
+        let mut layer = |k: usize| {
+            let conv = Conv2d::new(std::mem::replace(&mut c, k), k, design.kernel, 1, device);
+            Layer { conv, bn: BatchNorm::new(k, device) }
+        };
+        let stages = WIDTHS.map(|k| (0..design.repeats).map(|_| layer(k)).collect()).into();
+        Self { stages, fc: Linear::new(WIDTHS[WIDTHS.len() - 1], classes, device), relu: design.relu }
+    }
+
+    /// `[n, h, w, c]` → logits `[n, classes]`.
+    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
+        let mut x = Map::Ready(x);
+        for (i, stage) in self.stages.iter().enumerate() {
+            if i > 0 {
+                x = ops::avg_pool(x.ready(), 2, Window { stride: 2, pad: 0 }).into();
+            }
+            for Layer { conv, bn } in stage {
+                x = if self.relu { conv_norm_relu(conv, bn, x, pass) } else { conv_norm(conv, bn, x, pass).into() };
+            }
+        }
+        self.fc.forward(ops::global_average(x.ready()), false)
+    }
+
+    /// Trainable parameters.
+    pub fn params(&self) -> u64 {
+        let trained = parameters::shapes(self).into_iter().filter(|(name, _)| !parameters::is_buffer(name));
+        trained.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+    }
+
+    /// Top-1 error on `images`, percent.
+    fn error(&self, images: &Images, normalizer: &Normalizer) -> Result<f64> {
+        let net = self.valid();
+        let mut wrong = 0;
+        for batch in data::batches(images, normalizer, 128) {
+            let batch = batch?;
+            let dims = [batch.len(), images.height(), images.width(), images.channels()];
+            let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &Device::flex()));
+            wrong += count_wrong(&net.forward(x, &Pass::test()), &batch.labels);
+        }
+        Ok(100.0 * wrong as f64 / images.len().max(1) as f64)
+    }
+}
+
+fn count_wrong(logits: &Tensor<2>, labels: &[u32]) -> usize {
+    let classes = logits.dims()[1];
+    let logits = ops::Shared::new(logits.clone());
+    let rows = logits.chunks_exact(classes).zip(labels);
+    rows.filter(|(row, label)| argmax(row) != **label as usize).count()
+}
+
+/// What a finished chain leaves behind its row: enough for the page.
+type Curves = (Vec<Look>, Vec<(f64, f64)>);
+
+/// Trains and tests the chain of `design` by `recipe` in `out`, unless that was done before.
+///
+/// # Errors
+/// A recipe that asks for what is not done here, a folder of another recipe, data that is no good, a loss that is not
+/// finite, Ctrl-C (nothing is kept then).
+pub(super) fn run(
+    net: &Net,
+    design: Design,
+    recipe: &Recipe,
+    out: &Path,
+    options: &Options,
+    progress: &mut dyn data::Progress,
+    sink: &mut dyn Sink,
+) -> Result<Specimen> {
+    check(recipe)?;
+    let (kept, curves, by) = (out.join("specimen.json"), out.join("curves.json"), out.join("recipe.toml"));
+    let asked = recipe.to_toml()?;
+    if kept.exists() && std::fs::read_to_string(&by).ok().as_deref() != Some(asked.as_str()) {
+        return Err(Error::usage(format!("{} belongs to another recipe", out.display()))
+            .with_hint("give the options that it was trained with, or choose another --out"));
+    }
+    let read_curves = || serde_json::from_str::<Curves>(&std::fs::read_to_string(&curves).ok()?).ok();
+    if let (Some(row), Some((looks, training))) = (read(&kept), read_curves()) {
+        return Ok(Specimen { row, looks, training });
+    }
+    std::fs::create_dir_all(out).map_err(|error| Error::io("make", out, error))?;
+    residual::atomic::write(&by, asked.as_bytes())?;
+    Machine::here().save(out)?;
+    let device = Device::flex().autodiff();
+    let Prepared { recipe, data, preprocessing, .. } = prepare(recipe, false, &device, progress)?;
+    let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;
+    sink.event(&training.started(net, out));
+    let began = Instant::now();
+    training.go(options, sink)?;
+    let test_error = training.test_error()?;
+    let row = Row {
+        net: net.name(),
+        family: net.family().to_owned(),
+        depth: design.depth(),
+        shortcut: None,
+        seed: recipe.train.seed,
+        steps: training.steps,
+        params: training.net().params(),
+        train_error: training.net().error(&training.data.train, &training.normalizer)?,
+        test_error,
+        gradient_ratio: None,
+        response: None,
+        seconds: began.elapsed().as_secs_f64(),
+        data: training.data.label(),
+        path: std::path::absolute(out).unwrap_or_else(|_| out.to_owned()),
+    };
+    let seen: Curves = (training.looks, training.curve);
+    residual::atomic::write(&curves, &serde_json::to_vec(&seen).expect("plain data"))?;
+    write(&kept, &row)?;
+    sink.event(&Event::Done {
+        step: row.steps,
+        test_top1_error: test_error,
+        test_top5_error: None,
+        checkpoint: row.path.clone(),
+        rule: "last".into(),
+        protocol: Views::Center,
+        seconds: row.seconds,
+        report: None,
+    });
+    Ok(Specimen { row, looks: seen.0, training: seen.1 })
+}
+
+/// Whether `recipe` asks only for what [`Training`] does: what it left out would change the page and not the numbers.
+fn check(recipe: &Recipe) -> Result<()> {
+    let Recipe { train, loss, augment, schedule, .. } = recipe;
+    let asked = [
+        ("train.accumulate", train.accumulate > 1),
+        ("train.ema", train.ema > 0.0),
+        ("loss.mixup", loss.mixup > 0.0),
+        ("loss.cutmix", loss.cutmix > 0.0),
+        ("augment.size", augment.size.is_some()),
+        ("augment.repeats", augment.repeats.is_some_and(|times| times > 1)),
+        ("schedule.kind = \"plateau\"", schedule.kind == ScheduleKind::Plateau),
+        ("schedule.hold_lr", schedule.hold_lr.is_some()),
+    ];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::new(Kind::Recipe, format!("{key} does not apply to stacks of filters"))),
+    }
+}
+
+/// A chain under training.
+struct Training {
+    /// Absent only while a step rebuilds it.
+    net: Option<Chain>,
+    sgd: Optimizer,
+    recipe: Recipe,
+    loader: Loader,
+    data: Dataset,
+    normalizer: Arc<Normalizer>,
+    device: Device,
+    steps: u64,
+    looks: Vec<Look>,
+    curve: Vec<(f64, f64)>,
+}
+
+impl Training {
+    fn new(
+        design: Design,
+        recipe: &Recipe,
+        data: Dataset,
+        normalizer: Arc<Normalizer>,
+        device: &Device,
+    ) -> Result<Self> {
+        let seed = recipe.train.seed;
+        let options = LoaderOptions {
+            batch: recipe.train.batch,
+            seed,
+            drop_last: true,
+            first_step: 0,
+            repeats: Repeats::default(),
+        };
+        let train = Arc::new(data.train.clone());
+        let loader = Loader::new(train, Arc::clone(&normalizer), Augment::from(&recipe.augment), options)?;
+        let net = Chain::new(design, data.train.channels(), data.classes.len(), device);
+        Ok(Self {
+            net: Some(residual_train::models::initialised(net, seed, device)),
+            sgd: Optimizer::new(&recipe.optimizer),
+            steps: recipe.total_steps(data.train.len()),
+            recipe: recipe.clone(),
+            loader,
+            data,
+            normalizer,
+            device: device.clone(),
+            looks: Vec::new(),
+            curve: Vec::new(),
+        })
+    }
+
+    fn net(&self) -> &Chain {
+        self.net.as_ref().expect("present between steps")
+    }
+
+    fn started(&self, net: &Net, out: &Path) -> Event {
+        Event::Start {
+            step: 0,
+            steps: self.steps,
+            steps_per_epoch: self.loader.steps_per_epoch(),
+            model: net.name(),
+            params: self.net().params(),
+            images: self.data.train.len() as u64,
+            path: out.to_owned(),
+        }
+    }
+
+    fn test_error(&self) -> Result<Option<f64>> {
+        let test = &self.data.test;
+        if test.is_empty() { Ok(None) } else { self.net().error(test, &self.normalizer).map(Some) }
+    }
+
+    /// All steps, with `options.looks` looks between them.
+    fn go(&mut self, options: &Options, sink: &mut dyn Sink) -> Result<()> {
+        let every = self.steps.div_ceil(options.looks.max(1)).max(1);
+        let schedule = self.recipe.schedule(self.steps);
+        let (mut wrong, mut seen) = (0, 0);
+        for step in 0..self.steps {
+            if options.stop.load(Ordering::Relaxed) {
+                let message = format!("stopped at step {step} of {}", self.steps);
+                return Err(
+                    Error::new(Kind::Interrupted, message).with_hint("the same command begins this network again")
+                );
+            }
+            let lr = schedule.lr(step, &ScheduleState::default());
+            let (loss, missed, images) = self.step(step, lr)?;
+            (wrong, seen) = (wrong + missed, seen + images);
+            sink.event(&Event::Step { step: step + 1, loss, lr });
+            if !loss.is_finite() {
+                return Err(Error::new(Kind::Training, format!("the loss is {loss} at step {}", step + 1))
+                    .with_hint("try a tenth of optimizer.lr"));
+            }
+            if (step + 1).is_multiple_of(every) || step + 1 == self.steps {
+                let error = 100.0 * wrong as f64 / seen.max(1) as f64;
+                self.curve.push(((step + 1) as f64, error));
+                (wrong, seen) = (0, 0);
+                let test_error = self.test_error()?;
+                let (responses, gradients) = (Vec::new(), Vec::new());
+                self.looks.push(Look { step: step + 1, train_error: error, test_error, responses, gradients });
+            }
+        }
+        Ok(())
+    }
+
+    /// One step: its loss, the images that it had wrong, its images.
+    fn step(&mut self, step: u64, lr: f64) -> Result<(f64, usize, usize)> {
+        let batch = self.loader.next()?;
+        let (classes, n, train) = (self.data.classes.len(), batch.len(), &self.data.train);
+        let dims = [n, train.height(), train.width(), train.channels()];
+        let targets = smoothed(&batch.labels, classes, self.recipe.loss.label_smoothing);
+        let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &self.device));
+        let pass = Pass::train(self.recipe.train.seed, step, self.recipe.train.precise);
+        let net = self.net.take().expect("present between steps");
+        let logits = net.forward(x, &pass);
+        let wrong = count_wrong(&logits, &batch.labels);
+        let targets = Tensor::from_data(TensorData::new(targets, [n, classes]), &self.device);
+        let loss = ops::cross_entropy(logits, targets).mean();
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let gradients = gradients(&net, loss.backward());
+        self.net = Some(self.sgd.step(net, gradients, lr));
+        Ok((value, wrong, n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(relu: bool) -> Chain {
+        let design = Design { kernel: 3, repeats: 2, relu };
+        let device = Device::flex();
+        residual_train::models::initialised(Chain::new(design, 3, 10, &device), 1, &device)
+    }
+
+    fn logits(net: &Chain, pixels: &[f32]) -> Vec<f32> {
+        let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), [1, 16, 16, 3]), &Device::flex()));
+        ops::values(net.forward(x, &Pass::test()))
+    }
+
+    fn noise(salt: u32) -> Vec<f32> {
+        let hash = |i: u32| (i + salt).wrapping_mul(2_654_435_761) >> 8;
+        (0..16 * 16 * 3).map(|i| hash(i) as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+
+    /// How far f(a + b) − f(0) is from (f(a) − f(0)) + (f(b) − f(0)), relative to its largest value.
+    fn curvature(net: &Chain) -> f32 {
+        let (a, b) = (noise(1), noise(7919));
+        let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        let origin = logits(net, &vec![0.0; a.len()]);
+        let [a, b, sum] = [&a, &b, &sum].map(|x| logits(net, x));
+        let whole: Vec<f32> = sum.iter().zip(&origin).map(|(s, o)| s - o).collect();
+        let parts = a.iter().zip(&b).zip(&origin).map(|((a, b), o)| a + b - 2.0 * o);
+        let largest = whole.iter().fold(0f32, |m, v| m.max(v.abs()));
+        whole.iter().zip(parts).map(|(w, p)| (w - p).abs()).fold(0f32, f32::max) / largest
+    }
+
+    #[test]
+    fn without_relus_seven_layers_are_linear_in_the_image_and_with_them_they_are_not() {
+        assert!(curvature(&chain(false)) < 1e-4, "{}", curvature(&chain(false)));
+        assert!(curvature(&chain(true)) > 1e-2, "{}", curvature(&chain(true)));
+    }
+
+    #[test]
+    fn three_small_filters_have_fewer_weights_than_a_large_one() {
+        let params = |kernel, repeats| {
+            let design = Design { kernel, repeats, relu: true };
+            Chain::new(design, 64, 10, &Device::flex()).params()
+        };
+        assert!(params(3, 3) < params(7, 1));
+        // 16 channels of 9 weights on each of 3 and then 16 channels; half as large a map for 32.
+        let design = Design { kernel: 3, repeats: 2, relu: true };
+        let expected = 32 * 32 * 9 * 16 * (3 + 16) + 16 * 16 * 9 * 32 * (16 + 32) + 8 * 8 * 9 * 64 * (32 + 64);
+        assert_eq!(design.macs(32, 3), expected);
+    }
+}

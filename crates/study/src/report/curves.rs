@@ -1,0 +1,141 @@
+//! The curves of one or several runs: loss, error, learning rate, images per second.
+
+use super::chart::{Chart, MOST_POINTS, Series, Stroke, thinned};
+use super::lang::Lang;
+use maud::{Markup, html};
+use residual_train::train::Record;
+use residual_train::train::record::Epoch;
+
+/// The four charts, all runs over each other.
+pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
+    let charts = [loss(runs, lang), error(runs, lang), rate(runs, lang), speed(runs, lang)];
+    let validated = runs.iter().any(|run| run.recipe.data.validation != Some(0));
+    html! {
+        p class="note" {
+            (hint(lang)) " "
+            (lang.of(
+                "Training values are those of the augmented batches as they were seen while the weights changed: behind a validation error that was measured at the end of an epoch, without augmentation, they may seem too high.",
+                "학습 곡선은 가중치가 바뀌는 동안 증강된 배치에서 잰 값입니다. 검증 오류율은 에폭이 끝난 뒤 증강 없이 재므로, 학습 오류율이 검증 오류율보다 높게 보일 수 있습니다.",
+            ))
+            @if !validated {
+                " " (lang.of("There is no validation split: the last weights are those that are tested.", "검증 세트를 나누지 않았으므로 마지막 가중치로 시험합니다."))
+            }
+        }
+        div class="grid" { @for chart in charts.iter().filter(|chart| !chart.is_empty()) { (chart.render(lang)) } }
+    }
+}
+
+/// How values are read off a chart.
+pub fn hint(lang: Lang) -> &'static str {
+    lang.of(
+        "Beside each name stands its last value; point at a chart, or focus it and use the arrow keys, for the others.",
+        "이름 옆의 값은 마지막 값입니다. 다른 값은 차트에 포인터를 올리거나, 초점을 맞추고 화살표 키를 눌러 볼 수 있습니다.",
+    )
+}
+
+/// `training`, or with several runs `resnet-20: training`.
+fn named(runs: &[&Record], run: &Record, what: &str) -> String {
+    if runs.len() == 1 { what.to_owned() } else { format!("{}: {what}", run.name()) }
+}
+
+/// A dashed curve for training and a solid one for validation of each run, with one run in two colours. Where the training
+/// values are `noisy`, their running mean is drawn, over themselves where there is one run.
+fn pairs(
+    runs: &[&Record],
+    lang: Lang,
+    noisy: bool,
+    train: impl Fn(&Record) -> Vec<(f64, f64)>,
+    validation: impl Fn(&Epoch) -> Option<f64>,
+) -> Vec<Series> {
+    let mut series = Vec::new();
+    for (i, run) in runs.iter().enumerate() {
+        let colours = if runs.len() == 1 { (1, 0) } else { (i % 8, i % 8) };
+        let seen = train(run);
+        if noisy && runs.len() == 1 {
+            let points = thinned(&seen, MOST_POINTS);
+            series.push(Series { name: String::new(), colour: colours.0, stroke: Stroke::Faint, points });
+        }
+        let points = thinned(&if noisy { smoothed(&seen) } else { seen }, MOST_POINTS);
+        let name = named(runs, run, lang.of("training", "학습"));
+        series.push(Series { name, colour: colours.0, stroke: Stroke::Dashed, points });
+        let points: Vec<(f64, f64)> =
+            run.epochs.iter().filter_map(|epoch| Some((epoch.step as f64, validation(epoch)?))).collect();
+        if !points.is_empty() {
+            let name = named(runs, run, lang.of("validation", "검증"));
+            series.push(Series { name, colour: colours.1, stroke: Stroke::Solid, points });
+        }
+    }
+    series
+}
+
+/// The running mean over a fortieth of the curve, weights falling off exponentially.
+fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let keep = 1.0 - 1.0 / (points.len() as f64 / 40.0).max(1.0);
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let finite = points.iter().filter(|point| point.1.is_finite());
+    finite
+        .map(|&(step, value)| {
+            (sum, weight) = (keep * sum + value, keep * weight + 1.0);
+            (step, sum / weight)
+        })
+        .collect()
+}
+
+fn chart(title: &str, unit: &'static str, lang: Lang, series: Vec<Series>) -> Chart {
+    let x = lang.of("step", "스텝").to_owned();
+    Chart { title: title.to_owned(), x, unit, from_zero: true, log_switch: true, log_first: false, series, range: None }
+}
+
+fn loss(runs: &[&Record], lang: Lang) -> Chart {
+    let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
+    chart(lang.of("Loss", "손실"), "", lang, pairs(runs, lang, true, steps, |epoch| epoch.val_loss))
+}
+
+/// Training and validation error of each epoch.
+pub fn error(runs: &[&Record], lang: Lang) -> Chart {
+    let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.train_error)).collect();
+    chart(
+        lang.of("Top-1 error, %", "Top-1 오류율, %"),
+        " %",
+        lang,
+        pairs(runs, lang, false, epochs, |epoch| epoch.val_error),
+    )
+}
+
+/// A curve for each run.
+fn singles(runs: &[&Record], points: impl Fn(&Record) -> Vec<(f64, f64)>) -> Vec<Series> {
+    let one = |(i, run): (usize, &&Record)| Series {
+        name: run.name(),
+        colour: i % 8,
+        stroke: Stroke::Solid,
+        points: thinned(&points(run), MOST_POINTS),
+    };
+    runs.iter().enumerate().map(one).collect()
+}
+
+fn rate(runs: &[&Record], lang: Lang) -> Chart {
+    let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.lr)).collect();
+    chart(lang.of("Learning rate", "학습률"), "", lang, singles(runs, steps))
+}
+
+fn speed(runs: &[&Record], lang: Lang) -> Chart {
+    let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.images_per_second)).collect();
+    chart(lang.of("Training images per second", "초당 학습 이미지 수"), "", lang, singles(runs, epochs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_mean_begins_with_the_first_value_and_leaves_a_constant_alone() {
+        let steady: Vec<_> = (1..=400).map(|i| (f64::from(i), 2.0)).collect();
+        assert!(smoothed(&steady).iter().all(|point| (point.1 - 2.0).abs() < 1e-12));
+        let noisy: Vec<_> = (1..=400).map(|i| (f64::from(i), if i % 2 == 0 { 1.0 } else { 3.0 })).collect();
+        let mean = smoothed(&noisy);
+        assert_eq!((mean.len(), mean[0]), (400, (1.0, 3.0)));
+        assert!(mean[100..].iter().all(|point| (point.1 - 2.0).abs() < 0.2), "noise of one becomes a fifth");
+        assert_eq!(smoothed(&noisy[..3]), &noisy[..3], "a few points are drawn as they are");
+        assert_eq!(smoothed(&[(1.0, f64::NAN), (2.0, 5.0)]), [(2.0, 5.0)]);
+    }
+}

@@ -1,0 +1,298 @@
+//! Where a run errs: confusion matrix, accuracy by class, calibration.
+
+use super::lang::Lang;
+use super::subject::Subject;
+use maud::{Markup, PreEscaped, html};
+use residual::numbers::{percent, thousands};
+use residual_train::data::Split;
+use residual_train::eval::Views;
+use residual_train::eval::predictions::{BINS, Bin};
+use std::fmt::Write;
+
+/// A matrix of more classes has no legible cells; its largest confusions are listed instead.
+const MATRIX_UP_TO: usize = 20;
+
+/// Cells of a larger share than this are dark with light text (light with dark text in the dark scheme); see style.css.
+const STRONG: f64 = 0.6;
+
+/// Confusions that are listed then.
+const LISTED: usize = 25;
+
+/// The split in words.
+pub fn split_name(split: Split, lang: Lang) -> &'static str {
+    match split {
+        Split::Test => lang.of("test", "시험"),
+        Split::Validation => lang.of("validation", "검증"),
+        Split::Train => lang.of("training", "학습"),
+    }
+}
+
+/// Confusions, classes and calibration of `subject`.
+pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
+    let classes = subject.classes.len();
+    let confusion = subject.predictions.confusion(classes);
+    let images = subject.predictions.rows.len() as u64;
+    let split = split_name(subject.split, lang);
+    let flipped = subject.split == Split::Test && subject.record.recipe.data.test == Views::Flip;
+    let seen = match flipped {
+        false => lang.of("once at its centre", "한 번씩, 중앙 영역으로"),
+        true => lang.of("as it is and mirrored, probabilities averaged", "원본과 좌우 반전을 평균하여"),
+    };
+    html! {
+        p class="note" {
+            (lang.of(
+                format!("{} images of the {split} split, each seen {seen}.", thousands(images)),
+                format!("{split} 세트의 이미지 {}장을 {seen} 평가했습니다.", thousands(images)),
+            ))
+            @if subject.split != Split::Test {
+                " " (lang.of("The run is not finished, so the test images have not been looked at.", "아직 끝나지 않은 학습이므로 시험 세트는 보지 않았습니다."))
+            }
+        }
+        div class="grid" {
+            div {
+                h3 { (lang.of("Confusion matrix", "혼동 행렬")) }
+                @if classes <= MATRIX_UP_TO { (matrix(subject, &confusion, lang)) } @else { (list(subject, &confusion, lang)) }
+            }
+            div {
+                h3 { (lang.of("Accuracy by class", "클래스별 정확도")) }
+                (by_class(subject, &confusion, lang))
+            }
+        }
+        h3 { (lang.of("Calibration", "보정(calibration)")) }
+        (calibration(subject, lang))
+    }
+}
+
+/// The result in a sentence: how many images were taken for something else, and what for.
+pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
+    if subject.split != Split::Test || subject.predictions.rows.is_empty() || subject.classes.is_empty() {
+        return None;
+    }
+    let images = thousands(subject.predictions.rows.len() as u64);
+    let confusions = confusions(&subject.predictions.confusion(subject.classes.len()));
+    let Some(&(n, truth, told)) = confusions.first() else {
+        return Some(lang.of(
+            format!("All {images} test images are told right."),
+            format!("시험 이미지 {images}장을 모두 맞혔습니다."),
+        ));
+    };
+    let wrong = thousands(confusions.iter().map(|(n, ..)| n).sum());
+    let (truth, told) = (subject.class(truth), subject.class(told));
+    Some(lang.of(
+        format!(
+            "{wrong} of {images} test images are taken for something else, most often {truth} for {told} ({}).",
+            if n == 1 { "once".to_owned() } else { format!("{n} times") }
+        ),
+        format!(
+            "시험 이미지 {images}장 가운데 {wrong}장을 틀렸습니다. 가장 잦은 혼동은 {truth} → {told}({n}번)입니다."
+        ),
+    ))
+}
+
+fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+    // Right and wrong answers are shaded on scales of their own: one large diagonal would leave the rest white.
+    let most_wrong = confusion
+        .iter()
+        .enumerate()
+        .flat_map(|(truth, row)| row.iter().enumerate().filter(move |(told, _)| *told != truth).map(|(_, n)| *n));
+    let most_wrong = most_wrong.max().unwrap_or(0).max(1) as f64;
+    let cell = |truth: usize, told: usize, n: u64| {
+        let total = confusion[truth].iter().sum::<u64>().max(1) as f64;
+        let share = if truth == told { n as f64 / total } else { n as f64 / most_wrong };
+        let mut class = if truth == told { "right" } else { "wrong" }.to_owned();
+        class += if n == 0 { " none" } else { "" };
+        // The style gives the two kinds shades that their text stands out from.
+        class += if share > STRONG { " strong" } else { "" };
+        html! { td class=(class) style=(format!("--share:{share:.2}")) { (n) } }
+    };
+    html! {
+        // Narrower columns would cut numbers of three digits off.
+        div class="scroll" tabindex="0" { table class="confusion" style=(format!("min-width:{:.1}em", 7.2 + 2.2 * confusion.len() as f64)) {
+            caption class="visually-hidden" { (lang.of("Rows: true class. Columns: class told by the network.", "행: 실제 클래스, 열: 신경망의 예측")) }
+            thead { tr { th class="row" { span class="visually-hidden" { (lang.of("true class", "실제 클래스")) } } @for name in &subject.classes { th scope="col" { span { (name) } } } } }
+            tbody {
+                @for (truth, row) in confusion.iter().enumerate() {
+                    tr {
+                        th scope="row" class="row" title=(subject.class(truth)) { (subject.class(truth)) }
+                        @for (told, n) in row.iter().enumerate() { (cell(truth, told, *n)) }
+                    }
+                }
+            }
+        } }
+        p class="note" { (lang.of("A row for each true class, a column for each answer.", "행은 실제 클래스, 열은 신경망의 답입니다.")) }
+    }
+}
+
+/// `(images, truth, told)` off the diagonal, the most frequent first.
+fn confusions(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
+    let mut found = Vec::new();
+    for (truth, row) in confusion.iter().enumerate() {
+        found.extend(
+            row.iter().enumerate().filter(|(told, n)| *told != truth && **n > 0).map(|(told, n)| (*n, truth, told)),
+        );
+    }
+    found.sort_by_key(|(n, truth, told)| (std::cmp::Reverse(*n), *truth, *told));
+    found
+}
+
+fn list(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+    html! {
+        div class="scroll" tabindex="0" {
+            table {
+                thead { tr { th class="text" { (lang.of("true", "실제")) } th class="text" { (lang.of("told", "예측")) } th { (lang.of("images", "이미지")) } } }
+                tbody { @for (n, truth, told) in confusions(confusion).into_iter().take(LISTED) {
+                    tr { th scope="row" class="text" { (subject.class(truth)) } td class="text" { (subject.class(told)) } td { (n) } }
+                } }
+            }
+        }
+    }
+}
+
+fn bar(share: f64) -> Markup {
+    PreEscaped(format!(
+        r#"<svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="track" width="100" height="10" rx="1"/><rect class="fill" width="{:.1}" height="10" rx="1"/></svg>"#,
+        100.0 * share
+    ))
+}
+
+fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+    let mut rows: Vec<(usize, f64, u64)> = confusion
+        .iter()
+        .enumerate()
+        .filter_map(|(class, row)| {
+            let images: u64 = row.iter().sum();
+            (images > 0).then(|| (class, row[class] as f64 / images as f64, images))
+        })
+        .collect();
+    rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    let worst = |class: usize| {
+        let others = confusion[class].iter().enumerate().filter(|(told, n)| *told != class && **n > 0);
+        others.max_by_key(|(told, n)| (**n, std::cmp::Reverse(*told))).map(|(told, n)| (subject.class(told), *n))
+    };
+    html! {
+        div class="scroll tall" tabindex="0" {
+            table class="bars" {
+                thead { tr {
+                    th class="text" scope="col" { (lang.of("class", "클래스")) }
+                    th scope="col" { span class="visually-hidden" { (lang.of("bar", "막대")) } }
+                    th scope="col" { (lang.of("accuracy", "정확도")) }
+                    th class="text" scope="col" { (lang.of("taken for", "주로 혼동하는 클래스")) }
+                } }
+                tbody { @for (class, share, _) in rows {
+                    tr {
+                        th scope="row" { (subject.class(class)) }
+                        td class="bar" { (bar(share)) }
+                        td { (format!("{:.1} %", 100.0 * share)) }
+                        td class="text note" { @if let Some((name, n)) = worst(class) { (name) " " (n) } }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn calibration(subject: &Subject, lang: Lang) -> Markup {
+    let bins = subject.predictions.calibration();
+    let error = subject.predictions.calibration_error();
+    let mean = subject.predictions.rows.iter().map(|row| f64::from(row.confidence)).sum::<f64>();
+    let mean = 100.0 * mean / subject.predictions.rows.len().max(1) as f64;
+    let accuracy = 100.0 - subject.predictions.top1_error();
+    let verdict = match mean - accuracy {
+        d if d > 1.0 => {
+            lang.of("on the whole it is more confident than right", "전반적으로 실제 정확도보다 확신이 지나칩니다")
+        }
+        d if d < -1.0 => {
+            lang.of("on the whole it is more right than confident", "전반적으로 실제 정확도보다 확신이 부족합니다")
+        }
+        _ => lang.of("on the whole it is as confident as right", "전반적으로 확신과 정확도가 일치합니다"),
+    };
+    html! {
+        figure class="beside" {
+            (PreEscaped(diagram(&bins, lang)))
+            figcaption {
+                p { (lang.of(
+                    format!("Mean confidence {mean:.1} %, accuracy {accuracy:.1} %: {verdict}."),
+                    format!("평균 확신도 {mean:.1} %, 정확도 {accuracy:.1} %: {verdict}."),
+                )) }
+                p { (lang.of(format!("Expected calibration error {error:.3}."), format!("기대 보정 오차(ECE) {error:.3}."))) }
+                ul class="key" {
+                    li { (key("bar")) (lang.of("answers of that confidence that were right", "해당 확신도로 내놓은 답이 맞은 비율")) }
+                    li { (key("over")) (lang.of("more confident than right", "정확도보다 확신이 지나친 부분")) }
+                    li { (key("under")) (lang.of("more right than confident", "확신보다 정확도가 높은 부분")) }
+                    li { (key("count")) (lang.of("how many answers", "답의 개수")) }
+                }
+            }
+        }
+    }
+}
+
+/// A colour of the diagram for its key.
+fn key(class: &str) -> Markup {
+    PreEscaped(format!(
+        r#"<svg class="diagram" viewBox="0 0 14 10" width="14" height="10" aria-hidden="true"><rect class="{class}" width="14" height="10" rx="1"/></svg>"#
+    ))
+}
+
+fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
+    let (left, top, side, strip) = (40.0, 8.0, 270.0, 40.0);
+    let most = bins.iter().map(|bin| bin.images).max().unwrap_or(1).max(1) as f64;
+    let width = side / BINS as f64;
+    let name = lang.of("Calibration diagram: accuracy by confidence", "보정 다이어그램: 확신도별 정확도");
+    let mut svg = format!(r#"<svg class="diagram" viewBox="0 0 330 364" role="img" aria-label="{name}">"#);
+    for (i, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.images > 0) {
+        let (right, sure) = (bin.right as f64 / bin.images as f64, bin.confidence / bin.images as f64);
+        let x = left + i as f64 * width + 1.0;
+        let y = |share: f64| top + side * (1.0 - share);
+        let words = lang.of(
+            format!("confidence {:.0} %: {:.0} % of {} right", 100.0 * sure, 100.0 * right, bin.images),
+            format!("확신도 {:.0} %: {}개 중 {:.0} % 정답", 100.0 * sure, bin.images, 100.0 * right),
+        );
+        let gap = if sure > right { "over" } else { "under" };
+        // Written to a String: cannot fail.
+        let _ = write!(
+            svg,
+            r#"<g><title>{words}</title><rect class="bar" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="{gap}" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/><rect class="count" x="{x:.1}" y="{:.1}" width="{:.1}" height="{:.1}"/></g>"#,
+            y(right.min(sure)),
+            width - 2.0,
+            side * right.min(sure),
+            y(right.max(sure)),
+            width - 2.0,
+            side * (right - sure).abs(),
+            top + side + 22.0 + strip * (1.0 - bin.images as f64 / most),
+            width - 2.0,
+            strip * bin.images as f64 / most
+        );
+    }
+    let bottom = top + side;
+    let _ = write!(
+        svg,
+        r#"<path class="ideal" d="M{left} {bottom}L{} {top}"/><rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>"#,
+        left + side
+    );
+    for share in [0.0, 0.5, 1.0] {
+        let percent = (share * 100.0) as u32;
+        let anchor = ["start", "middle", "end"][(share * 2.0) as usize];
+        let _ = write!(
+            svg,
+            r#"<text x="{:.1}" y="{:.1}" text-anchor="{anchor}">{percent} %</text><text x="{:.1}" y="{:.1}" text-anchor="end">{percent}</text>"#,
+            left + side * share,
+            bottom + 15.0,
+            left - 6.0,
+            bottom - side * share + if share == 1.0 { 9.0 } else { 3.0 }
+        );
+    }
+    let _ = write!(
+        svg,
+        r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text></svg>"#,
+        left + side / 2.0,
+        bottom + 80.0,
+        lang.of("confidence", "확신도")
+    );
+    svg
+}
+
+/// How far chance alone may move an error in percent (Wilson 1927, 95 %). Its unit once: on a phone it stands on one line.
+pub fn interval_of_error(error: f64, images: usize) -> String {
+    let (low, high) = crate::report::compare::wilson(error / 100.0, images);
+    format!("{:.2} – {}", 100.0 * low, percent(100.0 * high))
+}

@@ -1,0 +1,260 @@
+//! What was seen inside the networks of a lab: responses of layers, gradients that reach them.
+
+use super::{Averaged, Group, chart, side_by_side};
+use crate::lab::inside::Measured;
+use crate::lab::{Kind, Look, Specimen};
+use crate::report::chart::{Chart, Series, Stroke, label};
+use crate::report::images::Bitmap;
+use crate::report::lang::Lang;
+use maud::{Markup, html};
+use residual::numbers::{significant, thousands};
+
+/// Networks whose layers are drawn over each other, each with the number of its colour.
+struct Panel<'a> {
+    title: String,
+    nets: Vec<(&'a Averaged<'a>, usize)>,
+}
+
+/// Of the depth lab a panel for each depth, so that plain and residual lie over each other layer by layer; else one for each
+/// group.
+fn panels<'a>(kind: Kind, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a>> {
+    if kind != Kind::Depth {
+        let panel = |group: &'a Group| Panel {
+            title: group.title.clone(),
+            nets: group.nets.iter().map(|net| (net, net.colour)).collect(),
+        };
+        return groups.iter().map(panel).collect();
+    }
+    let mut panels: Vec<(usize, Panel<'a>)> = Vec::new();
+    for (colour, group) in groups.iter().enumerate() {
+        for net in &group.nets {
+            let depth = net.row.depth;
+            let at = panels.iter().position(|(known, _)| *known == depth).unwrap_or_else(|| {
+                let title = lang.of(format!("{depth} layers"), format!("{depth}층"));
+                panels.push((depth, Panel { title, nets: Vec::new() }));
+                panels.len() - 1
+            });
+            panels[at].1.nets.push((net, colour % 8));
+        }
+    }
+    panels.into_iter().map(|(_, panel)| panel).collect()
+}
+
+impl Panel<'_> {
+    /// A curve for each network; dashed without shortcuts.
+    fn series(&self, points: impl Fn(&Averaged) -> Vec<(f64, f64)>) -> Vec<Series> {
+        let one = |(net, colour): &(&Averaged, usize)| {
+            let stroke = if net.row.family == "plain" { Stroke::Dashed } else { Stroke::Solid };
+            Series { colour: *colour, ..net.series(net.name.clone(), stroke, points(net)) }
+        };
+        self.nets.iter().map(one).collect()
+    }
+}
+
+fn at_the_end(one: &Specimen, of: impl Fn(&Look) -> &Vec<Measured>) -> Vec<Measured> {
+    one.looks.last().map(|look| of(look).clone()).unwrap_or_default()
+}
+
+/// Figure 7: standard deviations of layer responses, in order and sorted.
+pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
+    let (layer, rank) = (lang.of("layer", "층"), lang.of("rank", "순위"));
+    let ordered = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.responses));
+    let sorted = |net: &Averaged| {
+        let mut values: Vec<f64> = ordered(net).iter().map(|point| point.1).collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        values.into_iter().enumerate().map(|(i, value)| ((i + 1) as f64, value)).collect()
+    };
+    let pairs = panels(kind, groups, lang).into_iter().map(|panel| {
+        let title = |what: &str| format!("{}, {what}", panel.title);
+        vec![
+            chart(&title(lang.of("in the order of the layers", "층 순서")), layer, "", true, panel.series(ordered)),
+            chart(&title(lang.of("sorted", "큰 순서")), rank, "", true, panel.series(sorted)),
+        ]
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let means = groups.iter().flat_map(|group| &group.nets);
+    let means = means.filter_map(|net| Some(format!("{} {}", net.name, significant(net.mean(|row| row.response)?, 3))));
+    html! {
+        p class="note" { (lang.of(
+            "Standard deviation of what each convolution gives for 128 training images, behind its batch norm where it has one, before the addition and the ReLU. Projections on shortcuts are left out.",
+            "학습 이미지 128장에 대해 각 합성곱 층이 내는 값의 표준 편차입니다. 배치 정규화 뒤, 덧셈과 ReLU 앞에서 쟀으며 지름길 연결의 사영 층은 뺐습니다.",
+        )) }
+        @if kind == Kind::Depth {
+            p { (lang.of(
+                "A residual block adds to what it is given; where its layers respond less than those of a plain network, it changes the signal only a little, which is what residual learning expects (He et al. 2016, §4.2).",
+                "잔차 블록은 받은 신호에 더하기만 합니다. 층의 반응이 일반 신경망보다 작다면 신호를 조금씩만 바꾼다는 뜻이며, 이는 잔차 학습의 가정과 맞습니다(He 외 2016, 4.2절).",
+            )) }
+            (side_by_side(pairs.into_iter().flatten().collect(), lang))
+        } @else {
+            // What is normalised and what is not has no scale in common.
+            @for pair in pairs { (side_by_side(pair, lang)) }
+        }
+        p class="note" { (lang.of("Means: ", "평균: ")) (means.collect::<Vec<_>>().join("; ")) "." }
+    }
+}
+
+/// A chart that shows orders of magnitude first.
+fn by_magnitude(title: &str, x: &str, series: Vec<Series>) -> Chart {
+    Chart { log_first: true, ..chart(title, x, "", true, series) }
+}
+
+/// Gradient norms at the start and at the end, along training, and the first layer's beside the last one's.
+pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
+    let (layer, step) = (lang.of("layer", "층"), lang.of("step", "스텝"));
+    let start =
+        |net: &Averaged| net.layers(|one| one.looks.first().map(|look| look.gradients.clone()).unwrap_or_default());
+    let end = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.gradients));
+    let panels = panels(kind, groups, lang);
+    let by_layer = panels.iter().map(|panel| {
+        let title = |what: &str| format!("{}, {what}", panel.title);
+        vec![
+            by_magnitude(&title(lang.of("at the start", "학습 시작 시점")), layer, panel.series(start)),
+            by_magnitude(&title(lang.of("after the last step", "마지막 스텝 뒤")), layer, panel.series(end)),
+        ]
+    });
+    let by_layer: Vec<_> = by_layer.collect();
+    let ratios = panels.iter().map(|panel| {
+        let ratio = |net: &Averaged| net.looks(Look::gradient_ratio);
+        let title = format!("{}, {}", panel.title, lang.of("first layer over last layer", "첫 층 대 마지막 층의 비"));
+        by_magnitude(&title, step, panel.series(ratio))
+    });
+    let ratios = ratios.collect();
+    html! {
+        p class="note" { (lang.of(
+            "L2 norm of the gradient of the loss with respect to the weights of each convolution, for 128 training images. Where it changes by orders of magnitude from layer to layer, no single learning rate suits all of them.",
+            "학습 이미지 128장에 대한 손실을 각 합성곱 층의 가중치로 미분한 기울기의 L2 노름입니다. 층마다 몇 자릿수씩 다르면 모든 층에 맞는 학습률 하나를 찾을 수 없습니다.",
+        )) }
+        @for pair in by_layer { (side_by_side(pair, lang)) }
+        (heats(groups, lang))
+        h3 { (lang.of("The first layer beside the last, along training", "학습 과정에서 첫 층과 마지막 층의 비교")) }
+        (side_by_side(ratios, lang))
+    }
+}
+
+/// A network's gradients as a map: a row for each layer, a column for each look, colours by their logarithm.
+struct Heat {
+    name: String,
+    /// `[looks][layers]`.
+    columns: Vec<Vec<f64>>,
+    steps: u64,
+}
+
+impl Heat {
+    /// The mean over the seeds of `net`.
+    fn of(net: &Averaged) -> Option<Self> {
+        let looks = net.seeds.iter().map(|one| one.looks.len()).min()?;
+        let column = |i: usize| net.layers(|one| one.looks[i].gradients.clone()).iter().map(|point| point.1).collect();
+        let columns: Vec<Vec<f64>> = (0..looks).map(column).collect();
+        let is_whole = columns.first().is_some_and(|first| !first.is_empty());
+        is_whole.then(|| Self { name: net.name.clone(), columns, steps: net.row.steps })
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> + '_ {
+        self.columns.iter().flatten().copied()
+    }
+
+    fn layers(&self) -> usize {
+        self.columns.iter().map(Vec::len).min().unwrap_or(0)
+    }
+
+    /// The first layer is the top row.
+    fn bitmap(&self, low: f64, high: f64) -> Bitmap {
+        let (height, width) = (self.layers(), self.columns.len());
+        let at = |y: usize, x: usize| colour((self.columns[x][y].max(low) / low).ln() / (high / low).ln());
+        let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| at(y, x))).collect();
+        Bitmap { height, width, channels: 3, pixels }
+    }
+}
+
+/// The widest range of colours: smaller values look like its low end.
+const DECADES: f64 = 6.0;
+
+/// The gradients of all layers along training, a map for each network, all under one scale of colours.
+fn heats(groups: &[Group], lang: Lang) -> Markup {
+    let heats: Vec<Heat> = groups.iter().flat_map(|group| &group.nets).filter_map(Heat::of).collect();
+    let values = || heats.iter().flat_map(Heat::values).filter(|value| *value > 0.0 && value.is_finite());
+    let high = values().fold(0.0, f64::max);
+    let low = values().fold(f64::INFINITY, f64::min).max(high / 10f64.powf(DECADES));
+    if !low.is_finite() || high <= low {
+        return html! {};
+    }
+    let scale: Vec<u8> = (0..64).flat_map(|i| colour(f64::from(i) / 63.0)).collect();
+    let scale = Bitmap { height: 1, width: 64, channels: 3, pixels: scale };
+    let address = |bitmap: &Bitmap| bitmap.address().unwrap_or_default();
+    let about = |heat: &Heat| {
+        let ends = |column: &[f64]| {
+            let end = |value: Option<&f64>| value.map_or_else(String::new, |value| label_of(*value));
+            (end(column.first()), end(column.last()))
+        };
+        let (first, last) = (ends(&heat.columns[0]), ends(&heat.columns[heat.columns.len() - 1]));
+        lang.of(
+            format!(
+                "{}: gradient norms of {} layers along {} steps; first and last layer {} and {} at the start, {} and {} at the end",
+                heat.name, heat.layers(), thousands(heat.steps), first.0, first.1, last.0, last.1
+            ),
+            format!(
+                "{}: {}개 층의 기울기 노름, {}스텝; 첫 층과 마지막 층은 시작 시점에 {}, {}, 끝에 {}, {}",
+                heat.name, heat.layers(), thousands(heat.steps), first.0, first.1, last.0, last.1
+            ),
+        )
+    };
+    html! {
+        h3 { (lang.of("Every layer, along training", "모든 층의 학습 과정")) }
+        p class="note" { (lang.of(
+            "A row for each layer, the first at the top; a column for each look, the start at the left. One scale of colours for all networks, logarithmic.",
+            "행은 층(맨 위가 첫 층), 열은 관찰 시점(맨 왼쪽이 시작 시점)입니다. 모든 신경망이 같은 로그 색 눈금을 씁니다.",
+        )) }
+        p class="scale" {
+            (label_of(low)) " "
+            img src=(address(&scale)) alt=(lang.of("colours from small to large", "작은 값에서 큰 값으로 가는 색")) width="192" height="12";
+            " " (label_of(high))
+        }
+        ul class="heats" { @for heat in &heats { li {
+            b { (heat.name) }
+            img src=(address(&heat.bitmap(low, high))) alt=(about(heat)) width=(heat.columns.len()) height=(heat.layers());
+            span { "0" } span { (thousands(heat.steps)) }
+        } } }
+    }
+}
+
+fn label_of(value: f64) -> String {
+    if value < 1e-3 { label(value) } else { significant(value, 2) }
+}
+
+/// Dark blue to yellow, evenly in lightness (ten points of matplotlib's viridis).
+fn colour(share: f64) -> [u8; 3] {
+    const POINTS: [[u8; 3]; 10] = [
+        [68, 1, 84],
+        [72, 40, 120],
+        [62, 74, 137],
+        [49, 104, 142],
+        [38, 130, 142],
+        [31, 158, 137],
+        [53, 183, 121],
+        [109, 205, 89],
+        [180, 222, 44],
+        [253, 231, 37],
+    ];
+    let place = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 } * (POINTS.len() - 1) as f64;
+    let (below, rest) = (place as usize, place.fract());
+    let above = (below + 1).min(POINTS.len() - 1);
+    let mix =
+        |i: usize| (f64::from(POINTS[below][i]) * (1.0 - rest) + f64::from(POINTS[above][i]) * rest).round() as u8;
+    [mix(0), mix(1), mix(2)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_has_layers_for_rows_looks_for_columns_and_colours_by_orders_of_magnitude() {
+        let heat = Heat { name: "net".into(), columns: vec![vec![1.0, 0.01], vec![0.1, 0.0]], steps: 10 };
+        let map = heat.bitmap(0.01, 1.0);
+        assert_eq!((map.height, map.width), (2, 2));
+        let at = |y: usize, x: usize| [0, 1, 2].map(|i| map.pixels[(y * 2 + x) * 3 + i]);
+        assert_eq!([at(0, 0), at(1, 0), at(1, 1)], [colour(1.0), colour(0.0), colour(0.0)]);
+        assert_eq!(at(0, 1), colour(0.5), "a tenth lies in the middle of two decades");
+        assert_eq!([colour(0.0), colour(1.0)], [[68, 1, 84], [253, 231, 37]]);
+    }
+}
