@@ -8,9 +8,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use residual_kernels::conv::{self, Packed};
+use residual_kernels::conv::{self, PackedConv};
 use residual_kernels::plan::{self, Pass};
-use residual_kernels::{ConvShape, Epilogue, Isa, PoolShape, pool};
+use residual_kernels::{ConvDims, ConvShape, Epilogue, Isa, PoolDims, PoolShape, pool};
 
 /// Bytes that no cache holds, and the most copies of small weights.
 const COLD_BYTES: usize = 96 << 20;
@@ -23,7 +23,7 @@ struct Options {
     pass: Option<String>,
     precise: bool,
     packed: bool,
-    /// Packed weights from memory and not from the caches: as many copies in turns as no cache holds.
+    /// PackedConv weights from memory and not from the caches: as many copies in turns as no cache holds.
     cold: bool,
     /// With 2x2 maximum pooling behind packed weights, in the same pass or in one of its own.
     pooled: bool,
@@ -78,7 +78,7 @@ fn main() {
                 if options.pass.as_deref().is_none_or(|only| only == name) {
                     let seconds = time(&shape, pass, &options);
                     let gflops = 2e-9 * shape.macs() as f64 / seconds;
-                    let ConvShape { n, h, w, c, k, kh, stride, pad, .. } = shape;
+                    let ConvDims { n, h, w, c, k, kh, stride, pad, .. } = shape.dims();
                     let algorithm = plan::algorithm(&shape, pass, options.precise);
                     println!(
                         "{:>36} {name:>8} {:>9.3} {gflops:>9.0} {:>6.2}x  {algorithm:?}",
@@ -101,7 +101,7 @@ fn shapes(name: &str) -> Vec<ConvShape> {
         .map(|line| {
             let numbers: Vec<usize> = line.split_whitespace().map(|n| n.parse().expect("a number")).collect();
             let [n, h, w, c, k, kernel, stride, pad] = numbers[..] else { panic!("eight numbers, not `{line}`") };
-            ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape")
+            ConvShape::new(ConvDims { n, h, w, c, k, kh: kernel, kw: kernel, stride, pad }).expect("a valid shape")
         })
         .collect()
 }
@@ -110,30 +110,34 @@ fn shapes(name: &str) -> Vec<ConvShape> {
 fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     let (x, w, dy) = (noise(s.x_len()), noise(s.w_len()), noise(s.y_len()));
     let mut out = vec![0f32; s.x_len().max(s.y_len()).max(s.w_len())];
-    let (mut mean, mut var) = (vec![0f32; s.k], vec![0f32; s.k]);
-    let packed = Packed::new(&w, s, options.precise);
+    let (mut mean, mut var) = (vec![0f32; s.k()], vec![0f32; s.k()]);
+    let packed = PackedConv::new(&w, s, options.precise);
     let copies = if options.cold { (COLD_BYTES / packed.bytes()).clamp(1, MOST_COPIES) } else { 0 };
-    let copies: Vec<_> = (0..copies).map(|_| Packed::new(&w, s, options.precise)).collect();
+    let copies: Vec<_> = (0..copies).map(|_| PackedConv::new(&w, s, options.precise)).collect();
     let mut turns = std::iter::once(&packed).chain(&copies).cycle();
-    let windows = PoolShape { n: s.n, h: s.out_h(), w: s.out_w(), c: s.k, kernel: 2, stride: 2, pad: 0 };
-    let mut largest = vec![0f32; if options.pooled { windows.y_len() } else { 0 }];
-    least(options.seconds, || match pass {
-        Pass::Forward if options.pooled && (options.apart || !packed.pools()) => {
-            packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
-            pool::max_forward(&out[..s.y_len()], &windows, &mut largest);
+    let windows = PoolDims { n: s.n(), h: s.out_h(), w: s.out_w(), c: s.k(), kernel: 2, stride: 2, pad: 0 };
+    let windows = options.pooled.then(|| PoolShape::new(windows).expect("outputs of at least 2x2"));
+    let mut largest = vec![0f32; windows.map_or(0, |windows| windows.y_len())];
+    least(options.seconds, || match (pass, &windows) {
+        (Pass::Forward, Some(windows)) => {
+            if options.apart || !packed.can_fuse_max_pool() {
+                packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
+                pool::max_forward(&out[..s.y_len()], windows, &mut largest);
+            } else {
+                packed.forward_max_pool(&x, s, &mean, &mut largest);
+            }
         }
-        Pass::Forward if options.pooled => packed.forward_pooled(&x, s, &mean, &mut largest),
         // What inference does: weights packed before, a bias and a ReLU.
-        Pass::Forward if options.packed => {
+        (Pass::Forward, None) if options.packed => {
             let packed = turns.next().expect("it never ends");
             packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
         }
-        Pass::Forward => {
+        (Pass::Forward, None) => {
             let epilogue = Epilogue::Statistics { mean: &mut mean, var: &mut var };
             conv::forward(&x, &w, s, options.precise, epilogue, &mut out[..s.y_len()]);
         }
-        Pass::Dx => conv::dx(&dy, &w, s, options.precise, false, &mut out[..s.x_len()]),
-        Pass::Dw => conv::dw(&x, &dy, s, options.precise, &mut out[..s.w_len()]),
+        (Pass::Dx, _) => conv::dx(&dy, &w, s, options.precise, false, &mut out[..s.x_len()]),
+        (Pass::Dw, _) => conv::dw(&x, &dy, s, options.precise, &mut out[..s.w_len()]),
     })
 }
 

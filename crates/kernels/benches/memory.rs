@@ -6,7 +6,7 @@
 use residual_kernels::lrn::{self, Lrn};
 use residual_kernels::norm::Norm;
 use residual_kernels::update::Sgd;
-use residual_kernels::{PoolShape, activation, linear, loss, norm, pixels, pool, update};
+use residual_kernels::{PoolDims, PoolShape, activation, linear, loss, norm, pixels, pool, update};
 
 /// Prints the rate of a kernel that touches `floats` values.
 fn rate(name: &str, floats: usize, mut f: impl FnMut()) {
@@ -63,7 +63,8 @@ fn main() {
         rate("lrn backward", 4 * len, || lrn::backward(&x, &y, &dy, c, &local, &mut dx));
         rate("dropout", 2 * len, || activation::dropout(&x, 0.5, [1, 2, 3], &mut dx));
         let side = (rows / 128).isqrt();
-        let s = PoolShape::new(128, side, side, c, 2, 2, 0).expect("a valid shape");
+        let s = PoolShape::new(PoolDims { n: 128, h: side, w: side, c, kernel: 2, stride: 2, pad: 0 })
+            .expect("a valid shape");
         let quarter = vec![0f32; s.y_len()];
         rate("max pool 2x2", len + s.y_len(), || pool::max_forward(&x, &s, &mut dx[..s.y_len()]));
         rate("max pool 2x2 backward", 2 * len + s.y_len(), || pool::max_backward(&x, &quarter, &s, &mut dx));

@@ -7,14 +7,14 @@ pub use crate::dropout::{Mask, dropout};
 
 use crate::columns::Columns;
 use crate::isa::Isa;
-use crate::pieces::{self, PIECE, Parts};
+use crate::tasks::{self, DisjointSlice, TASK_LEN};
 
 /// `y = max(x, 0)`; NaN stays NaN.
 pub fn relu(x: &[f32], y: &mut [f32]) {
     assert!(x.len() == y.len(), "x and y must be equally large");
     let isa = Isa::active();
-    let y = Parts::new(y);
-    pieces::for_ranges(x.len(), PIECE, |_, range| {
+    let y = DisjointSlice::new(y);
+    tasks::for_ranges(x.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
         let x = &x[range];
@@ -26,8 +26,8 @@ pub fn relu(x: &[f32], y: &mut [f32]) {
 pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert!(y.len() == dy.len() && y.len() == dx.len(), "y, dy and dx must be equally large");
     let isa = Isa::active();
-    let dx = Parts::new(dx);
-    pieces::for_ranges(y.len(), PIECE, |_, range| {
+    let dx = DisjointSlice::new(dx);
+    tasks::for_ranges(y.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
         let (y, dy) = (&y[range.clone()], &dy[range]);
@@ -47,7 +47,7 @@ pub fn bias_relu_backward(y: Option<&[f32]>, dy: &[f32], k: usize, dz: &mut [f32
     let isa = Isa::active();
     let columns = Columns::new(k);
     let width = columns.width();
-    let dz = Parts::new(dz);
+    let dz = DisjointSlice::new(dz);
     let [sums] = columns.sums(dy.len(), |range, [sum]| {
         // SAFETY: the ranges do not overlap.
         let dz = unsafe { dz.range(range.clone()) };

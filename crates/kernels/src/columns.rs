@@ -6,14 +6,14 @@
 
 use std::ops::Range;
 
-use crate::pieces::{self, Parts};
+use crate::tasks::{self, DisjointSlice};
 
 /// The least width of a folded row: sixteen AVX2 vectors, four times what the compiler unrolls.
 const WIDTH: usize = 128;
 
-/// Elements of a piece of a column sum. Each `f32` accumulator adds at most 32 Ki / 128 = 256 values before it goes into
+/// Elements of a task of a column sum. Each `f32` accumulator adds at most 32 Ki / 128 = 256 values before it goes into
 /// `f64`, so the relative error of a sum is below 256 · 2⁻²⁴ of the sum of magnitudes.
-const SUM_PIECE: usize = 32 * 1024;
+const SUM_TASK_LEN: usize = 32 * 1024;
 
 /// How a matrix with `c` columns is folded.
 #[derive(Clone, Copy)]
@@ -32,13 +32,13 @@ impl Columns {
         self.width
     }
 
-    /// Elements of a piece of an element-wise kernel, in whole folded rows.
-    pub(crate) fn piece(self) -> usize {
-        self.width * (pieces::PIECE / self.width).max(1)
+    /// Elements of a task of an element-wise kernel, in whole folded rows.
+    pub(crate) fn task_len(self) -> usize {
+        self.width * (tasks::TASK_LEN / self.width).max(1)
     }
 
     /// `f(channel)` for each element of a folded row.
-    pub(crate) fn spread(self, f: impl Fn(usize) -> f32) -> Vec<f32> {
+    pub(crate) fn repeat(self, f: impl Fn(usize) -> f32) -> Vec<f32> {
         let row: Vec<f32> = (0..self.c).map(f).collect();
         row.repeat(self.width / self.c)
     }
@@ -50,13 +50,13 @@ impl Columns {
         len: usize,
         f: impl Fn(Range<usize>, &mut [Vec<f32>; N]) + Sync,
     ) -> [Vec<f64>; N] {
-        let piece = self.width * (SUM_PIECE / self.width).max(1);
-        let mut partial = vec![0f64; len.div_ceil(piece) * N * self.c];
-        let parts = Parts::new(&mut partial);
-        pieces::for_ranges(len, piece, |i, range| {
+        let task = self.width * (SUM_TASK_LEN / self.width).max(1);
+        let mut partial = vec![0f64; len.div_ceil(task) * N * self.c];
+        let parts = DisjointSlice::new(&mut partial);
+        tasks::for_ranges(len, task, |i, range| {
             let mut sums: [Vec<f32>; N] = std::array::from_fn(|_| vec![0f32; self.width]);
             f(range, &mut sums);
-            // SAFETY: piece `i` alone writes this range.
+            // SAFETY: task `i` alone writes this range.
             let out = unsafe { parts.range(i * N * self.c..(i + 1) * N * self.c) };
             for (out, sums) in out.chunks_exact_mut(self.c).zip(&sums) {
                 for row in sums.chunks_exact(self.c) {
@@ -65,8 +65,8 @@ impl Columns {
             }
         });
         let mut totals: [Vec<f64>; N] = std::array::from_fn(|_| vec![0f64; self.c]);
-        for piece in partial.chunks_exact(N * self.c) {
-            for (total, part) in totals.iter_mut().zip(piece.chunks_exact(self.c)) {
+        for task in partial.chunks_exact(N * self.c) {
+            for (total, part) in totals.iter_mut().zip(task.chunks_exact(self.c)) {
                 total.iter_mut().zip(part).for_each(|(total, &part)| *total += part);
             }
         }

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::isa::Isa;
-use crate::pieces::{self, PIECE, Parts};
+use crate::tasks::{self, DisjointSlice, TASK_LEN};
 use crate::vector::{MAX_LANES, load_first, store_first};
 
 /// Blocks of a group: the lanes of the widest vector.
@@ -30,9 +30,9 @@ pub fn dropout(x: &[f32], p: f32, key: [u64; 3], y: &mut [f32]) {
     assert!((0.0..=1.0).contains(&p), "the probability of dropout must lie between 0 and 1");
     let isa = Isa::active();
     let mask = Mask::new(p, key);
-    let y = Parts::new(y);
-    // PIECE is a multiple of a group.
-    pieces::for_ranges(x.len(), PIECE, |_, range| {
+    let y = DisjointSlice::new(y);
+    // TASK_LEN is a multiple of a group.
+    tasks::for_ranges(x.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
         isa.run(Apply { mask, first: range.start / GROUP, x: &x[range], y });

@@ -2,7 +2,7 @@
 //!
 //! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and `Isa::run` compiles them for each
 //! instruction set. Which one is active is decided when a kernel is called, on the calling thread, and handed to its
-//! pieces: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`]. Nor does it govern the `gemm`
+//! tasks: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`]. Nor does it govern the `gemm`
 //! crate, which computes the gradients of linear layers (`matrix.rs`) with what it finds itself.
 
 use std::cell::Cell;

@@ -15,8 +15,6 @@
 #![allow(clippy::needless_range_loop, reason = "rows, vectors and points are indices of the formula")]
 
 pub mod activation;
-mod ahead;
-mod blocks;
 mod columns;
 pub mod conv;
 mod dropout;
@@ -26,19 +24,21 @@ pub mod loss;
 pub mod lrn;
 mod matrix;
 pub mod memory;
+mod micro_kernel;
 pub mod naive;
 pub mod norm;
-mod pieces;
 pub mod pixels;
 pub mod plan;
 pub mod pool;
-mod scratch;
+mod prefetch;
 mod shape;
 pub mod shortcut;
-mod tile;
+mod tasks;
+mod tuning;
 pub mod update;
 mod vector;
+mod workspace;
 
 pub use conv::Epilogue;
 pub use isa::{Isa, IsaError};
-pub use shape::{ConvShape, PoolShape, ShapeError};
+pub use shape::{ConvDims, ConvShape, PoolDims, PoolShape, ShapeError};

@@ -6,13 +6,13 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::conv::patches::{Grid, Weights, correlate};
-use crate::conv::{Ending, Finish};
+use crate::conv::patches::{ConvWeights, PatchGrid, correlate};
+use crate::conv::{BlockEpilogue, PassEpilogue};
 use crate::isa::Isa;
-use crate::matrix::{Matrix, product};
-use crate::pieces::{self, PIECE, Parts};
-use crate::scratch::Scratch;
+use crate::matrix::{MatrixView, gemm};
+use crate::tasks::{self, DisjointSlice, TASK_LEN};
 use crate::vector::{fma, load};
+use crate::workspace::Workspace;
 
 /// Images up to which a row of `w` is read again from cache for each, rather than packed.
 const DOTS: usize = 3;
@@ -35,47 +35,47 @@ pub fn forward(x: &[f32], w: &[f32], bias: Option<&[f32]>, n: usize, c: usize, k
         dots(x, w, n, c, k, end, y);
         return;
     }
-    let mut transposed = Scratch::take(k * n);
-    let weights = Weights::forward(x, c, n, 1);
-    let ending = Ending::Finish(Finish::Store);
-    correlate(Isa::active(), &Grid::rows(k, c), weights, None, w.into(), ending, &mut transposed);
-    /// Rows of `y` and features of a piece: squares whose lines stay in L1.
+    let mut transposed = Workspace::take(k * n);
+    let weights = ConvWeights::forward(x, c, n, 1);
+    let epilogue = PassEpilogue::Block(BlockEpilogue::Overwrite);
+    correlate(Isa::active(), &PatchGrid::pointwise([k, 1, 1, c]), weights, None, w.into(), epilogue, &mut transposed);
+    /// Rows of `y` and features of a task: squares whose lines stay in L1.
     const SQUARE: usize = 32;
-    let (transposed, y) = (&transposed[..], Parts::new(y));
+    let (transposed, y) = (&transposed[..], DisjointSlice::new(y));
     let columns = k.div_ceil(SQUARE);
-    let run = |piece: usize| {
-        let (top, left) = (piece / columns * SQUARE, piece % columns * SQUARE);
+    let run = |task: usize| {
+        let (top, left) = (task / columns * SQUARE, task % columns * SQUARE);
         for i in top..n.min(top + SQUARE) {
             let features = left..k.min(left + SQUARE);
-            // SAFETY: this part of row `i` is this piece's alone.
+            // SAFETY: this part of row `i` is this task's alone.
             let y = unsafe { y.range(i * k + features.start..i * k + features.end) };
             y.iter_mut().zip(features).for_each(|(y, j)| *y = end(j, transposed[j * n + i]));
         }
     };
     let count = n.div_ceil(SQUARE) * columns;
-    if n * k <= PIECE { pieces::serial(count, run) } else { pieces::for_each(count, run) }
+    if n * k <= TASK_LEN { tasks::serial(count, run) } else { tasks::for_each(count, run) }
 }
 
-/// `y[i, j] = end(j, x[i] · w[j])`, a piece for some rows of `w`.
+/// `y[i, j] = end(j, x[i] · w[j])`, a task for some rows of `w`.
 fn dots(x: &[f32], w: &[f32], n: usize, c: usize, k: usize, end: impl Fn(usize, f32) -> f32 + Sync, y: &mut [f32]) {
     let isa = Isa::active();
-    let rows = (PIECE / c.max(1)).max(1).next_multiple_of(Dots::ROWS);
-    let y = Parts::new(y);
-    let run = |piece: usize| {
-        for first in (piece * rows..k.min((piece + 1) * rows)).step_by(Dots::ROWS) {
+    let rows = (TASK_LEN / c.max(1)).max(1).next_multiple_of(Dots::ROWS);
+    let y = DisjointSlice::new(y);
+    let run = |task: usize| {
+        for first in (task * rows..k.min((task + 1) * rows)).step_by(Dots::ROWS) {
             let count = Dots::ROWS.min(k - first);
             for i in 0..n {
                 // Rows beyond the last are the first again.
                 let rows = std::array::from_fn(|r| &w[(first + if r < count { r } else { 0 }) * c..][..c]);
                 let sums = isa.run(Dots { x: &x[i * c..(i + 1) * c], rows });
-                // SAFETY: these features of row `i` are this piece's alone.
+                // SAFETY: these features of row `i` are this task's alone.
                 let y = unsafe { y.range(i * k + first..i * k + first + count) };
                 y.iter_mut().zip(sums).enumerate().for_each(|(j, (y, sum))| *y = end(first + j, sum));
             }
         }
     };
     let count = k.div_ceil(rows);
-    if k * c <= pieces::SERIAL { pieces::serial(count, run) } else { pieces::for_each(count, run) }
+    if k * c <= tasks::SERIAL_LEN { tasks::serial(count, run) } else { tasks::for_each(count, run) }
 }
 
 /// Dot products of one vector with a few others.
@@ -133,7 +133,7 @@ pub fn dx(dy: &[f32], w: &[f32], n: usize, c: usize, k: usize, dx: &mut [f32]) {
         dy.len() == n * k && w.len() == k * c && dx.len() == n * c,
         "dy, w and dx must be [{n}, {k}], [{k}, {c}], [{n}, {c}]"
     );
-    product(Matrix::rows(dy, n, k), Matrix::rows(w, k, c), dx);
+    gemm(MatrixView::rows(dy, n, k), MatrixView::rows(w, k, c), dx);
 }
 
 /// `dw = dyᵀ x`.
@@ -142,5 +142,5 @@ pub fn dw(x: &[f32], dy: &[f32], n: usize, c: usize, k: usize, dw: &mut [f32]) {
         x.len() == n * c && dy.len() == n * k && dw.len() == k * c,
         "x, dy and dw must be [{n}, {c}], [{n}, {k}], [{k}, {c}]"
     );
-    product(Matrix::rows(dy, n, k).transposed(), Matrix::rows(x, n, c), dw);
+    gemm(MatrixView::rows(dy, n, k).transposed(), MatrixView::rows(x, n, c), dw);
 }

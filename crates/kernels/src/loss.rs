@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy over `logits [n, k]`, a row per image.
 
-use crate::pieces::{self, Parts};
+use crate::tasks::{self, DisjointSlice};
 
 /// Elements above which rows are shared among threads: an exponential takes about 3 ns, so 4096 of them 12 µs.
 const SHARE: usize = 4096;
@@ -8,9 +8,9 @@ const SHARE: usize = 4096;
 /// `y = softmax(logits)`, row by row.
 pub fn softmax(logits: &[f32], n: usize, k: usize, y: &mut [f32]) {
     assert!(k > 0 && logits.len() == n * k && y.len() == n * k, "logits and y must be [{n}, {k}]");
-    let y = Parts::new(y);
+    let y = DisjointSlice::new(y);
     each_row(n, k, |i| {
-        // SAFETY: row `i` is this piece's alone.
+        // SAFETY: row `i` is this task's alone.
         let y = unsafe { y.range(i * k..(i + 1) * k) };
         let (_, sum) = exponentials(&logits[i * k..][..k], y);
         y.iter_mut().for_each(|y| *y /= sum);
@@ -29,9 +29,9 @@ pub fn softmax_cross_entropy(
 ) {
     assert!(k > 0 && logits.len() == n * k && dlogits.len() == n * k, "logits and dlogits must be [{n}, {k}]");
     assert!(targets.len() == n * k && losses.len() == n, "targets must be [{n}, {k}] and losses [{n}]");
-    let (losses, dlogits) = (Parts::new(losses), Parts::new(dlogits));
+    let (losses, dlogits) = (DisjointSlice::new(losses), DisjointSlice::new(dlogits));
     each_row(n, k, |i| {
-        // SAFETY: row `i` is this piece's alone.
+        // SAFETY: row `i` is this task's alone.
         let (loss, d) = unsafe { (losses.range(i..i + 1), dlogits.range(i * k..(i + 1) * k)) };
         let (z, t) = (&logits[i * k..][..k], &targets[i * k..][..k]);
         let (max, sum) = exponentials(z, d);
@@ -58,8 +58,8 @@ fn exponentials(z: &[f32], y: &mut [f32]) -> (f32, f32) {
 
 fn each_row(n: usize, k: usize, f: impl Fn(usize) + Sync) {
     if n * k <= SHARE {
-        return pieces::serial(n, f);
+        return tasks::serial(n, f);
     }
     let rows = (SHARE / k).max(1);
-    pieces::for_each(n.div_ceil(rows), |piece| (piece * rows..n.min((piece + 1) * rows)).for_each(&f));
+    tasks::for_each(n.div_ceil(rows), |task| (task * rows..n.min((task + 1) * rows)).for_each(&f));
 }

@@ -4,8 +4,8 @@
 //! Only VGG's A-LRN uses it.
 
 use crate::isa::Isa;
-use crate::pieces::{self, PIECE, Parts};
-use crate::scratch::Scratch;
+use crate::tasks::{self, DisjointSlice, TASK_LEN};
+use crate::workspace::Workspace;
 
 /// The constants of the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,12 +55,12 @@ fn window_sums(padded: &[f32], size: usize, out: &mut [f32]) {
 pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     check(x.len(), c, lrn, y.len());
     let (isa, before) = (Isa::active(), lrn.size / 2);
-    let y = Parts::new(y);
-    pieces::for_ranges(x.len(), c * (PIECE / c).max(1), |_, range| {
+    let y = DisjointSlice::new(y);
+    tasks::for_ranges(x.len(), c * (TASK_LEN / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
         // The squares of a row, with zeros around them.
-        let mut squares = Scratch::take(c + lrn.size - 1);
+        let mut squares = Workspace::take(c + lrn.size - 1);
         squares.fill(0.0);
         isa.run(|| {
             for (x, y) in x[range].chunks_exact(c).zip(y.chunks_exact_mut(c)) {
@@ -79,13 +79,13 @@ pub fn backward(x: &[f32], y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut 
     assert!(y.len() == x.len() && dy.len() == x.len(), "x, y and dy must be equally large");
     let (isa, before, after) = (Isa::active(), lrn.size / 2, (lrn.size - 1) / 2);
     let (scale, slope) = (lrn.alpha / lrn.size as f32, 2.0 * lrn.alpha * lrn.beta / lrn.size as f32);
-    let dx = Parts::new(dx);
-    pieces::for_ranges(x.len(), c * (PIECE / c).max(1), |_, range| {
+    let dx = DisjointSlice::new(dx);
+    tasks::for_ranges(x.len(), c * (TASK_LEN / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
         // Rows with zeros around them, and what a row needs.
-        let [mut squares, mut ratios] = [(); 2].map(|()| Scratch::take(c + lrn.size - 1));
-        let [mut sums, mut weighted] = [(); 2].map(|()| Scratch::take(c));
+        let [mut squares, mut ratios] = [(); 2].map(|()| Workspace::take(c + lrn.size - 1));
+        let [mut sums, mut weighted] = [(); 2].map(|()| Workspace::take(c));
         squares.fill(0.0);
         ratios.fill(0.0);
         isa.run(|| {

@@ -1,11 +1,11 @@
 //! Plain matrix products through the `gemm` crate, cut into blocks by shape: the gradients of linear layers. It chooses its instruction
 //! set itself, whatever [`crate::Isa`] says.
 
-use crate::pieces::{self, Parts};
+use crate::tasks::{self, DisjointSlice};
 
 /// A matrix somewhere in a slice: element `(i, j)` is at `i * row_step + j * column_step`.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+pub(crate) struct MatrixView<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -13,7 +13,7 @@ pub(crate) struct Matrix<'a> {
     column_step: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a> MatrixView<'a> {
     /// Row-major `[rows, columns]`.
     pub(crate) fn rows(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert!(data.len() >= rows * columns, "a matrix is larger than its slice");
@@ -27,7 +27,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `out = a b`, `out` row-major, in blocks of rows and columns.
-pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+pub(crate) fn gemm(a: MatrixView<'_>, b: MatrixView<'_>, out: &mut [f32]) {
     /// Rows and columns of a block: long enough that packing the operands again for each costs little.
     const ROWS: usize = 256;
     const COLUMNS: usize = 1024;
@@ -36,11 +36,11 @@ pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
         return;
     }
     let across = b.columns.div_ceil(COLUMNS);
-    let out = Parts::new(out);
-    pieces::for_each(a.rows.div_ceil(ROWS) * across, |piece| {
-        let (row, column) = (piece / across * ROWS, piece % across * COLUMNS);
+    let out = DisjointSlice::new(out);
+    tasks::for_each(a.rows.div_ceil(ROWS) * across, |task| {
+        let (row, column) = (task / across * ROWS, task % across * COLUMNS);
         let (rows, columns) = (ROWS.min(a.rows - row), COLUMNS.min(b.columns - column));
-        // SAFETY: `Matrix` guarantees that its steps stay inside its slice, and the block of `out` is this piece's alone.
+        // SAFETY: `MatrixView` guarantees that its steps stay inside its slice, and the block of `out` is this task's alone.
         unsafe {
             let out = out.pointer(row * b.columns + column, (rows - 1) * b.columns + columns);
             gemm::gemm(

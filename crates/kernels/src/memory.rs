@@ -1,7 +1,7 @@
-//! Memory for floats: at a cache line, zeroed once, in huge pages where it is large.
+//! AlignedBuffer for floats: at a cache line, zeroed once, in huge pages where it is large.
 //!
 //! A kernel walks a map of 8 MB along a dozen rows at a time, and a transform writes 36 streams: in pages of 4 KiB each row and stream is a
-//! miss of the TLB, whose walk is twice as long on a virtual machine. Nothing here is recycled: see `scratch` for what
+//! miss of the TLB, whose walk is twice as long on a virtual machine. Nothing here is recycled: see `workspace` for what
 //! one kernel needs, and the `residual` crate's pool for tensors.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -9,27 +9,27 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// Bytes of a cache line, and of the widest vector: where memory starts.
-pub const LINE: usize = 64;
+pub const CACHE_LINE: usize = 64;
 
 /// Bytes of a page, and of a huge page of x86-64 and (with 4 KiB pages) aarch64.
 const PAGE: usize = 4 << 10;
 const HUGE: usize = 2 << 20;
 
 /// Owned floats.
-pub struct Memory {
+pub struct AlignedBuffer {
     pointer: NonNull<f32>,
     layout: Layout,
 }
 
-impl Memory {
-    /// Zeros, at least `len`. Memory of `huge_from` bytes and more starts at a huge page, and the part of it that fills huge pages is
+impl AlignedBuffer {
+    /// Zeros, at least `len`. AlignedBuffer of `huge_from` bytes and more starts at a huge page, and the part of it that fills huge pages is
     /// backed by them where the system has any.
     pub fn new(len: usize, huge_from: usize) -> Self {
         let addressable = "sizes follow from tensors that are addressable";
         let bytes = len.max(1).checked_mul(size_of::<f32>()).and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
         let bytes = bytes.expect(addressable);
         let huge = bytes >= huge_from;
-        let layout = Layout::from_size_align(bytes, if huge { HUGE } else { LINE }).expect(addressable);
+        let layout = Layout::from_size_align(bytes, if huge { HUGE } else { CACHE_LINE }).expect(addressable);
         // SAFETY: the layout has a size of at least 4 KiB.
         let pointer = unsafe { alloc(layout) };
         let pointer = NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout));
@@ -53,20 +53,20 @@ fn advise_huge(pointer: NonNull<u8>, size: usize) {
     let _ = (pointer, size);
 }
 
-impl Drop for Memory {
+impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout.
         unsafe { dealloc(self.pointer.as_ptr().cast(), self.layout) };
     }
 }
 
-// SAFETY: `Memory` owns its allocation.
-unsafe impl Send for Memory {}
+// SAFETY: `AlignedBuffer` owns its allocation.
+unsafe impl Send for AlignedBuffer {}
 
 // SAFETY: shared access reads floats only.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for AlignedBuffer {}
 
-impl Deref for Memory {
+impl Deref for AlignedBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -75,15 +75,15 @@ impl Deref for Memory {
     }
 }
 
-impl DerefMut for Memory {
+impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the allocation is owned.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.layout.size() / size_of::<f32>()) }
     }
 }
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for AlignedBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({} floats)", self.len())
+        write!(f, "AlignedBuffer({} floats)", self.len())
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::columns::Columns;
 use crate::isa::Isa;
-use crate::pieces::{self, Parts};
+use crate::tasks::{self, DisjointSlice};
 
 /// The normalisation of a batch: its statistics, and the learnt scale and shift.
 #[derive(Clone, Copy, Debug)]
@@ -50,24 +50,24 @@ impl Norm<'_> {
 impl Norm<'_> {
     /// `dgamma` and `dbeta`, and what makes `dx` of the masked gradient `g`, from the sums of `g` and of `g (x - mean)`:
     /// dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps))).
-    fn slopes(
+    fn coefficients(
         &self,
         columns: Columns,
         rows: usize,
         [sum, product]: &[Vec<f64>; 2],
         dgamma: &mut [f32],
         dbeta: &mut [f32],
-    ) -> Slopes {
+    ) -> BackwardCoefficients {
         let rows = rows as f64;
         for j in 0..sum.len() {
             dbeta[j] = sum[j] as f32;
             dgamma[j] = (product[j] * self.inverse_std(j)) as f32;
         }
-        Slopes {
-            scale: columns.spread(|j| self.scale(j) as f32),
-            mean: columns.spread(|j| self.mean[j]),
-            constant: columns.spread(|j| (self.scale(j) * sum[j] / rows) as f32),
-            slope: columns.spread(|j| (self.scale(j) * self.inverse_std(j).powi(2) * product[j] / rows) as f32),
+        BackwardCoefficients {
+            scale: columns.repeat(|j| self.scale(j) as f32),
+            mean: columns.repeat(|j| self.mean[j]),
+            constant: columns.repeat(|j| (self.scale(j) * sum[j] / rows) as f32),
+            slope: columns.repeat(|j| (self.scale(j) * self.inverse_std(j).powi(2) * product[j] / rows) as f32),
         }
     }
 }
@@ -80,7 +80,7 @@ pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
     assert!(mean.len() == c && var.len() == c, "mean and var must have {c} values");
     let isa = Isa::active();
     let columns = Columns::new(c);
-    let first = columns.spread(|j| x[j]);
+    let first = columns.repeat(|j| x[j]);
     let [sum, squares] = columns.sums(x.len(), |range, [sum, squares]| {
         isa.run(|| {
             for row in x[range.clone()].chunks(first.len()) {
@@ -115,25 +115,25 @@ pub fn scale_shift(x: &[f32], c: usize, scale: &[f32], shift: &[f32], skip: Opti
     assert!(skip.is_none_or(|skip| skip.len() == x.len()), "skip must be as large as x");
     let isa = Isa::active();
     let columns = Columns::new(c);
-    let (scale, shift) = (columns.spread(|j| scale[j]), columns.spread(|j| shift[j]));
-    let y = Parts::new(y);
-    pieces::for_ranges(x.len(), columns.piece(), |_, range| {
+    let (scale, shift) = (columns.repeat(|j| scale[j]), columns.repeat(|j| shift[j]));
+    let y = DisjointSlice::new(y);
+    tasks::for_ranges(x.len(), columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
         let (x, skip) = (&x[range.clone()], skip.map(|skip| &skip[range.clone()]));
         match (skip, relu) {
-            (None, false) => isa.run(|| scale_shift_piece(x, &scale, &shift, y, |v| v)),
-            (None, true) => isa.run(|| scale_shift_piece(x, &scale, &shift, y, |v| if v < 0.0 { 0.0 } else { v })),
-            (Some(skip), false) => isa.run(|| scale_shift_skip_piece(x, &scale, &shift, skip, y, |v| v)),
+            (None, false) => isa.run(|| scale_shift_rows(x, &scale, &shift, y, |v| v)),
+            (None, true) => isa.run(|| scale_shift_rows(x, &scale, &shift, y, |v| if v < 0.0 { 0.0 } else { v })),
+            (Some(skip), false) => isa.run(|| scale_shift_skip_rows(x, &scale, &shift, skip, y, |v| v)),
             (Some(skip), true) => {
-                isa.run(|| scale_shift_skip_piece(x, &scale, &shift, skip, y, |v| if v < 0.0 { 0.0 } else { v }));
+                isa.run(|| scale_shift_skip_rows(x, &scale, &shift, skip, y, |v| if v < 0.0 { 0.0 } else { v }));
             }
         }
     });
 }
 
 #[inline(always)]
-fn scale_shift_piece(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+fn scale_shift_rows(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
     for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
         for (((&x, y), &scale), &shift) in x.iter().zip(y).zip(scale).zip(shift) {
             *y = f(scale * x + shift);
@@ -142,14 +142,7 @@ fn scale_shift_piece(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], f: 
 }
 
 #[inline(always)]
-fn scale_shift_skip_piece(
-    x: &[f32],
-    scale: &[f32],
-    shift: &[f32],
-    skip: &[f32],
-    y: &mut [f32],
-    f: impl Fn(f32) -> f32,
-) {
+fn scale_shift_skip_rows(x: &[f32], scale: &[f32], shift: &[f32], skip: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
     for ((x, y), skip) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())).zip(skip.chunks(scale.len())) {
         for ((((&x, y), &skip), &scale), &shift) in x.iter().zip(y).zip(skip).zip(scale).zip(shift) {
             *y = f(scale * x + shift + skip);
@@ -176,8 +169,8 @@ pub fn backward(
     assert!(dgamma.len() == c && dbeta.len() == c, "dgamma and dbeta must have a value for each channel");
     let isa = Isa::active();
     let columns = Columns::new(c);
-    let mean = columns.spread(|j| norm.mean[j]);
-    let g = Parts::new(dy);
+    let mean = columns.repeat(|j| norm.mean[j]);
+    let g = DisjointSlice::new(dy);
     let sums = columns.sums(x.len(), |range, [sum, product]| {
         // SAFETY: the ranges do not overlap.
         let (x, g) = (&x[range.clone()], unsafe { g.range(range.clone()) });
@@ -185,17 +178,17 @@ pub fn backward(
             if let Some(y) = y {
                 mask_in_place(&y[range], g);
             }
-            gradient_sums_piece(x, g, g, &mean, sum, product, |g, _| g);
+            gradient_sums_rows(x, g, g, &mean, sum, product, |g, _| g);
         });
     });
-    let slopes = norm.slopes(columns, x.len() / c, &sums, dgamma, dbeta);
-    let (len, width, dx, g) = (x.len(), columns.width(), Parts::new(x), &dy[..]);
-    pieces::for_ranges(len, columns.piece(), |_, range| {
+    let coefficients = norm.coefficients(columns, x.len() / c, &sums, dgamma, dbeta);
+    let (len, width, dx, g) = (x.len(), columns.width(), DisjointSlice::new(x), &dy[..]);
+    tasks::for_ranges(len, columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
         isa.run(|| {
             for (g, dx) in g[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
-                slopes.row_onto_x(g, dx);
+                coefficients.row_onto_x(g, dx);
             }
         });
     });
@@ -214,14 +207,14 @@ pub(crate) fn backward_from_sums(
     assert!(dx.len() == x.len(), "dx must be as large as x");
     let isa = Isa::active();
     let columns = Columns::new(c);
-    let slopes = norm.slopes(columns, x.len() / c, sums, dgamma, dbeta);
-    let (len, width, dx) = (x.len(), columns.width(), Parts::new(dx));
-    pieces::for_ranges(len, columns.piece(), |_, range| {
+    let coefficients = norm.coefficients(columns, x.len() / c, sums, dgamma, dbeta);
+    let (len, width, dx) = (x.len(), columns.width(), DisjointSlice::new(dx));
+    tasks::for_ranges(len, columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
         isa.run(|| {
             for (x, dx) in x[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
-                slopes.row_onto_g(x, dx);
+                coefficients.row_onto_g(x, dx);
             }
         });
     });
@@ -242,13 +235,13 @@ pub fn scale_shift_backward(
     assert!(scale.len() == c, "scale must have {c} values");
     assert!(dscale.len() == c && dshift.len() == c, "dscale and dshift must have {c} values");
     let columns = Columns::new(c);
-    let zero = columns.spread(|_| 0.0);
+    let zero = columns.repeat(|_| 0.0);
     let [sum, product] = gradient_sums(x, y, dy, columns, &zero);
     for j in 0..c {
         dshift[j] = sum[j] as f32;
         dscale[j] = product[j] as f32;
     }
-    scale_gradient(y, dy, columns, dx, dskip, &columns.spread(|j| scale[j]));
+    scale_gradient(y, dy, columns, dx, dskip, &columns.repeat(|j| scale[j]));
 }
 
 /// First pass: column sums of the masked `dy`, and of it times `x - mean`.
@@ -258,11 +251,11 @@ fn gradient_sums(x: &[f32], y: Option<&[f32]>, dy: &[f32], columns: Columns, mea
     columns.sums(x.len(), |range, [sum, product]| {
         let (x, dy) = (&x[range.clone()], &dy[range.clone()]);
         match y {
-            None => isa.run(|| gradient_sums_piece(x, dy, dy, mean, sum, product, |g, _| g)),
+            None => isa.run(|| gradient_sums_rows(x, dy, dy, mean, sum, product, |g, _| g)),
             Some(y) => {
                 let y = &y[range];
                 isa.run(|| {
-                    gradient_sums_piece(x, dy, y, mean, sum, product, |g, y| if y > 0.0 { g } else { 0.0 });
+                    gradient_sums_rows(x, dy, y, mean, sum, product, |g, y| if y > 0.0 { g } else { 0.0 });
                 });
             }
         }
@@ -270,7 +263,7 @@ fn gradient_sums(x: &[f32], y: Option<&[f32]>, dy: &[f32], columns: Columns, mea
 }
 
 #[inline(always)]
-fn gradient_sums_piece(
+fn gradient_sums_rows(
     x: &[f32],
     dy: &[f32],
     y: &[f32],
@@ -305,8 +298,8 @@ fn scale_gradient(
     assert!(dskip.as_ref().is_none_or(|dskip| dskip.len() == dy.len()), "dskip must be as large as dy");
     let isa = Isa::active();
     let width = columns.width();
-    let (dx, dskip) = (Parts::new(dx), dskip.map(Parts::new));
-    pieces::for_ranges(dy.len(), columns.piece(), |_, range| {
+    let (dx, dskip) = (DisjointSlice::new(dx), dskip.map(DisjointSlice::new));
+    tasks::for_ranges(dy.len(), columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
         // SAFETY: as above.
@@ -335,14 +328,14 @@ fn mask_in_place(y: &[f32], g: &mut [f32]) {
 }
 
 /// `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row.
-struct Slopes {
+struct BackwardCoefficients {
     scale: Vec<f32>,
     mean: Vec<f32>,
     slope: Vec<f32>,
     constant: Vec<f32>,
 }
 
-impl Slopes {
+impl BackwardCoefficients {
     /// `g` becomes `dx`.
     #[inline(always)]
     fn row_onto_g(&self, x: &[f32], g: &mut [f32]) {

@@ -2,7 +2,7 @@
 
 use crate::columns::Columns;
 use crate::isa::Isa;
-use crate::pieces::{self, Parts};
+use crate::tasks::{self, DisjointSlice};
 
 /// `y = scale byte + shift` by channel; for `(byte / 255 - mean) / std` give `1 / (255 std)` and `-mean / std`.
 pub fn normalize(bytes: &[u8], c: usize, scale: &[f32], shift: &[f32], y: &mut [f32]) {
@@ -10,9 +10,9 @@ pub fn normalize(bytes: &[u8], c: usize, scale: &[f32], shift: &[f32], y: &mut [
     assert!(scale.len() == c && shift.len() == c, "scale and shift must have {c} values");
     let isa = Isa::active();
     let columns = Columns::new(c);
-    let (scale, shift) = (columns.spread(|j| scale[j]), columns.spread(|j| shift[j]));
-    let y = Parts::new(y);
-    pieces::for_ranges(bytes.len(), columns.piece(), |_, range| {
+    let (scale, shift) = (columns.repeat(|j| scale[j]), columns.repeat(|j| shift[j]));
+    let y = DisjointSlice::new(y);
+    tasks::for_ranges(bytes.len(), columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
         let bytes = &bytes[range];

@@ -35,15 +35,15 @@ const FEW_CHANNELS: usize = 8;
 
 /// The algorithm for a shape. `precise` excludes the algorithms whose rounding error is larger than the direct one's.
 pub fn algorithm(s: &ConvShape, pass: Pass, precise: bool) -> Algorithm {
-    if s.kh == 1 && s.kw == 1 && s.pad == 0 {
+    if s.kh() == 1 && s.kw() == 1 && s.pad() == 0 {
         return Algorithm::Matrix;
     }
-    if precise || s.kh != 3 || s.kw != 3 || s.stride != 1 || s.pad > 2 || s.c.min(s.k) < FEW_CHANNELS {
+    if precise || s.kh() != 3 || s.kw() != 3 || s.stride() != 1 || s.pad() > 2 || s.c().min(s.k()) < FEW_CHANNELS {
         return Algorithm::Im2row;
     }
     // The input gradient's tiles lie on the input.
-    let (height, width) = if pass == Pass::Dx { (s.h, s.w) } else { (s.out_h(), s.out_w()) };
+    let (height, width) = if pass == Pass::Dx { (s.h(), s.w()) } else { (s.out_h(), s.out_w()) };
     // A map of 2x2 is one tile of F(2x2) and a quarter of one of F(4x4).
-    let tiles = s.n * height.div_ceil(4) * width.div_ceil(4);
+    let tiles = s.n() * height.div_ceil(4) * width.div_ceil(4);
     if height <= 2 || width <= 2 || tiles <= FEW_TILES { Algorithm::Winograd2 } else { Algorithm::Winograd4 }
 }

@@ -3,16 +3,16 @@
 //! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with `(k - c) / 2` zero channels in
 //! front and the rest behind, `k ≥ c`.
 
-use crate::pieces::{self, Parts, SERIAL};
+use crate::tasks::{self, DisjointSlice, SERIAL_LEN};
 
-/// See the module. One piece is one image.
+/// See the module. One task is one image.
 pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, y: &mut [f32]) {
     let (out_h, out_w) = check(x.len(), y.len(), n, h, w, c, stride, k);
     let before = (k - c) / 2;
-    let y = Parts::new(y);
+    let y = DisjointSlice::new(y);
     let image = out_h * out_w * k;
     let run = |i: usize| {
-        // SAFETY: image `i` is this piece's alone.
+        // SAFETY: image `i` is this task's alone.
         let y = unsafe { y.range(i * image..(i + 1) * image) };
         for (p, y) in y.chunks_exact_mut(k).enumerate() {
             let (oh, ow) = (p / out_w, p % out_w);
@@ -22,7 +22,7 @@ pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: 
             y[before + c..].fill(0.0);
         }
     };
-    if n * image <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+    if n * image <= SERIAL_LEN { tasks::serial(n, run) } else { tasks::for_each(n, run) }
 }
 
 /// The gradient of [`subsample_pad`]: zero where nothing was taken.
@@ -38,10 +38,10 @@ pub fn subsample_pad_backward(
 ) {
     let (out_h, out_w) = check(dx.len(), dy.len(), n, h, w, c, stride, k);
     let before = (k - c) / 2;
-    let dx = Parts::new(dx);
+    let dx = DisjointSlice::new(dx);
     let image = h * w * c;
     let run = |i: usize| {
-        // SAFETY: image `i` is this piece's alone.
+        // SAFETY: image `i` is this task's alone.
         let dx = unsafe { dx.range(i * image..(i + 1) * image) };
         dx.fill(0.0);
         for (p, dy) in dy[i * out_h * out_w * k..][..out_h * out_w * k].chunks_exact(k).enumerate() {
@@ -49,7 +49,7 @@ pub fn subsample_pad_backward(
             dx[to..to + c].copy_from_slice(&dy[before..before + c]);
         }
     };
-    if n * image <= SERIAL { pieces::serial(n, run) } else { pieces::for_each(n, run) }
+    if n * image <= SERIAL_LEN { tasks::serial(n, run) } else { tasks::for_each(n, run) }
 }
 
 /// Output height and width, after the sizes of both slices have been found right.

@@ -1,7 +1,7 @@
 //! What happens to weights after the gradients are there: SGD, moving averages, sums. Arrays are flat.
 
 use crate::isa::Isa;
-use crate::pieces::{self, PIECE, Parts};
+use crate::tasks::{self, DisjointSlice, TASK_LEN};
 
 /// Stochastic gradient descent with momentum; the decay is added to the gradient, as PyTorch does and
 /// both papers did.
@@ -23,8 +23,8 @@ pub fn sgd(w: &mut [f32], dw: &[f32], v: &mut [f32], sgd: &Sgd) {
     assert!(w.len() == dw.len() && w.len() == v.len(), "w, dw and v must be equally large");
     let isa = Isa::active();
     let Sgd { lr, momentum, weight_decay, nesterov } = *sgd;
-    let (w, v) = (Parts::new(w), Parts::new(v));
-    pieces::for_ranges(dw.len(), PIECE, |_, range| {
+    let (w, v) = (DisjointSlice::new(w), DisjointSlice::new(v));
+    tasks::for_ranges(dw.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let (w, v) = unsafe { (w.range(range.clone()), v.range(range.clone())) };
         let all = w.iter_mut().zip(v).zip(&dw[range]);
@@ -62,8 +62,8 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 /// `x *= a`.
 pub fn scale(x: &mut [f32], a: f32) {
     let isa = Isa::active();
-    let (len, x) = (x.len(), Parts::new(x));
-    pieces::for_ranges(len, PIECE, |_, range| {
+    let (len, x) = (x.len(), DisjointSlice::new(x));
+    tasks::for_ranges(len, TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let x = unsafe { x.range(range) };
         isa.run(|| x.iter_mut().for_each(|x| *x *= a));
@@ -75,9 +75,9 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     /// Independent sums: four AVX2 vectors, enough to hide the latency of an addition.
     const LANES: usize = 32;
     let isa = Isa::active();
-    let mut partial = vec![0f64; x.len().div_ceil(PIECE)];
-    let parts = Parts::new(&mut partial);
-    pieces::for_ranges(x.len(), PIECE, |i, range| {
+    let mut partial = vec![0f64; x.len().div_ceil(TASK_LEN)];
+    let parts = DisjointSlice::new(&mut partial);
+    tasks::for_ranges(x.len(), TASK_LEN, |i, range| {
         let mut sums = [0f32; LANES];
         let x = &x[range];
         isa.run(|| {
@@ -85,7 +85,7 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
                 x.iter().zip(&mut sums).for_each(|(&x, sum)| *sum += x * x);
             }
         });
-        // SAFETY: piece `i` alone writes element `i`.
+        // SAFETY: task `i` alone writes element `i`.
         let total = unsafe { parts.range(i..i + 1) };
         total[0] = sums.iter().map(|&sum| f64::from(sum)).sum();
     });
@@ -95,8 +95,8 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
 /// `x = f(x, y)`, element by element.
 fn zip_in_place(x: &mut [f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let isa = Isa::active();
-    let x = Parts::new(x);
-    pieces::for_ranges(y.len(), PIECE, |_, range| {
+    let x = DisjointSlice::new(x);
+    tasks::for_ranges(y.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let x = unsafe { x.range(range.clone()) };
         let y = &y[range];

@@ -127,7 +127,7 @@ pub(crate) fn prefetch(from: *const f32) {
 
 /// Asks for the cache line at `from` to be written soon: it comes from memory, and out of other caches. Any address is allowed.
 #[inline(always)]
-pub(crate) fn prefetch_to_write(from: *const f32) {
+pub(crate) fn prefetch_write(from: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a hint that cannot fault, and does nothing on processors that do not know it.
     unsafe {

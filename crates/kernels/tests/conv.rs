@@ -11,8 +11,8 @@ mod support;
 
 use proptest::prelude::*;
 use residual_kernels::plan::{self, Algorithm, Pass};
-use residual_kernels::{ConvShape, Epilogue, PoolShape, conv, naive, pool};
-use support::{U, assert_same_bits, assert_within, magnitudes, noise, on_every_isa, shapes};
+use residual_kernels::{ConvShape, Epilogue, conv, naive, pool};
+use support::{U, assert_same_bits, assert_within, conv_shape, halved, magnitudes, noise, on_every_isa, shapes};
 
 /// Products that a direct algorithm adds one after the other, at most.
 const RUN: usize = 256;
@@ -142,16 +142,16 @@ impl Bound {
     /// The sum of absolute values behind each weight gradient.
     fn dw(&self, x: &[f32], dy: &[f32], s: &ConvShape) -> Vec<f64> {
         let points = self.side + 2;
-        let mut products = vec![vec![vec![0f64; points]; points]; s.k * s.c];
+        let mut products = vec![vec![vec![0f64; points]; points]; s.k() * s.c()];
         let spread = transposed(&self.output);
-        self.each_tile(s.n, s.out_h(), s.out_w(), |n, top, left| {
-            let tile = |k_i| window(dy, [n, s.out_h(), s.out_w(), s.k], k_i, top, left, 0, self.side);
-            let gradients: Vec<Square> = (0..s.k).map(|k_i| sandwich(&spread, &tile(k_i))).collect();
-            for c_i in 0..s.c {
-                let data = sandwich(&self.data, &window(x, [n, s.h, s.w, s.c], c_i, top, left, s.pad, points));
+        self.each_tile(s.n(), s.out_h(), s.out_w(), |n, top, left| {
+            let tile = |k_i| window(dy, [n, s.out_h(), s.out_w(), s.k()], k_i, top, left, 0, self.side);
+            let gradients: Vec<Square> = (0..s.k()).map(|k_i| sandwich(&spread, &tile(k_i))).collect();
+            for c_i in 0..s.c() {
+                let data = sandwich(&self.data, &window(x, [n, s.h(), s.w(), s.c()], c_i, top, left, s.pad(), points));
                 for (k_i, gradient) in gradients.iter().enumerate() {
                     for (i, j) in (0..points).flat_map(|i| (0..points).map(move |j| (i, j))) {
-                        products[k_i * s.c + c_i][i][j] += data[i][j] * gradient[i][j];
+                        products[k_i * s.c() + c_i][i][j] += data[i][j] * gradient[i][j];
                     }
                 }
             }
@@ -174,14 +174,14 @@ fn window(x: &[f32], [n, h, w, c]: [usize; 4], c_i: usize, top: usize, left: usi
 fn forward_bounds(x: &[f32], w: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
     match Bound::new(plan::algorithm(s, Pass::Forward, precise)) {
         Some(bound) => {
-            let filter = |k: usize, c: usize, i: usize, j: usize| w[((k * s.c + c) * 3 + i) * 3 + j];
-            let sums = bound.correlate(x, [s.n, s.h, s.w, s.c], s.pad, s.k, filter);
-            sums.iter().map(|sum| (s.c + TRANSFORMS) as f64 * U * sum).collect()
+            let filter = |k: usize, c: usize, i: usize, j: usize| w[((k * s.c() + c) * 3 + i) * 3 + j];
+            let sums = bound.correlate(x, [s.n(), s.h(), s.w(), s.c()], s.pad(), s.k(), filter);
+            sums.iter().map(|sum| (s.c() + TRANSFORMS) as f64 * U * sum).collect()
         }
         None => {
             let mut sums = vec![0f32; s.y_len()];
             naive::conv::forward(&magnitudes(x), &magnitudes(w), s, true, Epilogue::None, &mut sums);
-            sums.iter().map(|&sum| direct(s.c * s.kh * s.kw) * f64::from(sum)).collect()
+            sums.iter().map(|&sum| direct(s.c() * s.kh() * s.kw()) * f64::from(sum)).collect()
         }
     }
 }
@@ -189,14 +189,14 @@ fn forward_bounds(x: &[f32], w: &[f32], s: &ConvShape, precise: bool) -> Vec<f64
 fn dx_bounds(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
     match Bound::new(plan::algorithm(s, Pass::Dx, precise)) {
         Some(bound) => {
-            let filter = |c: usize, k: usize, i: usize, j: usize| w[((k * s.c + c) * 3 + 2 - i) * 3 + 2 - j];
-            let sums = bound.correlate(dy, [s.n, s.out_h(), s.out_w(), s.k], 2 - s.pad, s.c, filter);
-            sums.iter().map(|sum| (s.k + TRANSFORMS) as f64 * U * sum).collect()
+            let filter = |c: usize, k: usize, i: usize, j: usize| w[((k * s.c() + c) * 3 + 2 - i) * 3 + 2 - j];
+            let sums = bound.correlate(dy, [s.n(), s.out_h(), s.out_w(), s.k()], 2 - s.pad(), s.c(), filter);
+            sums.iter().map(|sum| (s.k() + TRANSFORMS) as f64 * U * sum).collect()
         }
         None => {
             let mut sums = vec![0f32; s.x_len()];
             naive::conv::dx(&magnitudes(dy), &magnitudes(w), s, true, false, &mut sums);
-            sums.iter().map(|&sum| direct(s.k * s.kh * s.kw) * f64::from(sum)).collect()
+            sums.iter().map(|&sum| direct(s.k() * s.kh() * s.kw()) * f64::from(sum)).collect()
         }
     }
 }
@@ -204,7 +204,7 @@ fn dx_bounds(dy: &[f32], w: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
 fn dw_bounds(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
     match Bound::new(plan::algorithm(s, Pass::Dw, precise)) {
         Some(bound) => {
-            let tiles = s.n * s.out_h().div_ceil(bound.side) * s.out_w().div_ceil(bound.side);
+            let tiles = s.n() * s.out_h().div_ceil(bound.side) * s.out_w().div_ceil(bound.side);
             bound.dw(x, dy, s).iter().map(|sum| (tiles + TRANSFORMS) as f64 * U * sum).collect()
         }
         None => {
@@ -218,7 +218,7 @@ fn dw_bounds(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
 /// Everything that a convolution does, on every instruction set.
 fn check(s: &ConvShape, precise: bool) {
     let (x, w, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));
-    let (bias, before) = (noise(s.k, 4), noise(s.x_len(), 5));
+    let (bias, before) = (noise(s.k(), 4), noise(s.x_len(), 5));
     let what = format!("{s:?}, precise: {precise}");
 
     let mut y = vec![0f32; s.y_len()];
@@ -233,37 +233,37 @@ fn check(s: &ConvShape, precise: bool) {
         conv::forward(&x, &w, s, precise, Epilogue::None, &mut out);
         assert_within(&format!("y of {what}"), &out, &y, |i| bounds[i]);
 
-        let packed = conv::Packed::new(&w, s, precise);
+        let packed = conv::PackedConv::new(&w, s, precise);
         let mut prepared = vec![f32::NAN; s.y_len()];
         packed.forward(&x, s, Epilogue::None, &mut prepared);
         assert_within(&format!("y of packed weights of {what}"), &prepared, &y, |i| bounds[i]);
 
-        let (mut mean, mut var) = (vec![f32::NAN; s.k], vec![f32::NAN; s.k]);
+        let (mut mean, mut var) = (vec![f32::NAN; s.k()], vec![f32::NAN; s.k()]);
         let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
         let mut again = vec![f32::NAN; s.y_len()];
         conv::forward(&x, &w, s, precise, statistics, &mut again);
         assert_same_bits(&format!("y of {what} with statistics"), &again, &out);
-        check_statistics(&what, &out, s.k, &mean, &var);
+        check_statistics(&what, &out, s.k(), &mean, &var);
 
         conv::forward(&x, &w, s, precise, Epilogue::Bias { bias: &bias, relu: true }, &mut out);
         assert_within(&format!("biased y of {what}"), &out, &biased, |i| {
-            bounds[i] + U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k]).abs())
+            bounds[i] + U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k()]).abs())
         });
 
-        if packed.pools() && s.out_h() > 1 && s.out_w() > 1 {
+        if packed.can_fuse_max_pool() && s.out_h() > 1 && s.out_w() > 1 {
             packed.forward(&x, s, Epilogue::Bias { bias: &bias, relu: true }, &mut out);
-            let windows = PoolShape { n: s.n, h: s.out_h(), w: s.out_w(), c: s.k, kernel: 2, stride: 2, pad: 0 };
+            let windows = halved(s);
             let mut largest = vec![f32::NAN; windows.y_len()];
             pool::max_forward(&out, &windows, &mut largest);
             let mut pooled = vec![f32::NAN; windows.y_len()];
-            packed.forward_pooled(&x, s, &bias, &mut pooled);
+            packed.forward_max_pool(&x, s, &bias, &mut pooled);
             assert_same_bits(&format!("pooled y of {what}"), &pooled, &largest);
         }
 
         let mut out = dy.clone();
         packed.forward(&x, s, Epilogue::Residual { bias: &bias }, &mut out);
         assert_within(&format!("y of {what} with the way around it"), &out, &joined, |i| {
-            bounds[i] + 2.0 * U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k]).abs() + f64::from(dy[i]).abs())
+            bounds[i] + 2.0 * U * (f64::from(y[i]).abs() + f64::from(bias[i % s.k()]).abs() + f64::from(dy[i]).abs())
         });
     });
 
@@ -323,9 +323,8 @@ fn every_order_of_work_is_within_the_bound() {
         // A weight gradient in two rounds.
         (2, 66, 65, 128, 130, 1, 1, 0),
     ];
-    for (n, h, w, c, k, kernel, stride, pad) in shapes {
-        let s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape");
-        check(&s, false);
+    for sizes in shapes {
+        check(&conv_shape(sizes), false);
     }
 }
 
@@ -333,10 +332,10 @@ fn every_order_of_work_is_within_the_bound() {
 fn a_filter_that_reaches_no_pixel_gives_zeros() {
     on_every_isa(|| {
         // One pixel in the middle of a border of three, filters of three at every fifth place: none touches it.
-        let s = ConvShape { n: 1, h: 1, w: 1, c: 5, k: 7, kh: 3, kw: 3, stride: 5, pad: 3 };
+        let s = conv_shape((1, 1, 1, 5, 7, 3, 5, 3));
         assert_eq!((s.out_h(), s.out_w()), (1, 1));
-        let (x, w, dy) = (noise(s.c, 1), noise(s.k * s.c * 9, 2), noise(s.k, 3));
-        let (mut y, mut dx, mut dw) = (vec![1.0; s.k], vec![1.0; s.c], vec![1.0; w.len()]);
+        let (x, w, dy) = (noise(s.c(), 1), noise(s.k() * s.c() * 9, 2), noise(s.k(), 3));
+        let (mut y, mut dx, mut dw) = (vec![1.0; s.k()], vec![1.0; s.c()], vec![1.0; w.len()]);
         conv::forward(&x, &w, &s, false, Epilogue::None, &mut y);
         conv::dx(&dy, &w, &s, false, false, &mut dx);
         conv::dw(&x, &dy, &s, false, &mut dw);
@@ -347,20 +346,20 @@ fn a_filter_that_reaches_no_pixel_gives_zeros() {
 #[test]
 fn nan_survives_the_relu_of_an_epilogue() {
     for kernel in [1, 3] {
-        let s = ConvShape::new(1, 6, 6, 16, 20, kernel, kernel, 1, kernel / 2).expect("a valid shape");
+        let s = conv_shape((1, 6, 6, 16, 20, kernel, 1, kernel / 2));
         let (x, mut w) = (noise(s.x_len(), 1), noise(s.w_len(), 2));
         w[0] = f32::NAN;
         on_every_isa(|| {
             let mut y = vec![0f32; s.y_len()];
-            conv::forward(&x, &w, &s, false, Epilogue::Bias { bias: &vec![0.0; s.k], relu: true }, &mut y);
+            conv::forward(&x, &w, &s, false, Epilogue::Bias { bias: &vec![0.0; s.k()], relu: true }, &mut y);
             // The first output channel, whichever way the products are arranged.
-            assert!(y.iter().step_by(s.k).all(|y| y.is_nan()), "{kernel}x{kernel}");
-            assert!(y.iter().skip(1).step_by(s.k).all(|y| *y >= 0.0), "{kernel}x{kernel}");
-            let packed = conv::Packed::new(&w, &s, false);
-            if packed.pools() {
+            assert!(y.iter().step_by(s.k()).all(|y| y.is_nan()), "{kernel}x{kernel}");
+            assert!(y.iter().skip(1).step_by(s.k()).all(|y| *y >= 0.0), "{kernel}x{kernel}");
+            let packed = conv::PackedConv::new(&w, &s, false);
+            if packed.can_fuse_max_pool() {
                 let mut y = vec![0f32; s.y_len() / 4];
-                packed.forward_pooled(&x, &s, &vec![0.0; s.k], &mut y);
-                assert!(y.iter().step_by(s.k).all(|y| y.is_nan()), "pooled");
+                packed.forward_max_pool(&x, &s, &vec![0.0; s.k()], &mut y);
+                assert!(y.iter().step_by(s.k()).all(|y| y.is_nan()), "pooled");
             }
         });
     }
@@ -369,12 +368,12 @@ fn nan_survives_the_relu_of_an_epilogue() {
 #[test]
 fn a_mean_far_from_zero_costs_the_variance_no_digits() {
     // One input channel of ones and a filter of 1000 plus noise from a second channel.
-    let s = ConvShape::new(4, 16, 16, 2, 16, 1, 1, 1, 0).expect("a valid shape");
+    let s = conv_shape((4, 16, 16, 2, 16, 1, 1, 0));
     let x: Vec<f32> = noise(s.x_len(), 1).iter().enumerate().map(|(i, v)| if i % 2 == 0 { 1.0 } else { *v }).collect();
     let w: Vec<f32> = (0..s.w_len()).map(|i| if i % 2 == 0 { 1000.0 } else { 1.0 }).collect();
     on_every_isa(|| {
-        let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k], vec![0f32; s.k]);
+        let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k()], vec![0f32; s.k()]);
         conv::forward(&x, &w, &s, false, Epilogue::Statistics { mean: &mut mean, var: &mut var }, &mut y);
-        check_statistics("far mean", &y, s.k, &mean, &var);
+        check_statistics("far mean", &y, s.k(), &mean, &var);
     });
 }

@@ -10,7 +10,9 @@ mod support;
 use proptest::prelude::*;
 use residual_kernels::lrn::Lrn;
 use residual_kernels::update::Sgd;
-use residual_kernels::{PoolShape, activation, linear, loss, lrn, naive, norm, pixels, pool, shortcut, update};
+use residual_kernels::{
+    PoolDims, PoolShape, activation, linear, loss, lrn, naive, norm, pixels, pool, shortcut, update,
+};
 use support::{Layer, U, assert_same_bits, assert_within, magnitudes, noise, on_every_isa};
 
 /// Additions in `f32` of one column sum, with the folded row's own: 32 Ki elements in rows of at least 128.
@@ -147,7 +149,7 @@ proptest! {
         window in prop::sample::select(&[(2usize, 2usize, 0usize), (3, 2, 1), (3, 1, 1), (7, 7, 0), (2, 1, 1)][..]),
     ) {
         let (kernel, stride, pad) = window;
-        let Ok(s) = PoolShape::new(n, h, w, c, kernel, stride, pad) else { return Ok(()) };
+        let Ok(s) = PoolShape::new(PoolDims { n, h, w, c, kernel, stride, pad }) else { return Ok(()) };
         // Few different values, 0 and -0 among them: ties are common, and the first of them is the maximum.
         let x: Vec<f32> = noise(s.x_len(), 1).iter().map(|v| (v * 4.0).round()).collect();
         let dy = noise(s.y_len(), 2);
@@ -340,7 +342,7 @@ fn nan_survives_relu_and_max_pooling() {
     let mut y = [0f32; 2];
     activation::relu(&[f32::NAN, -1.0], &mut y);
     assert!(y[0].is_nan() && y[1] == 0.0);
-    let s = PoolShape::new(1, 2, 2, 1, 2, 2, 0).expect("a valid shape");
+    let s = PoolShape::new(PoolDims { n: 1, h: 2, w: 2, c: 1, kernel: 2, stride: 2, pad: 0 }).expect("a valid shape");
     let mut y = [0f32; 1];
     pool::max_forward(&[1.0, f32::NAN, 3.0, 2.0], &s, &mut y);
     assert!(y[0].is_nan());

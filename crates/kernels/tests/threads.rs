@@ -1,8 +1,8 @@
-//! The number of threads does not change a bit: every kernel that works in pieces on 1, 2, 3 and 20 threads, at sizes that are cut into several.
+//! The number of threads does not change a bit: every kernel that works in tasks on 1, 2, 3 and 20 threads, at sizes that are cut into several.
 //!
-//! One piece would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared from 32 Ki elements on, sums of columns
-//! have pieces of 32 Ki, products of matrices blocks of 256 x 1024, and those of convolutions are said at each shape. Lanes and registers
-//! move the numbers; there are at least two pieces on every instruction set.
+//! One task would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared from 32 Ki elements on, sums of columns
+//! have tasks of 32 Ki, products of matrices blocks of 256 x 1024, and those of convolutions are said at each shape. Lanes and registers
+//! move the numbers; there are at least two tasks on every instruction set.
 
 mod support;
 
@@ -10,11 +10,11 @@ use residual_kernels::lrn::Lrn;
 use residual_kernels::norm::Norm;
 use residual_kernels::update::Sgd;
 use residual_kernels::{
-    ConvShape, Epilogue, PoolShape, activation, conv, linear, loss, lrn, norm, pixels, pool, shortcut, update,
+    ConvShape, Epilogue, PoolDims, PoolShape, activation, conv, linear, loss, lrn, norm, pixels, pool, shortcut, update,
 };
-use support::{noise, on_every_isa};
+use support::{Sizes, conv_shape, noise, on_every_isa};
 
-/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are pieces of a single image, and compares what it returns.
+/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are tasks of a single image, and compares what it returns.
 fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     on_every_isa(|| {
         let isa = residual_kernels::Isa::active();
@@ -30,10 +30,7 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     });
 }
 
-/// `n h w c k`, kernel, stride, padding.
-type Sizes = (usize, usize, usize, usize, usize, usize, usize, usize);
-
-/// Every order of work, in several pieces and with as few products as that takes.
+/// Every order of work, in several tasks and with as few products as that takes.
 const SHAPES: [Sizes; 10] = [
     // F(4x4), 49 tiles: two blocks, and for more threads than that six chunks, where the filters are packed.
     (1, 28, 28, 24, 96, 3, 1, 1),
@@ -51,7 +48,7 @@ const SHAPES: [Sizes; 10] = [
     (20, 16, 16, 24, 40, 3, 2, 1),
     // The input gradient is zero first, and three of four pixels stay so; 1176 positions in two groups.
     (24, 14, 14, 64, 48, 1, 2, 0),
-    // More than 16 Ki weights, packed in pieces; 2500 positions in two groups and, with 10 MB to read, two rounds.
+    // More than 16 Ki weights, packed in tasks; 2500 positions in two groups and, with 10 MB to read, two rounds.
     (4, 25, 25, 17, 1000, 1, 1, 0),
     // The stem: 1280 positions in two groups.
     (5, 32, 32, 3, 16, 7, 2, 3),
@@ -59,8 +56,9 @@ const SHAPES: [Sizes; 10] = [
 
 /// Calls `check` with every shape, its input, weights and output gradient, and a normalisation of the input.
 fn on_every_shape(check: impl Fn(&ConvShape, &[f32], &[f32], &[f32], &Norm<'_>)) {
-    for (n, h, w, c, k, kernel, stride, pad) in SHAPES {
-        let s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).expect("a valid shape");
+    for sizes in SHAPES {
+        let s = conv_shape(sizes);
+        let c = s.c();
         let (x, weights, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));
         let (mean, var, gamma, beta) = (noise(c, 4), vec![0.5f32; c], noise(c, 5), noise(c, 6));
         check(&s, &x, &weights, &dy, &Norm { mean: &mean, var: &var, gamma: &gamma, beta: &beta, eps: 1e-5 });
@@ -70,20 +68,20 @@ fn on_every_shape(check: impl Fn(&ConvShape, &[f32], &[f32], &[f32], &Norm<'_>))
 #[test]
 fn convolutions_give_the_same_bits_on_any_number_of_threads() {
     on_every_shape(|s, x, w, dy, _| {
-        let bias = noise(s.k, 7);
+        let bias = noise(s.k(), 7);
         same_bits(&format!("forward of {s:?}"), || {
-            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k], vec![0f32; s.k]);
+            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k()], vec![0f32; s.k()]);
             let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
             conv::forward(x, w, s, false, statistics, &mut y);
             [y, mean, var].concat()
         });
         same_bits(&format!("forward of {s:?} with packed weights"), || {
-            let (packed, mut y) = (conv::Packed::new(w, s, false), dy.to_vec());
+            let (packed, mut y) = (conv::PackedConv::new(w, s, false), dy.to_vec());
             packed.forward(x, s, Epilogue::Residual { bias: &bias }, &mut y);
-            let windows = if packed.pools() { s.n * (s.out_h() / 2) * (s.out_w() / 2) } else { 0 };
-            let mut pooled = vec![0f32; windows * s.k];
-            if packed.pools() {
-                packed.forward_pooled(x, s, &bias, &mut pooled);
+            let windows = if packed.can_fuse_max_pool() { s.n() * (s.out_h() / 2) * (s.out_w() / 2) } else { 0 };
+            let mut pooled = vec![0f32; windows * s.k()];
+            if packed.can_fuse_max_pool() {
+                packed.forward_max_pool(x, s, &bias, &mut pooled);
             }
             [y, pooled].concat()
         });
@@ -101,16 +99,16 @@ fn convolutions_give_the_same_bits_on_any_number_of_threads() {
 fn convolutions_of_a_normalised_input_give_the_same_bits_on_any_number_of_threads() {
     on_every_shape(|s, x, w, dy, layer| {
         same_bits(&format!("forward of a normalised input of {s:?}"), || {
-            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k], vec![0f32; s.k]);
+            let (mut y, mut mean, mut var) = (vec![0f32; s.y_len()], vec![0f32; s.k()], vec![0f32; s.k()]);
             let statistics = Epilogue::Statistics { mean: &mut mean, var: &mut var };
-            conv::forward_normed(x, layer, w, s, false, statistics, &mut y);
+            conv::forward_bn_relu(x, layer, w, s, false, statistics, &mut y);
             [y, mean, var].concat()
         });
         same_bits(&format!("gradients through a normalised input of {s:?}"), || {
-            let (mut dx, mut dgamma, mut dbeta) = (vec![f32::NAN; s.x_len()], vec![0f32; s.c], vec![0f32; s.c]);
+            let (mut dx, mut dgamma, mut dbeta) = (vec![f32::NAN; s.x_len()], vec![0f32; s.c()], vec![0f32; s.c()]);
             let mut dw = vec![0f32; s.w_len()];
-            conv::dx_normed(dy, w, s, false, x, layer, &mut dx, &mut dgamma, &mut dbeta);
-            conv::dw_normed(x, layer, dy, s, false, &mut dw);
+            conv::dx_bn_relu(dy, w, s, false, x, layer, &mut dx, &mut dgamma, &mut dbeta);
+            conv::dw_bn_relu(x, layer, dy, s, false, &mut dw);
             [dx, dgamma, dbeta, dw].concat()
         });
     });
@@ -152,7 +150,7 @@ fn normalisations_give_the_same_bits_on_any_number_of_threads() {
 fn pools_and_shortcuts_give_the_same_bits_on_any_number_of_threads() {
     // Three images, each in three blocks of channels.
     let (n, h, w, c) = (3, 20, 20, 130);
-    let s = PoolShape::new(n, h, w, c, 3, 2, 1).expect("a valid shape");
+    let s = PoolShape::new(PoolDims { n, h, w, c, kernel: 3, stride: 2, pad: 1 }).expect("a valid shape");
     let (x, dy) = (noise(s.x_len(), 1), noise(s.y_len(), 2));
     let (inputs, outputs) = (|| vec![0f32; s.x_len()], || vec![0f32; s.y_len()]);
     same_bits("pooling", || {
@@ -182,7 +180,7 @@ fn pools_and_shortcuts_give_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn linear_layers_give_the_same_bits_on_any_number_of_threads() {
-    // Two blocks of rows and two of columns in both gradients; dot products in 19 pieces of 16 rows.
+    // Two blocks of rows and two of columns in both gradients; dot products in 19 tasks of 16 rows.
     let (c, k) = (1100, 300);
     let (w, bias) = (noise(k * c, 1), noise(k, 2));
     for n in [300, 3, 1] {
@@ -211,7 +209,7 @@ fn elementwise_kernels_give_the_same_bits_on_any_number_of_threads() {
         [a, b, d, dz, dbias].concat()
     });
     same_bits("softmax and its loss", || {
-        // 31 rows of 130 logits in a piece.
+        // 31 rows of 130 logits in a task.
         let (n, k) = (1000, 130);
         let (logits, targets) = (&x[..n * k], vec![1.0 / k as f32; n * k]);
         let (mut shares, mut losses, mut dlogits) = (vec![0f32; n * k], vec![0f32; n], vec![0f32; n * k]);

@@ -4,17 +4,17 @@ use crate::PoolShape;
 
 /// Calls `visit(y index, x index)` for every image element under every window, row by row.
 fn each_pair(s: &PoolShape, mut visit: impl FnMut(usize, usize)) {
-    for n in 0..s.n {
+    for n in 0..s.n() {
         for oh in 0..s.out_h() {
             for ow in 0..s.out_w() {
-                for (i, j) in (0..s.kernel).flat_map(|i| (0..s.kernel).map(move |j| (i, j))) {
-                    let (ih, iw) = (oh * s.stride + i, ow * s.stride + j);
-                    if ih < s.pad || iw < s.pad || ih >= s.h + s.pad || iw >= s.w + s.pad {
+                for (i, j) in (0..s.kernel()).flat_map(|i| (0..s.kernel()).map(move |j| (i, j))) {
+                    let (ih, iw) = (oh * s.stride() + i, ow * s.stride() + j);
+                    if ih < s.pad() || iw < s.pad() || ih >= s.h() + s.pad() || iw >= s.w() + s.pad() {
                         continue;
                     }
-                    let from = ((n * s.h + ih - s.pad) * s.w + iw - s.pad) * s.c;
-                    let to = ((n * s.out_h() + oh) * s.out_w() + ow) * s.c;
-                    (0..s.c).for_each(|c| visit(to + c, from + c));
+                    let from = ((n * s.h() + ih - s.pad()) * s.w() + iw - s.pad()) * s.c();
+                    let to = ((n * s.out_h() + oh) * s.out_w() + ow) * s.c();
+                    (0..s.c()).for_each(|c| visit(to + c, from + c));
                 }
             }
         }
@@ -52,14 +52,14 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
 pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     let mut sums = vec![0f64; y.len()];
     each_pair(s, |to, from| sums[to] += f64::from(x[from]));
-    sums.iter_mut().for_each(|sum| *sum /= (s.kernel * s.kernel) as f64);
+    sums.iter_mut().for_each(|sum| *sum /= (s.kernel() * s.kernel()) as f64);
     store(&sums, y);
 }
 
 /// See [`crate::pool::avg_backward`].
 pub fn avg_backward(dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     let mut sums = vec![0f64; dx.len()];
-    each_pair(s, |to, from| sums[from] += f64::from(dy[to]) / (s.kernel * s.kernel) as f64);
+    each_pair(s, |to, from| sums[from] += f64::from(dy[to]) / (s.kernel() * s.kernel()) as f64);
     store(&sums, dx);
 }
 

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::for_blocks;
 use crate::PoolShape;
 use crate::isa::Isa;
-use crate::pieces::Parts;
+use crate::tasks::DisjointSlice;
 
 /// The window of `PoolShape` along one side, clipped to the image.
 fn clipped(o: usize, s: &PoolShape, size: usize) -> Range<usize> {
-    let start = o * s.stride;
-    start.saturating_sub(s.pad).min(size)..(start + s.kernel).saturating_sub(s.pad).min(size)
+    let start = o * s.stride();
+    start.saturating_sub(s.pad()).min(size)..(start + s.kernel()).saturating_sub(s.pad()).min(size)
 }
 
 /// The adaptive window of PyTorch along one side: `⌊o size / out⌋ .. ⌈(o + 1) size / out⌉`.
@@ -20,20 +20,18 @@ fn adaptive(o: usize, size: usize, out: usize) -> Range<usize> {
 
 /// `y` = the sum under each window over its size, padding included.
 pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
-    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(x.len() == s.x_len() && y.len() == s.y_len(), "x and y must have the sizes of {s:?}");
-    let factor = 1.0 / (s.kernel * s.kernel) as f32;
-    let window = |oh, ow| (clipped(oh, s, s.h), clipped(ow, s, s.w), factor);
-    gather(x, [s.n, s.h, s.w, s.c], [s.out_h(), s.out_w()], window, y);
+    let factor = 1.0 / (s.kernel() * s.kernel()) as f32;
+    let window = |oh, ow| (clipped(oh, s, s.h()), clipped(ow, s, s.w()), factor);
+    gather(x, [s.n(), s.h(), s.w(), s.c()], [s.out_h(), s.out_w()], window, y);
 }
 
 /// The gradient of [`avg_forward`].
 pub fn avg_backward(dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
-    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
-    let factor = 1.0 / (s.kernel * s.kernel) as f32;
-    let window = |oh, ow| (clipped(oh, s, s.h), clipped(ow, s, s.w), factor);
-    scatter(dy, [s.n, s.h, s.w, s.c], [s.out_h(), s.out_w()], window, dx);
+    let factor = 1.0 / (s.kernel() * s.kernel()) as f32;
+    let window = |oh, ow| (clipped(oh, s, s.h()), clipped(ow, s, s.w()), factor);
+    scatter(dy, [s.n(), s.h(), s.w(), s.c()], [s.out_h(), s.out_w()], window, dx);
 }
 
 /// The mean of each image: `x [n, hw, c]` → `y [n, c]`.
@@ -85,11 +83,11 @@ fn gather(
     y: &mut [f32],
 ) {
     let isa = Isa::active();
-    let y = Parts::new(y);
+    let y = DisjointSlice::new(y);
     for_blocks(n, c, x.len(), |image, first, channels| {
         for (i, j) in (0..oh).flat_map(|i| (0..ow).map(move |j| (i, j))) {
             let to = ((image * oh + i) * ow + j) * c + first;
-            // SAFETY: these channels of this image are this piece's alone.
+            // SAFETY: these channels of this image are this task's alone.
             let y = unsafe { y.range(to..to + channels) };
             let (rows, columns, factor) = window(i, j);
             isa.run(|| {
@@ -116,11 +114,11 @@ fn scatter(
 ) {
     let isa = Isa::active();
     let len = dx.len();
-    let dx = Parts::new(dx);
+    let dx = DisjointSlice::new(dx);
     for_blocks(n, c, len, |image, first, channels| {
         let pixel = |ih: usize, iw: usize| {
             let at = ((image * h + ih) * w + iw) * c + first;
-            // SAFETY: these channels of this image are this piece's alone, and one pixel is borrowed at a time.
+            // SAFETY: these channels of this image are this task's alone, and one pixel is borrowed at a time.
             unsafe { dx.range(at..at + channels) }
         };
         (0..h * w).for_each(|p| pixel(p / w, p % w).fill(0.0));

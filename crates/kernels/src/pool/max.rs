@@ -7,16 +7,16 @@ use pulp::{Simd, WithSimd};
 use super::{for_blocks, for_rows};
 use crate::PoolShape;
 use crate::isa::Isa;
-use crate::pieces::Parts;
+use crate::tasks::DisjointSlice;
 use crate::vector::{load_first, store_first};
 
 /// Calls `visit(offset of the tap's pixel in x)` for the taps of window `(oh, ow)` that lie in the image, in order.
 macro_rules! each_tap {
     ($s:expr, $oh:expr, $ow:expr, $offset:ident => $body:block) => {
-        let (top, left) = ($oh * $s.stride, $ow * $s.stride);
-        for ih in top.max($s.pad)..(top + $s.kernel).min($s.h + $s.pad) {
-            for iw in left.max($s.pad)..(left + $s.kernel).min($s.w + $s.pad) {
-                let $offset = ((ih - $s.pad) * $s.w + iw - $s.pad) * $s.c;
+        let (top, left) = ($oh * $s.stride(), $ow * $s.stride());
+        for ih in top.max($s.pad())..(top + $s.kernel()).min($s.h() + $s.pad()) {
+            for iw in left.max($s.pad())..(left + $s.kernel()).min($s.w() + $s.pad()) {
+                let $offset = ((ih - $s.pad()) * $s.w() + iw - $s.pad()) * $s.c();
                 $body
             }
         }
@@ -28,8 +28,8 @@ pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     check(x, s);
     assert!(y.len() == s.y_len(), "y must have the size of {s:?}");
     let isa = Isa::active();
-    let y = Parts::new(y);
-    for_rows(s.n, s.out_h(), x.len(), |image, oh| isa.run(Forward { x, s, y: &y, image, oh }));
+    let y = DisjointSlice::new(y);
+    for_rows(s.n(), s.out_h(), x.len(), |image, oh| isa.run(Forward { x, s, y: &y, image, oh }));
 }
 
 /// The gradient of [`max_forward`]: `dy` goes to the first maximum of its window (the last NaN where there is one).
@@ -37,15 +37,14 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     check(x, s);
     assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
     let isa = Isa::active();
-    let dx = Parts::new(dx);
-    for_blocks(s.n, s.c, x.len(), |image, first, channels| {
+    let dx = DisjointSlice::new(dx);
+    for_blocks(s.n(), s.c(), x.len(), |image, first, channels| {
         isa.run(Backward { x, dy, s, dx: &dx, image, first, channels });
     });
 }
 
 /// The kernels read through pointers.
 fn check(x: &[f32], s: &PoolShape) {
-    assert!(s.is_valid(), "{s:?} is not the shape of a pooling");
     assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
 }
 
@@ -53,7 +52,7 @@ fn check(x: &[f32], s: &PoolShape) {
 struct Forward<'a> {
     x: &'a [f32],
     s: &'a PoolShape,
-    y: &'a Parts<'a, f32>,
+    y: &'a DisjointSlice<'a, f32>,
     image: usize,
     oh: usize,
 }
@@ -64,15 +63,15 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, s, y, image, oh } = self;
-        let x = x[image * s.h * s.w * s.c..].as_ptr();
+        let x = x[image * s.h() * s.w() * s.c()..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
         for ow in 0..out_w {
-            let to = ((image * out_h + oh) * out_w + ow) * s.c;
-            // SAFETY: taps lie in the image, and this row of it is this piece's alone.
+            let to = ((image * out_h + oh) * out_w + ow) * s.c();
+            // SAFETY: taps lie in the image, and this row of it is this task's alone.
             unsafe {
-                let to = y.pointer(to, s.c);
-                for channel in (0..s.c).step_by(S::F32_LANES) {
-                    let count = S::F32_LANES.min(s.c - channel);
+                let to = y.pointer(to, s.c());
+                for channel in (0..s.c()).step_by(S::F32_LANES) {
+                    let count = S::F32_LANES.min(s.c() - channel);
                     let mut best = simd.splat_f32s(f32::NEG_INFINITY);
                     each_tap!(s, oh, ow, offset => {
                         let value = load_first(simd, x.add(offset + channel), count);
@@ -102,7 +101,7 @@ struct Backward<'a> {
     x: &'a [f32],
     dy: &'a [f32],
     s: &'a PoolShape,
-    dx: &'a Parts<'a, f32>,
+    dx: &'a DisjointSlice<'a, f32>,
     image: usize,
     first: usize,
     channels: usize,
@@ -114,22 +113,23 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, dy, s, dx, image, first, channels } = self;
-        let start = image * s.h * s.w * s.c + first;
+        let start = image * s.h() * s.w() * s.c() + first;
         let x = x[start..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
         // Windows that tile the image write each pixel once: no zeros first, nothing to add to.
-        let tiles = s.stride == s.kernel && s.pad == 0 && out_h * s.stride == s.h && out_w * s.stride == s.w;
-        // SAFETY: pixels lie in the image, and these channels of this image are this piece's alone.
+        let tiles =
+            s.stride() == s.kernel() && s.pad() == 0 && out_h * s.stride() == s.h() && out_w * s.stride() == s.w();
+        // SAFETY: pixels lie in the image, and these channels of this image are this task's alone.
         unsafe {
-            let dx = dx.pointer(start, (s.h * s.w - 1) * s.c + channels);
+            let dx = dx.pointer(start, (s.h() * s.w() - 1) * s.c() + channels);
             if !tiles {
-                for pixel in 0..s.h * s.w {
-                    std::slice::from_raw_parts_mut(dx.add(pixel * s.c), channels).fill(0.0);
+                for pixel in 0..s.h() * s.w() {
+                    std::slice::from_raw_parts_mut(dx.add(pixel * s.c()), channels).fill(0.0);
                 }
             }
             for oh in 0..out_h {
                 for ow in 0..out_w {
-                    let from = dy[((image * out_h + oh) * out_w + ow) * s.c + first..][..channels].as_ptr();
+                    let from = dy[((image * out_h + oh) * out_w + ow) * s.c() + first..][..channels].as_ptr();
                     for channel in (0..channels).step_by(S::F32_LANES) {
                         let count = S::F32_LANES.min(channels - channel);
                         let mut best = simd.splat_f32s(f32::NEG_INFINITY);

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use residual_kernels::norm::Norm;
-use residual_kernels::{ConvShape, Isa, naive};
+use residual_kernels::{ConvDims, ConvShape, Isa, PoolDims, PoolShape, naive};
 
 /// Half a unit in the last place of 1: the relative error of one rounding.
 pub const U: f64 = 1.0 / 16_777_216.0;
@@ -61,18 +61,32 @@ pub fn shapes(most: u64) -> impl Strategy<Value = ConvShape> {
     let order = Just([0, 1, 2, 3]).prop_shuffle();
     let draws = (sizes, prop::sample::select(&WINDOWS[..]), order);
     draws.prop_filter_map("a window that fits", move |((n, h, w, c, k), (kernel, stride, pad), order)| {
-        let mut s = ConvShape::new(n, h, w, c, k, kernel, kernel, stride, pad).ok()?;
+        let mut dims = ConvDims { n, h, w, c, k, kh: kernel, kw: kernel, stride, pad };
         for size in order {
-            while s.macs() > most {
-                let size = [&mut s.h, &mut s.w, &mut s.c, &mut s.k].into_iter().nth(size)?;
+            while ConvShape::new(dims).ok()?.macs() > most {
+                let size = [&mut dims.h, &mut dims.w, &mut dims.c, &mut dims.k].into_iter().nth(size)?;
                 if *size < 16 {
                     break;
                 }
                 *size = size.div_ceil(2);
             }
         }
-        Some(s)
+        ConvShape::new(dims).ok()
     })
+}
+
+/// Sizes `n h w c k` and kernel, stride and padding: a row of a table of shapes.
+pub type Sizes = (usize, usize, usize, usize, usize, usize, usize, usize);
+
+/// Returns the shape of a convolution with a square kernel.
+pub fn conv_shape((n, h, w, c, k, kernel, stride, pad): Sizes) -> ConvShape {
+    ConvShape::new(ConvDims { n, h, w, c, k, kh: kernel, kw: kernel, stride, pad }).expect("a valid shape")
+}
+
+/// Returns the shape of a 2x2 maximum pooling of the output of a convolution.
+pub fn halved(s: &ConvShape) -> PoolShape {
+    PoolShape::new(PoolDims { n: s.n(), h: s.out_h(), w: s.out_w(), c: s.k(), kernel: 2, stride: 2, pad: 0 })
+        .expect("an output of at least 2x2")
 }
 
 /// Runs a check on every instruction set of this machine.

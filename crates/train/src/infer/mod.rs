@@ -18,7 +18,7 @@ use crate::models::{Model, Net};
 use crate::ops::profile;
 use program::Placed;
 use residual_kernels::Isa;
-use residual_kernels::memory::Memory;
+use residual_kernels::memory::AlignedBuffer;
 use schedule::Schedule;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Plan {
     network: Arc<Network>,
     schedule: Schedule,
     /// What [`Schedule`] assigns the activations to.
-    buffers: Vec<Option<Memory>>,
+    buffers: Vec<Option<AlignedBuffer>>,
 }
 
 /// What no call changes, shared by all plans of a network.
@@ -92,7 +92,7 @@ impl Plan {
         }
         for (buffer, &size) in buffers.iter_mut().zip(&schedule.sizes) {
             if buffer.as_ref().is_none_or(|memory| memory.len() < size) {
-                *buffer = Some(Memory::new(size, HUGE_FROM));
+                *buffer = Some(AlignedBuffer::new(size, HUGE_FROM));
             }
         }
         // One hand-over to the pool for all steps, not one for each. The instruction set is the calling thread's choice.
@@ -134,7 +134,7 @@ pub(crate) fn check_sides([_, h, w, _]: [usize; 4], least: usize) -> Result<()> 
 }
 
 /// One step: its output leaves the list of buffers for that time, its input is another buffer or the images.
-fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Option<Memory>], pixels: &[f32]) {
+fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Option<AlignedBuffer>], pixels: &[f32]) {
     let slot = schedule.slot(placed.to);
     let mut memory = buffers[slot].take().expect(HELD);
     let x = if placed.from == Value::INPUT {
@@ -149,6 +149,6 @@ fn run(placed: &Placed, schedule: &Schedule, buffers: &mut [Option<Memory>], pix
 /// Why a buffer is there.
 const HELD: &str = "every call sizes the buffers first, and a step puts its own back";
 
-fn held(buffer: &Option<Memory>) -> &Memory {
+fn held(buffer: &Option<AlignedBuffer>) -> &AlignedBuffer {
     buffer.as_ref().expect(HELD)
 }

@@ -7,8 +7,8 @@ use super::step::{Conv, End, Fully, Step};
 use crate::layers::{BatchNorm, Conv2d, Linear, LocalResponseNorm, MaxPool, folded};
 use crate::models::Lower;
 use crate::ops;
-use residual_kernels::ConvShape;
-use residual_kernels::conv::Packed;
+use residual_kernels::conv::PackedConv;
+use residual_kernels::{ConvDims, ConvShape};
 
 /// An activation `[n, h, w, c]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,10 @@ impl Program {
         let ([n, h, w, c], [k, _, kernel, _]) = (self.dims[from.0], conv.dims());
         let (weights, bias) = folded(conv, bn);
         let bias = bias.unwrap_or_else(|| vec![0.0; k]);
-        let shape = ConvShape { n, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
-        Conv { packed: Packed::new(&weights, &shape, self.precise), bias, end, shape }
+        let dims = ConvDims { n, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
+        let shape = ConvShape::new(dims)
+            .unwrap_or_else(|error| panic!("{error}: the networks check their input size before they are lowered"));
+        Conv { packed: PackedConv::new(&weights, &shape, self.precise), bias, end, shape }
     }
 }
 
@@ -99,7 +101,7 @@ impl Lower for Program {
         if let Some(Placed { to, step: Step::Conv(conv), .. }) = self.steps.last_mut()
             && (*to, conv.end) == (from, End::Relu)
             && (pool.kernel, pool.stride, pool.pad) == (2, 2, 0)
-            && conv.packed.pools()
+            && conv.packed.can_fuse_max_pool()
         {
             conv.end = End::Pooled;
             let [n, h, w, c] = self.dims[from.0];

@@ -1,9 +1,9 @@
 //! One step of a program: its shapes, and the kernel it calls.
 
 use crate::ops::Shared;
-use residual_kernels::conv::Packed;
+use residual_kernels::conv::PackedConv;
 use residual_kernels::lrn::{self, Lrn};
-use residual_kernels::{ConvShape, Epilogue, PoolShape, linear, pool, shortcut};
+use residual_kernels::{ConvShape, Epilogue, PoolDims, PoolShape, linear, pool, shortcut};
 
 /// How a convolution ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum End {
 /// A convolution with its normalisation folded in.
 #[derive(Debug)]
 pub(super) struct Conv {
-    pub(super) packed: Packed,
+    pub(super) packed: PackedConv,
     /// `[k]`.
     pub(super) bias: Vec<f32>,
     pub(super) end: End,
@@ -53,7 +53,7 @@ pub(super) enum Step {
 
 impl Conv {
     fn at(&self, [n, h, w, _]: [usize; 4]) -> ConvShape {
-        ConvShape { n, h, w, ..self.shape }
+        self.shape.with_input(n, h, w).expect("the plan was built for this size of image")
     }
 
     fn run(&self, x: &[f32], dims: [usize; 4], y: &mut [f32]) {
@@ -62,7 +62,7 @@ impl Conv {
             End::Linear => Epilogue::Bias { bias, relu: false },
             End::Relu => Epilogue::Bias { bias, relu: true },
             End::Residual => Epilogue::Residual { bias },
-            End::Pooled => return self.packed.forward_pooled(x, &self.at(dims), bias, y),
+            End::Pooled => return self.packed.forward_max_pool(x, &self.at(dims), bias, y),
         };
         self.packed.forward(x, &self.at(dims), epilogue, y);
     }
@@ -74,10 +74,10 @@ impl Step {
         match *self {
             Self::Conv(ref conv) => {
                 let (s, pool) = (conv.at(dims), if conv.end == End::Pooled { 2 } else { 1 });
-                [n, s.out_h() / pool, s.out_w() / pool, s.k]
+                [n, s.out_h() / pool, s.out_w() / pool, s.k()]
             }
             Self::MaxPool { kernel, stride, pad } => {
-                let s = PoolShape { n, h, w, c, kernel, stride, pad };
+                let s = pooling(dims, kernel, stride, pad);
                 [n, s.out_h(), s.out_w(), c]
             }
             Self::Lrn(_) => dims,
@@ -93,7 +93,7 @@ impl Step {
         match *self {
             Self::Conv(ref conv) => conv.run(x, dims, y),
             Self::MaxPool { kernel, stride, pad } => {
-                pool::max_forward(x, &PoolShape { n, h, w, c, kernel, stride, pad }, y);
+                pool::max_forward(x, &pooling(dims, kernel, stride, pad), y);
             }
             Self::Lrn(ref rule) => lrn::forward(x, c, rule, y),
             Self::SubsamplePad { stride, channels } => shortcut::subsample_pad(x, n, h, w, c, stride, channels, y),
@@ -118,6 +118,11 @@ impl Step {
     pub(super) fn is_onto(&self) -> bool {
         matches!(self, Self::Conv(Conv { end: End::Residual, .. }))
     }
+}
+
+/// Returns the shape of a pooling of `[n, h, w, c]`.
+fn pooling([n, h, w, c]: [usize; 4], kernel: usize, stride: usize, pad: usize) -> PoolShape {
+    PoolShape::new(PoolDims { n, h, w, c, kernel, stride, pad }).expect("the plan was built for this size of image")
 }
 
 /// `[n, hw, c]` → `[n, c, hw]`: 25,088 values an image in VGG.

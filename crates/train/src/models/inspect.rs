@@ -4,7 +4,7 @@
 //! forward pass.
 
 use crate::layers::{BatchNorm, Conv2d, Linear, MaxPool};
-use residual_kernels::ConvShape;
+use residual_kernels::ConvDims;
 use serde::Serialize;
 
 /// One layer of a [`Summary`].
@@ -74,7 +74,7 @@ pub struct Trace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// A convolution, `n` = 1.
-    Conv(ConvShape),
+    Conv(ConvDims),
     /// A fully connected layer of `c` values to `k`.
     Linear {
         /// Values in.
@@ -132,7 +132,7 @@ impl Trace {
     /// A convolution.
     pub(super) fn conv(&mut self, name: impl Into<String>, conv: &Conv2d) {
         let ([k, c, kernel, _], name, At { h, w, .. }) = (conv.dims(), name.into(), self.at);
-        let shape = ConvShape { n: 1, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
+        let shape = ConvDims { n: 1, h, w, c, k, kh: kernel, kw: kernel, stride: conv.stride, pad: conv.pad };
         self.work.push((format!("{}{name}", self.prefix), Work::Conv(shape)));
         self.slide(kernel, conv.stride, conv.pad);
         self.at.c = k;

@@ -12,7 +12,7 @@
 
 use burn::tensor::Bytes;
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
-use residual_kernels::memory::{LINE, Memory};
+use residual_kernels::memory::{AlignedBuffer, CACHE_LINE};
 use std::collections::BTreeMap;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ struct Pool {
 }
 
 struct Freed {
-    memory: Memory,
+    memory: AlignedBuffer,
     /// When, by the pool's clock.
     at: u64,
 }
@@ -54,7 +54,7 @@ impl Pool {
     }
 
     /// Free memory for `len` floats, if there is any; up to an eighth too large will do.
-    fn take(&mut self, len: usize) -> Option<Memory> {
+    fn take(&mut self, len: usize) -> Option<AlignedBuffer> {
         // The least memory is a page.
         let (&len, buffers) = self.free.range_mut(len..=len + (len / 8).max(1024)).next()?;
         let Freed { memory, .. } = buffers.pop()?;
@@ -73,7 +73,7 @@ impl Pool {
     }
 
     /// Takes back what was lent; returns what is too much now, for the caller to drop outside of the lock.
-    fn put(&mut self, memory: Memory) -> Vec<Memory> {
+    fn put(&mut self, memory: AlignedBuffer) -> Vec<AlignedBuffer> {
         self.used -= memory.len();
         self.kept += memory.len();
         self.clock += 1;
@@ -88,7 +88,7 @@ impl Pool {
     }
 
     /// What was freed longest ago, taken out.
-    fn oldest(&mut self) -> Option<Memory> {
+    fn oldest(&mut self) -> Option<AlignedBuffer> {
         let ages = self.free.iter().filter_map(|(&len, buffers)| Some((buffers.first()?.at, len)));
         let (_, len) = ages.min()?;
         let buffers = self.free.get_mut(&len)?;
@@ -127,7 +127,7 @@ impl Buffer {
     /// Takes memory for `len` floats out of the pool; a buffer up to an eighth too large will do.
     pub(super) fn take(len: usize) -> Self {
         let recycled = pool().take(len);
-        let memory = recycled.unwrap_or_else(|| Memory::new(len, HUGE_FROM));
+        let memory = recycled.unwrap_or_else(|| AlignedBuffer::new(len, HUGE_FROM));
         pool().lend(memory.len());
         Self { memory: Recycled(ManuallyDrop::new(memory)), len }
     }
@@ -147,7 +147,7 @@ impl Buffer {
 }
 
 /// Memory that returns to the pool when the last tensor lets go of it.
-struct Recycled(ManuallyDrop<Memory>);
+struct Recycled(ManuallyDrop<AlignedBuffer>);
 
 impl Drop for Recycled {
     fn drop(&mut self) {
@@ -160,7 +160,7 @@ impl Drop for Recycled {
 
 impl AllocationController for Recycled {
     fn alloc_align(&self) -> usize {
-        LINE
+        CACHE_LINE
     }
 
     fn property(&self) -> AllocationProperty {
@@ -194,10 +194,10 @@ mod tests {
     }
 
     /// Takes `len` floats; the second says whether they are new.
-    fn lent(pool: &mut Pool, len: usize) -> (Memory, bool) {
+    fn lent(pool: &mut Pool, len: usize) -> (AlignedBuffer, bool) {
         let recycled = pool.take(len);
         let is_new = recycled.is_none();
-        let memory = recycled.unwrap_or_else(|| Memory::new(len, usize::MAX));
+        let memory = recycled.unwrap_or_else(|| AlignedBuffer::new(len, usize::MAX));
         pool.lend(memory.len());
         (memory, is_new)
     }

@@ -118,15 +118,15 @@ fn update(x: FlexTensor, write: impl FnOnce(&mut [f32])) -> FlexTensor {
 }
 
 fn y_shape(s: &ConvShape) -> Shape {
-    Shape::new([s.n, s.out_h(), s.out_w(), s.k])
+    Shape::new([s.n(), s.out_h(), s.out_w(), s.k()])
 }
 
 fn x_shape(s: &ConvShape) -> Shape {
-    Shape::new([s.n, s.h, s.w, s.c])
+    Shape::new([s.n(), s.h(), s.w(), s.c()])
 }
 
 fn w_shape(s: &ConvShape) -> Shape {
-    Shape::new([s.k, s.c, s.kh, s.kw])
+    Shape::new([s.k(), s.c(), s.kh(), s.kw()])
 }
 
 pub(super) fn conv(x: &FlexTensor, w: &FlexTensor, s: &ConvShape, precise: bool) -> FlexTensor {
@@ -155,7 +155,7 @@ pub(super) fn conv_statistics(
     precise: bool,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     timed("conv", || {
-        fill3([y_shape(s), Shape::new([s.k]), Shape::new([s.k])], |y, mean, var| {
+        fill3([y_shape(s), Shape::new([s.k()]), Shape::new([s.k()])], |y, mean, var| {
             kernels::conv::forward(floats(x), floats(w), s, precise, Epilogue::Statistics { mean, var }, y);
         })
     })
@@ -188,9 +188,9 @@ pub(super) fn normed_conv(
     precise: bool,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     timed("conv", || {
-        fill3([y_shape(s), Shape::new([s.k]), Shape::new([s.k])], |y, mean, var| {
+        fill3([y_shape(s), Shape::new([s.k()]), Shape::new([s.k()])], |y, mean, var| {
             let statistics = Epilogue::Statistics { mean, var };
-            kernels::conv::forward_normed(floats(x), &norm.view(), floats(w), s, precise, statistics, y);
+            kernels::conv::forward_bn_relu(floats(x), &norm.view(), floats(w), s, precise, statistics, y);
         })
     })
 }
@@ -203,7 +203,7 @@ pub(super) fn normed_conv_dw(
     precise: bool,
 ) -> FlexTensor {
     timed("conv dw", || {
-        fill(w_shape(s), |dw| kernels::conv::dw_normed(floats(x), &norm.view(), floats(dy), s, precise, dw))
+        fill(w_shape(s), |dw| kernels::conv::dw_bn_relu(floats(x), &norm.view(), floats(dy), s, precise, dw))
     })
 }
 
@@ -217,9 +217,9 @@ pub(super) fn normed_conv_dx(
     precise: bool,
 ) -> NormGradients {
     timed("conv dx", || {
-        backward_of_affine(x, s.c, false, |dx, _, dgamma, dbeta| {
+        backward_of_affine(x, s.c(), false, |dx, _, dgamma, dbeta| {
             let norm = norm.view();
-            kernels::conv::dx_normed(floats(dy), floats(w), s, precise, floats(x), &norm, dx, dgamma, dbeta);
+            kernels::conv::dx_bn_relu(floats(dy), floats(w), s, precise, floats(x), &norm, dx, dgamma, dbeta);
         })
     })
 }
@@ -350,7 +350,7 @@ pub(super) fn dropout(x: &FlexTensor, p: f32, key: [u64; 3]) -> FlexTensor {
 }
 
 fn pooled(s: &PoolShape) -> Shape {
-    Shape::new([s.n, s.out_h(), s.out_w(), s.c])
+    Shape::new([s.n(), s.out_h(), s.out_w(), s.c()])
 }
 
 pub(super) fn max_pool(x: &FlexTensor, s: &PoolShape) -> FlexTensor {
@@ -366,7 +366,9 @@ pub(super) fn avg_pool(x: &FlexTensor, s: &PoolShape) -> FlexTensor {
 }
 
 pub(super) fn avg_pool_backward(dy: &FlexTensor, s: &PoolShape) -> FlexTensor {
-    timed("average backward", || fill([s.n, s.h, s.w, s.c], |dx| kernels::pool::avg_backward(floats(dy), s, dx)))
+    timed("average backward", || {
+        fill([s.n(), s.h(), s.w(), s.c()], |dx| kernels::pool::avg_backward(floats(dy), s, dx))
+    })
 }
 
 pub(super) fn global_average(x: &FlexTensor) -> FlexTensor {

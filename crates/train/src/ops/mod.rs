@@ -21,7 +21,7 @@ pub use update::{add, ema, scale, sgd_step, sum_of_squares};
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor};
-use residual_kernels::{ConvShape, PoolShape};
+use residual_kernels::{ConvDims, ConvShape, PoolDims, PoolShape};
 
 /// Activations `[n, h, w, c]`.
 #[derive(Debug, Clone)]
@@ -86,13 +86,13 @@ fn has_kernels(device: &Device) -> bool {
 fn conv_shape(x: &Nhwc, w: &Tensor<4>, window: Window) -> ConvShape {
     let ([n, h, width, c], [k, wc, kh, kw]) = (x.dims(), w.dims());
     assert_eq!(c, wc, "a convolution of {wc} channels got an input of {c}");
-    ConvShape::new(n, h, width, c, k, kh, kw, window.stride, window.pad)
+    ConvShape::new(ConvDims { n, h, w: width, c, k, kh, kw, stride: window.stride, pad: window.pad })
         .unwrap_or_else(|error| panic!("{error}: the networks check their input size before they run"))
 }
 
 fn pool_shape(x: &Nhwc, kernel: usize, window: Window) -> PoolShape {
     let [n, h, w, c] = x.dims();
-    PoolShape::new(n, h, w, c, kernel, window.stride, window.pad)
+    PoolShape::new(PoolDims { n, h, w, c, kernel, stride: window.stride, pad: window.pad })
         .unwrap_or_else(|error| panic!("{error}: the networks check their input size before they run"))
 }
 

@@ -10,7 +10,7 @@ use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
 use residual::Result;
 use residual_kernels::plan::{self, Pass};
-use residual_kernels::{ConvShape, Epilogue, conv, linear};
+use residual_kernels::{ConvDims, ConvShape, Epilogue, conv, linear};
 use residual_train::models::{Model, Work};
 use residual_train::train::machine::{Machine, peak_rss_mb};
 use residual_train::train::memory;
@@ -58,7 +58,7 @@ struct Layer {
     work: Work,
     batch: usize,
     /// `None`: with the batch's statistics, as training does.
-    packed: Option<conv::Packed>,
+    packed: Option<conv::PackedConv>,
     x: Vec<f32>,
     w: Vec<f32>,
     dy: Vec<f32>,
@@ -116,18 +116,23 @@ pub(super) fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     ))
 }
 
+/// Returns the shape of a layer for a batch.
+fn conv_shape(dims: ConvDims, n: usize) -> ConvShape {
+    ConvShape::new(ConvDims { n, ..dims }).expect("the layer has been traced through the network")
+}
+
 impl Layer {
     fn new(work: Work, batch: usize, packed: bool) -> Self {
         let (x, w, y, k) = match work {
-            Work::Conv(shape) => {
-                let s = ConvShape { n: batch, ..shape };
-                (s.x_len(), s.w_len(), s.y_len(), s.k)
+            Work::Conv(dims) => {
+                let s = conv_shape(dims, batch);
+                (s.x_len(), s.w_len(), s.y_len(), s.k())
             }
             Work::Linear { c, k } => (batch * c, k * c, batch * k, k),
         };
         let (x, w, dy) = (noise(x), noise(w), noise(y));
         let packed = match work {
-            Work::Conv(shape) if packed => Some(conv::Packed::new(&w, &ConvShape { n: batch, ..shape }, false)),
+            Work::Conv(dims) if packed => Some(conv::PackedConv::new(&w, &conv_shape(dims, batch), false)),
             _ => None,
         };
         let out = vec![0.0; x.len().max(w.len()).max(dy.len())];
@@ -149,14 +154,14 @@ impl Layer {
     fn call(&mut self, pass: Pass) {
         let Self { work, batch, packed, x, w, dy, bias, out } = self;
         match *work {
-            Work::Conv(shape) => {
-                let s = ConvShape { n: *batch, ..shape };
+            Work::Conv(dims) => {
+                let s = conv_shape(dims, *batch);
                 match (pass, packed) {
                     (Pass::Forward, Some(packed)) => {
                         packed.forward(x, &s, Epilogue::Bias { bias, relu: true }, &mut out[..s.y_len()]);
                     }
                     (Pass::Forward, None) => {
-                        let (mut mean, mut var) = (vec![0.0; s.k], vec![0.0; s.k]);
+                        let (mut mean, mut var) = (vec![0.0; s.k()], vec![0.0; s.k()]);
                         let epilogue = Epilogue::Statistics { mean: &mut mean, var: &mut var };
                         conv::forward(x, w, &s, false, epilogue, &mut out[..s.y_len()]);
                     }
@@ -175,10 +180,10 @@ impl Layer {
     fn line(&mut self, layer: String, count: usize, pass: Pass, iters: usize, sgemm: f64, machine: &Machine) -> Line {
         let ms = self.time(pass, iters);
         let (kind, input, outputs, kernel, stride, macs, algorithm) = match self.work {
-            Work::Conv(shape) => {
-                let s = ConvShape { n: self.batch, ..shape };
+            Work::Conv(dims) => {
+                let s = conv_shape(dims, self.batch);
                 let algorithm = format!("{:?}", plan::algorithm(&s, pass, false));
-                ("conv", [s.h, s.w, s.c], s.k, s.kh, s.stride, s.macs(), algorithm)
+                ("conv", [s.h(), s.w(), s.c()], s.k(), s.kh(), s.stride(), s.macs(), algorithm)
             }
             Work::Linear { c, k } => ("linear", [1, 1, c], k, 1, 1, (self.batch * c * k) as u64, "Matrix".to_owned()),
         };

@@ -1,60 +1,62 @@
-//! Weights as panels of columns for [`crate::tile::Product`].
+//! Weights packed into panels of output channels for [`crate::micro_kernel::GemmKernel`].
 //!
-//! Panel `p` is `[depth, P]` with `P = 2 L` output channels, the depth being `[taps, inputs]` of a grid. Output channels beyond the last are
-//! zero.
+//! Panel `p` is `[depth, P]` with `P = 2 L` output channels; the depth is `[taps, inputs]` of a grid. Output
+//! channels beyond the last are zero.
 
-use super::gather::Grid;
-use crate::blocks::OUTER_VECTORS;
-use crate::pieces::{self, Parts};
+use super::grid::PatchGrid;
+use crate::tasks::{self, DisjointSlice};
+use crate::tuning::PANEL_VECTORS;
 
-/// Weights `[k, c, kh, kw]` seen as those of a correlation from `inputs` to `outputs` channels.
+/// View of weights `[k, c, kh, kw]` as those of a correlation from `inputs` to `outputs` channels.
 #[derive(Clone, Copy)]
-pub(crate) struct Weights<'a> {
+pub(crate) struct ConvWeights<'a> {
     pub(crate) w: &'a [f32],
     pub(crate) outputs: usize,
-    /// Floats from an output channel to the next, and from an input channel to the next.
+    /// Floats from an output channel to the next.
     output_step: usize,
+    /// Floats from an input channel to the next.
     input_step: usize,
 }
 
-impl<'a> Weights<'a> {
-    /// From `c` to `k`.
+impl<'a> ConvWeights<'a> {
+    /// Weights of the forward pass, from `c` to `k` channels.
     pub(crate) fn forward(w: &'a [f32], c: usize, k: usize, taps: usize) -> Self {
         Self { w, outputs: k, output_step: c * taps, input_step: taps }
     }
 
-    /// From `k` to `c`: the input gradient.
+    /// Weights of the input gradient, from `k` to `c` channels.
     pub(crate) fn backward(w: &'a [f32], c: usize, taps: usize) -> Self {
         Self { w, outputs: c, output_step: taps, input_step: c * taps }
     }
 
-    /// Panels of output channels.
+    /// Returns the number of panels.
     pub(crate) fn panels(&self, lanes: usize) -> usize {
-        self.outputs.div_ceil(OUTER_VECTORS * lanes)
+        self.outputs.div_ceil(PANEL_VECTORS * lanes)
     }
 
     /// Packs all panels of a grid into `to`, `[panels, depth, P]`.
-    pub(crate) fn pack(&self, grid: &Grid, lanes: usize, to: &mut [f32]) {
-        /// Input channels of a piece.
+    pub(crate) fn pack(&self, grid: &PatchGrid, lanes: usize, to: &mut [f32]) {
+        /// Input channels of a task.
         const INPUTS: usize = 64;
-        let width = OUTER_VECTORS * lanes;
+        let width = PANEL_VECTORS * lanes;
         let (depth, parts) = (grid.depth(), grid.c.div_ceil(INPUTS));
-        let to = Parts::new(to);
-        let run = |piece: usize| {
-            let (panel, first) = (piece / parts, piece % parts * INPUTS);
+        let to = DisjointSlice::new(to);
+        let run = |task: usize| {
+            let (panel, first) = (task / parts, task % parts * INPUTS);
             let last = grid.c.min(first + INPUTS);
             for (t, tap) in grid.taps.iter().enumerate() {
                 let start = (panel * depth + t * grid.c + first) * width;
-                // SAFETY: these rows of the panel are this piece's alone.
+                // SAFETY: these rows of the panel belong to this task alone.
                 let rows = unsafe { to.range(start..start + (last - first) * width) };
                 self.pack_tap(panel * width, tap.index, first, rows, width);
             }
         };
-        let pieces = self.panels(lanes) * parts;
-        if self.w.len() <= pieces::PIECE { pieces::serial(pieces, run) } else { pieces::for_each(pieces, run) }
+        let count = self.panels(lanes) * parts;
+        if self.w.len() <= tasks::TASK_LEN { tasks::serial(count, run) } else { tasks::for_each(count, run) }
     }
 
-    /// One tap of the input channels from `first` and the output channels from `output`: `[inputs, P]`.
+    /// Packs one tap of the input channels from `first` and the output channels from `output`:
+    /// `[inputs, P]`.
     fn pack_tap(&self, output: usize, tap: usize, first: usize, to: &mut [f32], width: usize) {
         let count = width.min(self.outputs - output);
         for (i, row) in to.chunks_exact_mut(width).enumerate() {

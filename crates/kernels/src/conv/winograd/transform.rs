@@ -1,8 +1,9 @@
-//! The one-dimensional transforms of Winograd's minimal filtering, F(4, 3) and F(2, 3).
+//! One-dimensional transforms of Winograd's minimal filtering, F(4, 3) and F(2, 3).
 //!
-//! With the names of Lavin & Gray 2016 (section 4): `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` for a filter `g` of 3, data `d` of `N = M + 2` and `M`
-//! outputs `y`. In two dimensions each transform is applied to the columns and then to the rows. The weight gradient is
-//! the transpose of the same bilinear form: `dg = Gᵀ [(A dy) ⊙ (Bᵀ d)]`.
+//! In the notation of Lavin & Gray 2016 (section 4), `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` for a filter `g` of 3, data
+//! `d` of `N = M + 2` and `M` outputs `y`. In two dimensions each transform is applied to the columns and
+//! then to the rows. The weight gradient is the transpose of the same bilinear form:
+//! `dg = Gᵀ [(A dy) ⊙ (Bᵀ d)]`.
 //!
 //! Interpolation points are 0, ±1, ±2 and infinity for F(4, 3), and 0, ±1 and infinity for F(2, 3).
 
@@ -12,84 +13,86 @@ use pulp::Simd;
 
 use crate::vector::{Aligned, fma, load, negated_fma, store};
 
-/// F(M, 3) with tiles of `N = M + 2`.
-pub(crate) trait Minimal<const M: usize, const N: usize>: Copy + Send + Sync + 'static {
-    /// `Bᵀ d`: data.
+/// Transforms of F(M, 3) with tiles of `N = M + 2`.
+pub(crate) trait WinogradTransforms<const M: usize, const N: usize>: Copy + Send + Sync + 'static {
+    /// Transforms data: `Bᵀ d`.
     fn data<S: Simd>(simd: S, d: [S::f32s; N]) -> [S::f32s; N];
-    /// `G g`: filter.
+    /// Transforms a filter: `G g`.
     fn filter<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; N];
-    /// `Aᵀ m`: output.
+    /// Transforms products into outputs: `Aᵀ m`.
     fn output<S: Simd>(simd: S, m: [S::f32s; N]) -> [S::f32s; M];
-    /// `A dy`: output gradient.
+    /// Transforms an output gradient: `A dy`.
     fn gradient<S: Simd>(simd: S, dy: [S::f32s; M]) -> [S::f32s; N];
-    /// `Gᵀ m`: filter gradient.
+    /// Transforms products into a filter gradient: `Gᵀ m`.
     fn weights<S: Simd>(simd: S, m: [S::f32s; N]) -> [S::f32s; 3];
 }
 
-/// One of the five transforms of a minimal filtering, `E → N` values. A type and not a closure: only what is marked so is certain to
-/// be inlined, and a call with vectors in its arguments costs as much as the transform.
+/// One of the five transforms, from `E` to `N` values.
+///
+/// A type and not a closure: only a function marked `inline(always)` is certain to be inlined, and a call
+/// with vectors in its arguments costs as much as the transform.
 pub(crate) trait Transform<const E: usize, const N: usize> {
-    /// Applies it to one column or row.
+    /// Transforms one column or row.
     fn apply<S: Simd>(simd: S, values: [S::f32s; E]) -> [S::f32s; N];
 }
 
-/// [`Minimal::data`].
-pub(crate) struct Data<W, const M: usize, const N: usize>(PhantomData<W>);
+/// Applies [`WinogradTransforms::data`].
+pub(crate) struct DataTransform<W, const M: usize, const N: usize>(PhantomData<W>);
 
-/// [`Minimal::filter`].
-pub(crate) struct Filter<W, const M: usize, const N: usize>(PhantomData<W>);
+/// Applies [`WinogradTransforms::filter`].
+pub(crate) struct FilterTransform<W, const M: usize, const N: usize>(PhantomData<W>);
 
-/// [`Minimal::output`].
-pub(crate) struct Output<W, const M: usize, const N: usize>(PhantomData<W>);
+/// Applies [`WinogradTransforms::output`].
+pub(crate) struct OutputTransform<W, const M: usize, const N: usize>(PhantomData<W>);
 
-/// [`Minimal::gradient`].
-pub(crate) struct Gradient<W, const M: usize, const N: usize>(PhantomData<W>);
+/// Applies [`WinogradTransforms::gradient`].
+pub(crate) struct GradientTransform<W, const M: usize, const N: usize>(PhantomData<W>);
 
-/// [`Minimal::weights`].
-pub(crate) struct Weights<W, const M: usize, const N: usize>(PhantomData<W>);
+/// Applies [`WinogradTransforms::weights`].
+pub(crate) struct FilterGradientTransform<W, const M: usize, const N: usize>(PhantomData<W>);
 
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<N, N> for Data<W, M, N> {
+impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> Transform<N, N> for DataTransform<W, M, N> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; N]) -> [S::f32s; N] {
         W::data(simd, values)
     }
 }
 
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<3, N> for Filter<W, M, N> {
+impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> Transform<3, N> for FilterTransform<W, M, N> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; 3]) -> [S::f32s; N] {
         W::filter(simd, values)
     }
 }
 
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<N, M> for Output<W, M, N> {
+impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> Transform<N, M> for OutputTransform<W, M, N> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; N]) -> [S::f32s; M] {
         W::output(simd, values)
     }
 }
 
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<M, N> for Gradient<W, M, N> {
+impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> Transform<M, N> for GradientTransform<W, M, N> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; M]) -> [S::f32s; N] {
         W::gradient(simd, values)
     }
 }
 
-impl<W: Minimal<M, N>, const M: usize, const N: usize> Transform<N, 3> for Weights<W, M, N> {
+impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> Transform<N, 3> for FilterGradientTransform<W, M, N> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; N]) -> [S::f32s; 3] {
         W::weights(simd, values)
     }
 }
 
-/// Where the vectors of a square lie: all of them whole.
-pub(crate) trait Places {
-    /// The first value at row `i`, column `j`.
-    fn place(&self, i: usize, j: usize) -> *const f32;
+/// Addresses of the vectors of a square.
+pub(crate) trait Addresses {
+    /// Returns the address of the vector at row `i`, column `j`.
+    fn address(&self, i: usize, j: usize) -> *const f32;
 }
 
-/// A square in memory: `(i, j)` at `from + i row + j column`.
+/// Square in memory: `(i, j)` is at `from + i row + j column`.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided {
     pub(crate) from: *const f32,
@@ -97,50 +100,51 @@ pub(crate) struct Strided {
     pub(crate) column: usize,
 }
 
-impl Places for Strided {
+impl Addresses for Strided {
     #[inline(always)]
-    fn place(&self, i: usize, j: usize) -> *const f32 {
+    fn address(&self, i: usize, j: usize) -> *const f32 {
         self.from.wrapping_add(i * self.row + j * self.column)
     }
 }
 
-/// Where the values of a square come from.
-pub(crate) trait Source<S: Simd> {
-    /// The vector at row `i`, column `j`.
+/// Source of the values of a square.
+pub(crate) trait TileSource<S: Simd> {
+    /// Loads the vector at row `i`, column `j`.
     ///
     /// # Safety
-    /// The square must hold it.
+    /// The vector must be inside the square and readable.
     unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s;
 }
 
-impl<S: Simd, P: Places> Source<S> for P {
+impl<S: Simd, P: Addresses> TileSource<S> for P {
     #[inline(always)]
     unsafe fn at(&self, simd: S, i: usize, j: usize) -> S::f32s {
-        // SAFETY: the contract.
-        unsafe { load(simd, self.place(i, j)) }
+        // SAFETY: the caller lets the vector be read.
+        unsafe { load(simd, self.address(i, j)) }
     }
 }
 
-/// Where the rows of a transformed square go, one after the other: a row that is used at once never leaves the registers.
-pub(crate) trait Sink<S: Simd, const N: usize> {
+/// Destination of the rows of a transformed square, one after the other: a row that is used at once stays
+/// in registers.
+pub(crate) trait TileSink<S: Simd, const N: usize> {
     /// Takes row `i`.
     ///
     /// # Safety
-    /// What the row is written to must be writable.
+    /// The destination of the row must be writable.
     unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; N]);
 }
 
-/// Point `(i, j)` to `to + (i N + j) step`.
-pub(crate) struct Points {
+/// Stores point `(i, j)` at `to + (i N + j) step`.
+pub(crate) struct PointSink {
     pub(crate) to: *mut f32,
     pub(crate) step: usize,
 }
 
-impl<S: Simd, const N: usize> Sink<S, N> for Points {
+impl<S: Simd, const N: usize> TileSink<S, N> for PointSink {
     #[inline(always)]
     unsafe fn row(&mut self, simd: S, i: usize, row: [S::f32s; N]) {
         for j in 0..N {
-            // SAFETY: the contract.
+            // SAFETY: the caller lets the row be written.
             unsafe { store(simd, self.to.add((i * N + j) * self.step), row[j]) };
         }
     }
@@ -149,19 +153,20 @@ impl<S: Simd, const N: usize> Sink<S, N> for Points {
 /// Applies a transform to the columns and then to the rows of a square.
 ///
 /// # Safety
-/// The source must hold `E x E` vectors, and `sink` must have room for `N x N`.
+/// - `source` must be readable for `E x E` vectors,
+/// - `sink` must be writable for `N` rows of `N`.
 #[inline(always)]
-pub(crate) unsafe fn square<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
+pub(crate) unsafe fn transform_2d<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
     simd: S,
-    source: &impl Source<S>,
-    sink: &mut impl Sink<S, N>,
+    source: &impl TileSource<S>,
+    sink: &mut impl TileSink<S, N>,
 ) {
     let zero = simd.splat_f32s(0.0);
     let mut half = Aligned([[zero; E]; N]);
     for j in 0..E {
         let mut column = [zero; E];
         for (i, value) in column.iter_mut().enumerate() {
-            // SAFETY: the contract.
+            // SAFETY: `i` and `j` are below `E`.
             *value = unsafe { source.at(simd, i, j) };
         }
         let column = T::apply(simd, column);
@@ -170,20 +175,20 @@ pub(crate) unsafe fn square<S: Simd, T: Transform<E, N>, const E: usize, const N
         }
     }
     for i in 0..N {
-        // SAFETY: the contract.
+        // SAFETY: `i` is below `N`.
         unsafe { sink.row(simd, i, T::apply(simd, half.0[i])) };
     }
 }
 
-/// F(4, 3).
+/// Algorithm F(4, 3).
 #[derive(Clone, Copy)]
 pub(crate) struct F4;
 
-/// F(2, 3).
+/// Algorithm F(2, 3).
 #[derive(Clone, Copy)]
 pub(crate) struct F2;
 
-impl Minimal<4, 6> for F4 {
+impl WinogradTransforms<4, 6> for F4 {
     #[inline(always)]
     fn data<S: Simd>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
         let (two, four, five) = (s.splat_f32s(2.0), s.splat_f32s(4.0), s.splat_f32s(5.0));
@@ -259,7 +264,7 @@ impl Minimal<4, 6> for F4 {
     }
 }
 
-impl Minimal<2, 4> for F2 {
+impl WinogradTransforms<2, 4> for F2 {
     #[inline(always)]
     fn data<S: Simd>(s: S, d: [S::f32s; 4]) -> [S::f32s; 4] {
         [s.sub_f32s(d[0], d[2]), s.add_f32s(d[1], d[2]), s.sub_f32s(d[2], d[1]), s.sub_f32s(d[1], d[3])]

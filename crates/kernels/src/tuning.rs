@@ -5,8 +5,8 @@
 //!
 //! | size | 16 registers | 32 registers | reason |
 //! | --- | --- | --- | --- |
-//! | rows x vectors of `Product`'s tile | 6 x 2 | 14 x 2 | accumulators, one row of `b` and a broadcast fill the registers: 12 hide the 4 cycles of two FMA units, with 8 loads for 12 FMA. 4 x 3 needs all 16 registers, and the compiler spills an accumulator in every step: half the speed. With AVX-512 the broadcast is part of the FMA; on NEON it is a load, and one of 28 accumulators is spilled (12 x 2 is not; neither has been timed there) |
-//! | rows x vectors of `Gram`'s tile | 6 x 2 with 8 lanes, 4 x 2 with 4 | 12 x 2 with 16 lanes, 4 x 2 with 4 | as above, and its rows are lanes: six lie in one lane block of eight or in two, twelve likewise in blocks of sixteen |
+//! | rows x vectors of `GemmKernel`'s tile | 6 x 2 | 14 x 2 | accumulators, one row of `b` and a broadcast fill the registers: 12 hide the 4 cycles of two FMA units, with 8 loads for 12 FMA. 4 x 3 needs all 16 registers, and the compiler spills an accumulator in every step: half the speed. With AVX-512 the broadcast is part of the FMA; on NEON it is a load, and one of 28 accumulators is spilled (12 x 2 is not; neither has been timed there) |
+//! | rows x vectors of `AtbKernel`'s tile | 6 x 2 with 8 lanes, 4 x 2 with 4 | 12 x 2 with 16 lanes, 4 x 2 with 4 | as above, and its rows are lanes: six lie in one lane block of eight or in two, twelve likewise in blocks of sixteen |
 //! | depth of a product | 256 | 256 | a panel of that depth, 16 or 32 KiB, stays in L1 while the rows pass; one of 512 is all of L1 and comes from L2 for every six rows |
 //! | rows of patches | 96 | 96 | 96 rows of a depth of 256 are 96 KiB of L2, and a panel is read once for them |
 //! | output channels of patches | 512 | 512 | their sums, 96 x 512 x 4 bytes, are 192 KiB of L2 |
@@ -22,16 +22,16 @@ use std::ops::RangeInclusive;
 
 use crate::isa::Isa;
 
-/// Rows of [`Product`](crate::tile::Product)'s tile.
-pub(crate) const fn outer_rows(registers: usize) -> usize {
+/// Rows of [`GemmKernel`](crate::micro_kernel::GemmKernel)'s tile.
+pub(crate) const fn gemm_rows(registers: usize) -> usize {
     if registers >= 32 { 14 } else { 6 }
 }
 
-/// Vectors of `Product`'s tile: the width of a packed panel of columns.
-pub(crate) const OUTER_VECTORS: usize = 2;
+/// Vectors of `GemmKernel`'s tile: the width of a packed panel of columns.
+pub(crate) const PANEL_VECTORS: usize = 2;
 
-/// Rows of [`Gram`](crate::tile::Gram)'s tile.
-pub(crate) const fn gram_rows(registers: usize, lanes: usize) -> usize {
+/// Rows of [`AtbKernel`](crate::micro_kernel::AtbKernel)'s tile.
+pub(crate) const fn atb_rows(registers: usize, lanes: usize) -> usize {
     match (registers, lanes) {
         (32.., 16) => 12,
         (_, 8) => 6,
@@ -39,8 +39,8 @@ pub(crate) const fn gram_rows(registers: usize, lanes: usize) -> usize {
     }
 }
 
-/// Vectors of `Gram`'s tile.
-pub(crate) const GRAM_VECTORS: usize = 2;
+/// Vectors of `AtbKernel`'s tile.
+pub(crate) const ATB_VECTORS: usize = 2;
 
 /// Depth of a product: input channels, or values of patches, that are multiplied at a time.
 pub(crate) const DEPTH: usize = 256;
@@ -48,11 +48,11 @@ pub(crate) const DEPTH: usize = 256;
 /// Rows of a block of patches, at most.
 pub(crate) const PATCH_ROWS: usize = 96;
 
-/// Output channels of a piece of patches, at most.
+/// Output channels of a task of patches, at most.
 pub(crate) const PATCH_CHANNELS: usize = 512;
 
 /// Blocks of a Winograd correlation.
-pub(crate) struct TileBlocks {
+pub(crate) struct TileBlocking {
     /// Transformed tiles of a block, which share L2 with the products.
     pub(crate) bytes: usize,
     /// Fewest and most tiles of a block: the panels of filters are read once for each.
@@ -61,17 +61,17 @@ pub(crate) struct TileBlocks {
     pub(crate) channels: usize,
 }
 
-const WITH_16: TileBlocks = TileBlocks { bytes: 440 << 10, tiles: 25..=64, channels: 128 };
-const WITH_32: TileBlocks = TileBlocks { bytes: 288 << 10, tiles: 48..=96, channels: 64 };
+const WITH_16: TileBlocking = TileBlocking { bytes: 440 << 10, tiles: 25..=64, channels: 128 };
+const WITH_32: TileBlocking = TileBlocking { bytes: 288 << 10, tiles: 48..=96, channels: 64 };
 
-impl TileBlocks {
+impl TileBlocking {
     pub(crate) fn of(isa: Isa) -> Self {
         if isa.registers() >= 32 { WITH_32 } else { WITH_16 }
     }
 }
 
 /// No block has more tiles.
-pub(crate) const MOST_TILES: usize = {
+pub(crate) const MAX_TILES: usize = {
     let (a, b) = (*WITH_16.tiles.end(), *WITH_32.tiles.end());
     if a > b { a } else { b }
 };
@@ -90,11 +90,11 @@ pub(crate) const GRADIENT_CHUNK: usize = 128;
 
 /// Pieces at least where there is little to do, for as many threads: with 16 ResNet-50's layers of 7x7 gathered their patches again for
 /// each, and took 10 % longer on two.
-const FEW_PIECES: usize = 8;
+const MIN_TASKS: usize = 8;
 
 /// The same on this pool, for chunks of output channels: no sum is taken over those, so the bits are the same with any number.
-pub(crate) fn few_pieces() -> usize {
-    FEW_PIECES.max(rayon::current_num_threads())
+pub(crate) fn min_tasks() -> usize {
+    MIN_TASKS.max(rayon::current_num_threads())
 }
 
 /// Items of a block, and blocks, where there are to be `least` of them. They are even in size, so that the last one is not a leftover,

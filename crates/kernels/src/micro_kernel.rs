@@ -1,29 +1,29 @@
-//! The micro-kernels: products that stay in registers. Their sizes are in [`crate::blocks`].
+//! The micro-kernels: products that stay in registers. Their sizes are in [`crate::tuning`].
 //!
 //! Operands are packed by lanes. `[rows, depth]` is stored `[depth / L, rows, L]` (L lanes): the vectors in which channels-last data
-//! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`Product`] multiplies such an
-//! operand by panels `[depth, NV L]` of columns: its depth is the channels. [`Gram`] multiplies two of them over their rows:
+//! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`GemmKernel`] multiplies such an
+//! operand by panels `[depth, NV L]` of columns: its depth is the channels. [`AtbKernel`] multiplies two of them over their rows:
 //! its depth is the positions, which is what weight gradients sum over.
 
 use pulp::{Simd, WithSimd};
 
-use crate::ahead::Lines;
-use crate::blocks::{GRAM_VECTORS, OUTER_VECTORS, gram_rows, outer_rows};
+use crate::prefetch::Prefetch;
+use crate::tuning::{ATB_VECTORS, PANEL_VECTORS, atb_rows, gemm_rows};
 use crate::vector::{fma, load, store};
 
-/// How the rows of [`Product`]'s first operand lie: in runs of values that follow each other.
+/// How the rows of [`GemmKernel`]'s first operand lie: in runs of values that follow each other.
 #[derive(Clone, Copy)]
-pub(crate) enum Layout {
+pub(crate) enum OperandLayout {
     /// By lanes: row `r` at `a + r L`, lane blocks so many floats apart.
-    Lanes { step: usize },
+    LaneBlocks { step: usize },
     /// Windows in rows of pixels: runs of `run` values, `step` floats apart, and row `r` at `a + r row_step`. The depth is whole runs.
-    Windows { run: usize, step: usize, row_step: usize },
+    Rows { run: usize, step: usize, row_step: usize },
 }
 
 /// Steps of a micro-kernel's loop that are written out. Counting and comparing are 3 of 23 instructions in a step of 6 x 2 tiles with AVX2, and its 12
 /// multiply-adds take six cycles. A thread with a core of its own has room for them all; beside another thread on the core, whose
 /// instructions pass through the same front, products took a tenth to a fifth longer with them.
-const WRITTEN_OUT: usize = 4;
+const UNROLL: usize = 4;
 
 /// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` in runs of `run` values (row `r` at `a + r row_step`, runs `step` floats apart) and `b` a panel
 /// of rows of as many vectors as a panel has.
@@ -31,46 +31,46 @@ const WRITTEN_OUT: usize = 4;
 /// # Safety
 /// `a` must be readable for `MR` rows of `depth`, `b` for `depth` rows of `NV` vectors.
 #[inline(always)]
-unsafe fn outer<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn gemm_tile<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     depth: usize,
     mut a: *const f32,
     [run, step, row_step]: [usize; 3],
     mut b: *const f32,
-    ahead: &mut Lines,
+    prefetch: &mut Prefetch,
 ) -> [[S::f32s; NV]; MR] {
-    let width = OUTER_VECTORS * S::F32_LANES;
+    let width = PANEL_VECTORS * S::F32_LANES;
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
     for _ in 0..depth / run {
-        let whole = run - run % WRITTEN_OUT;
+        let whole = run - run % UNROLL;
         // SAFETY: in bounds by the contract.
         unsafe {
-            for t in (0..whole).step_by(WRITTEN_OUT) {
-                for i in t..t + WRITTEN_OUT {
-                    outer_step(simd, a.add(i), row_step, b.add(i * width), &mut acc);
+            for t in (0..whole).step_by(UNROLL) {
+                for i in t..t + UNROLL {
+                    gemm_step(simd, a.add(i), row_step, b.add(i * width), &mut acc);
                 }
             }
             for t in whole..run {
-                outer_step(simd, a.add(t), row_step, b.add(t * width), &mut acc);
+                gemm_step(simd, a.add(t), row_step, b.add(t * width), &mut acc);
             }
         }
         a = a.wrapping_add(step);
         b = b.wrapping_add(run * width);
-        ahead.read();
+        prefetch.read_next();
     }
     for t in 0..depth % run {
         // SAFETY: in bounds by the contract.
-        unsafe { outer_step(simd, a.add(t), row_step, b.add(t * width), &mut acc) };
+        unsafe { gemm_step(simd, a.add(t), row_step, b.add(t * width), &mut acc) };
     }
     acc
 }
 
-/// One step of the depth of [`outer`].
+/// One step of the depth of [`gemm_tile`].
 ///
 /// # Safety
-/// As [`outer`].
+/// As [`gemm_tile`].
 #[inline(always)]
-unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn gemm_step<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     a: *const f32,
     row_step: usize,
@@ -92,9 +92,9 @@ unsafe fn outer_step<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// Where the operands of a tile of [`Gram`] are.
+/// Where the operands of a tile of [`AtbKernel`] are.
 #[derive(Clone, Copy)]
-struct GramTile {
+struct AtbTile {
     count: usize,
     /// The first row's lane, and that of the row at the start of the next lane block.
     a: *const f32,
@@ -106,7 +106,7 @@ struct GramTile {
     to_step: usize,
 }
 
-impl GramTile {
+impl AtbTile {
     /// `acc[r][v] (+)= Σ_t a[t, r] b_v[t]`: the first `SPLIT` of the `MR` rows are lanes of one block, the others of the next.
     ///
     /// # Safety
@@ -118,13 +118,13 @@ impl GramTile {
         let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
         // SAFETY: all accesses are inside the operands by the contract.
         unsafe {
-            for _ in 0..self.count / WRITTEN_OUT {
-                for i in 0..WRITTEN_OUT {
+            for _ in 0..self.count / UNROLL {
+                for i in 0..UNROLL {
                     tile.step::<S, MR, SPLIT, NV>(simd, i, &mut acc);
                 }
-                tile.forward(WRITTEN_OUT * lanes);
+                tile.forward(UNROLL * lanes);
             }
-            for i in 0..self.count % WRITTEN_OUT {
+            for i in 0..self.count % UNROLL {
                 tile.step::<S, MR, SPLIT, NV>(simd, i, &mut acc);
             }
             for r in 0..MR {
@@ -137,7 +137,7 @@ impl GramTile {
         }
     }
 
-    /// Position `i` of [`GramTile::run`].
+    /// Position `i` of [`AtbTile::run`].
     ///
     /// # Safety
     /// As `run`, for this position.
@@ -251,16 +251,16 @@ fn next_rows<S: Simd>(left: usize) -> usize {
 }
 
 /// A product whose operands have the sizes that it names, as whoever ran it has promised.
-struct Promised<P>(P);
+struct Vectorized<P>(P);
 
 /// `to [rows, P] (+)= a b` for an operand in runs and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
 ///
 /// A struct and not a function, so that it is compiled once for each instruction set and not into each of its callers.
-pub(crate) struct Product {
+pub(crate) struct GemmKernel {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     pub(crate) a: *const f32,
-    pub(crate) layout: Layout,
+    pub(crate) layout: OperandLayout,
     pub(crate) b: *const f32,
     /// The panel of the next product, where it is likely to come from memory. Any address is allowed.
     pub(crate) next: Option<*const f32>,
@@ -271,22 +271,22 @@ pub(crate) struct Product {
     pub(crate) to: *mut f32,
 }
 
-impl WithSimd for Promised<Product> {
+impl WithSimd for Vectorized<GemmKernel> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self(product) = self;
         let mut row = 0;
-        let mut ahead = product.ahead::<S>();
+        let mut prefetch = product.prefetch::<S>();
         while row < product.rows {
             let count = next_rows::<S>(product.rows - row);
-            // SAFETY: the promise of `Product::run`, for these rows.
+            // SAFETY: the promise of `GemmKernel::run`, for these rows.
             with_rows!(S, count, MR => unsafe {
                 if product.full {
-                    product.tile::<S, MR, OUTER_VECTORS>(simd, row, &mut ahead);
+                    product.tile::<S, MR, PANEL_VECTORS>(simd, row, &mut prefetch);
                 } else {
-                    product.tile::<S, MR, 1>(simd, row, &mut ahead);
+                    product.tile::<S, MR, 1>(simd, row, &mut prefetch);
                 }
             });
             row += count;
@@ -294,41 +294,46 @@ impl WithSimd for Promised<Product> {
     }
 }
 
-impl Product {
+impl GemmKernel {
     /// Computes it.
     ///
     /// # Safety
     /// `a` must be readable for `rows` rows of `depth`, `b` for a panel of that depth, and `to` writable for `rows` rows of a panel.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
-        simd.vectorize(Promised(self));
+        simd.vectorize(Vectorized(self));
     }
 
     /// The next panel, which comes from memory where a network has more weights than the caches hold: a part of it for each lane block of
     /// each tile.
     #[inline(always)]
-    fn ahead<S: Simd>(&self) -> Lines {
+    fn prefetch<S: Simd>(&self) -> Prefetch {
         let lanes = S::F32_LANES;
-        let tiles = self.rows.div_ceil(outer_rows(S::REGISTER_COUNT));
-        let panel = self.depth * OUTER_VECTORS * lanes;
-        self.next.map_or(Lines::NONE, |next| Lines::new(next, 0..panel, tiles * (self.depth / lanes)))
+        let tiles = self.rows.div_ceil(gemm_rows(S::REGISTER_COUNT));
+        let panel = self.depth * PANEL_VECTORS * lanes;
+        self.next.map_or(Prefetch::NONE, |next| Prefetch::new(next, 0..panel, tiles * (self.depth / lanes)))
     }
 
     /// # Safety
     /// Rows `row .. row + MR` must be inside the operands.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, ahead: &mut Lines) {
+    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, prefetch: &mut Prefetch) {
         let lanes = S::F32_LANES;
-        let width = OUTER_VECTORS * lanes;
-        // SAFETY: the contract. Each layout has an `outer` of its own, for which the lanes are constants.
+        let width = PANEL_VECTORS * lanes;
+        // SAFETY: the contract. Each layout has an `gemm_tile` of its own, for which the lanes are constants.
         unsafe {
             let acc = match self.layout {
-                Layout::Lanes { step } => {
-                    outer::<S, MR, NV>(simd, self.depth, self.a.add(row * lanes), [lanes, step, lanes], self.b, ahead)
-                }
-                Layout::Windows { run, step, row_step } => {
+                OperandLayout::LaneBlocks { step } => gemm_tile::<S, MR, NV>(
+                    simd,
+                    self.depth,
+                    self.a.add(row * lanes),
+                    [lanes, step, lanes],
+                    self.b,
+                    prefetch,
+                ),
+                OperandLayout::Rows { run, step, row_step } => {
                     let a = self.a.add(row * row_step);
-                    outer::<S, MR, NV>(simd, self.depth, a, [run, step, row_step], self.b, ahead)
+                    gemm_tile::<S, MR, NV>(simd, self.depth, a, [run, step, row_step], self.b, prefetch)
                 }
             };
             for (r, acc) in acc.iter().enumerate() {
@@ -343,7 +348,7 @@ impl Product {
 }
 
 /// `to [c, columns] (+)= aᵀ b` over `count` positions: all the tiles of two operands by lanes.
-pub(crate) struct Gram {
+pub(crate) struct AtbKernel {
     pub(crate) count: usize,
     pub(crate) a: *const f32,
     pub(crate) b: *const f32,
@@ -358,34 +363,34 @@ pub(crate) struct Gram {
     pub(crate) to_step: usize,
 }
 
-impl WithSimd for Promised<Gram> {
+impl WithSimd for Vectorized<AtbKernel> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(gram) = self;
-        let vectors = gram.columns / S::F32_LANES;
-        for column in (0..vectors).step_by(GRAM_VECTORS) {
-            // SAFETY: the promise of `Gram::run`, for these columns.
+        let Self(kernel) = self;
+        let vectors = kernel.columns / S::F32_LANES;
+        for column in (0..vectors).step_by(ATB_VECTORS) {
+            // SAFETY: the promise of `AtbKernel::run`, for these columns.
             unsafe {
                 if vectors - column == 1 {
-                    gram.rows::<S, 1>(simd, column);
+                    kernel.rows::<S, 1>(simd, column);
                 } else {
-                    gram.rows::<S, GRAM_VECTORS>(simd, column);
+                    kernel.rows::<S, ATB_VECTORS>(simd, column);
                 }
             }
         }
     }
 }
 
-impl Gram {
+impl AtbKernel {
     /// Computes it.
     ///
     /// # Safety
     /// `a` must be readable for `c` rows and `b` for `columns` of `count` positions, and `to` writable for `c` rows of `columns`.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
-        simd.vectorize(Promised(self));
+        simd.vectorize(Vectorized(self));
     }
 
     /// All rows of one or two vectors of columns.
@@ -395,11 +400,11 @@ impl Gram {
     #[inline(always)]
     unsafe fn rows<S: Simd, const NV: usize>(&self, simd: S, column: usize) {
         let lanes = S::F32_LANES;
-        let most = gram_rows(S::REGISTER_COUNT, lanes);
+        let most = atb_rows(S::REGISTER_COUNT, lanes);
         let mut row = 0;
         while row < self.c {
             let (block, lane) = (row / lanes, row % lanes);
-            let tile = GramTile {
+            let tile = AtbTile {
                 count: self.count,
                 a: self.a.wrapping_add(block * self.a_step + lane),
                 next: self.a.wrapping_add((block + 1) * self.a_step),

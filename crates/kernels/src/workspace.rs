@@ -1,4 +1,4 @@
-//! Scratch memory that is used again: each thread keeps the buffers it has given back.
+//! Workspace memory that is used again: each thread keeps the buffers it has given back.
 //!
 //! A fresh buffer costs a page fault for every 4 KiB, three times the cost of writing it. Buffers hold whatever was in them;
 //! nothing here is zeroed. They start at a cache line.
@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::memory::{LINE, Memory};
+use crate::memory::{AlignedBuffer, CACHE_LINE};
 
 /// Bytes from which a buffer gets huge pages: the transforms write 36 streams, and operands of 512 channels have lane blocks in 64 places.
 /// In small pages each is a miss of the TLB, and 14 MB of them are more than its second level holds.
@@ -19,23 +19,23 @@ const HUGE: usize = (2 << 20) / size_of::<f32>();
 const KEPT: usize = 8;
 
 thread_local! {
-    static FREE: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<Vec<AlignedBuffer>> = const { RefCell::new(Vec::new()) };
 }
 
-fn fresh(len: usize) -> Memory {
+fn fresh(len: usize) -> AlignedBuffer {
     let whole = if len.saturating_mul(size_of::<f32>()) >= HUGE_FROM { len.next_multiple_of(HUGE) } else { len };
-    Memory::new(whole, HUGE_FROM)
+    AlignedBuffer::new(whole, HUGE_FROM)
 }
 
 /// A buffer of floats with arbitrary, initialised contents; goes back to its thread when dropped.
-pub(crate) struct Scratch {
-    memory: Option<Memory>,
+pub(crate) struct Workspace {
+    memory: Option<AlignedBuffer>,
     len: usize,
     /// Whether the memory goes back to a thread, or is freed.
     recycled: bool,
 }
 
-impl Scratch {
+impl Workspace {
     /// A buffer of `len` floats: the smallest kept one that is large enough, else a new one.
     pub(crate) fn take(len: usize) -> Self {
         let len = len.max(1);
@@ -47,19 +47,19 @@ impl Scratch {
         Self { memory: Some(kept.unwrap_or_else(|| fresh(len))), len, recycled: true }
     }
 
-    /// Memory of its own, for what is kept: freed when dropped.
+    /// AlignedBuffer of its own, for what is kept: freed when dropped.
     pub(crate) fn owned(len: usize) -> Self {
         Self { memory: Some(fresh(len.max(1))), len, recycled: false }
     }
 }
 
-impl std::fmt::Debug for Scratch {
+impl std::fmt::Debug for Workspace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Scratch({} floats)", self.len)
+        write!(f, "Workspace({} floats)", self.len)
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Workspace {
     fn drop(&mut self) {
         let Some(memory) = self.memory.take() else { return };
         if !self.recycled {
@@ -79,7 +79,7 @@ impl Drop for Scratch {
     }
 }
 
-impl Deref for Scratch {
+impl Deref for Workspace {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -87,7 +87,7 @@ impl Deref for Scratch {
     }
 }
 
-impl DerefMut for Scratch {
+impl DerefMut for Workspace {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.memory.as_mut().expect("the memory leaves only in drop")[..self.len]
     }
@@ -96,6 +96,6 @@ impl DerefMut for Scratch {
 /// Rounds a distance between streams up to an odd number of cache lines, so that streams that advance together fall into
 /// different sets of a cache: 36 streams at a multiple of 4 KiB would share the 8 ways of one set.
 pub(crate) fn odd_lines(floats: usize) -> usize {
-    const FLOATS: usize = LINE / size_of::<f32>();
+    const FLOATS: usize = CACHE_LINE / size_of::<f32>();
     (floats.div_ceil(FLOATS) | 1) * FLOATS
 }
