@@ -1,8 +1,9 @@
-//! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution work, share of the sgemm rate
-//! measured in the same run, and the algorithm, for the forward pass and both gradients.
+//! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution
+//! work, share of the sgemm rate measured in the same run, and the algorithm, for the forward pass
+//! and both gradients.
 //!
-//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise] [--packed] [--cold]
-//! [--pooled [--apart]]`; the least of the times is shown.
+//! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise]
+//! [--packed] [--cold] [--pooled [--apart]]`; the least of the times is shown.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::path::Path;
@@ -23,7 +24,8 @@ struct Options {
     pass: Option<String>,
     precise: bool,
     packed: bool,
-    /// PackedConv weights from memory and not from the caches: as many copies in turns as no cache holds.
+    /// PackedConv weights from memory and not from the caches: as many copies in turns as no cache
+    /// holds.
     cold: bool,
     /// With 2x2 maximum pooling behind packed weights, in the same pass or in one of its own.
     pooled: bool,
@@ -153,8 +155,8 @@ fn least(seconds: f64, mut f: impl FnMut()) -> f64 {
     best
 }
 
-/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what other programs on the machine leave
-/// alone.
+/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what
+/// other programs on the machine leave alone.
 fn clock() -> f64 {
     let id = if rayon::current_num_threads() == 1 { libc::CLOCK_PROCESS_CPUTIME_ID } else { libc::CLOCK_MONOTONIC };
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

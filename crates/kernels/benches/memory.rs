@@ -1,6 +1,8 @@
-//! Times of the kernels that are bound by memory, in GB/s of the tensors that they must read and write at least once.
+//! Times of the kernels that are bound by memory, in GB/s of the tensors that they must read and
+//! write at least once.
 //!
-//! `cargo bench -p residual-kernels --bench memory`; the least of the times is shown, beside that of a copy.
+//! `cargo bench -p residual-kernels --bench memory`; the least of the times is shown, beside that
+//! of a copy.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use residual_kernels::lrn::{self, Lrn};
@@ -20,8 +22,8 @@ fn rate(name: &str, floats: usize, mut f: impl FnMut()) {
     println!("{name:>44} {:>9.3} ms {:>7.1} GB/s", 1e3 * best, 4e-9 * floats as f64 / best);
 }
 
-/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what other programs on the machine leave
-/// alone.
+/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what
+/// other programs on the machine leave alone.
 fn clock() -> f64 {
     let id = if rayon::current_num_threads() == 1 { libc::CLOCK_PROCESS_CPUTIME_ID } else { libc::CLOCK_MONOTONIC };
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -32,7 +34,8 @@ fn clock() -> f64 {
 
 fn main() {
     println!("{} threads", rayon::current_num_threads());
-    // The maps of ResNet-20 and of ResNet-18, batch 128: one that fits a 32 MB cache with its copy, one that does not.
+    // The maps of ResNet-20 and of ResNet-18, batch 128: one that fits a 32 MB cache with its copy,
+    // one that does not.
     for (rows, c) in [(128 * 32 * 32, 16), (128 * 32 * 32, 64), (128 * 16, 512)] {
         let len = rows * c;
         println!("[{rows}, {c}]");

@@ -1,7 +1,7 @@
-//! Element-wise functions: ReLU, bias with ReLU, and (in its own file) dropout. Arrays of any shape, seen flat, or `[rows, k]` with a
-//! bias `[k]`.
+//! Element-wise activations: ReLU, bias with ReLU, and dropout.
 //!
-//! Not used where a convolution or a normalisation has the ReLU in its epilogue.
+//! Arrays have any shape and are read flat, or are `[rows, k]` with a bias `[k]`. Convolutions and
+//! batch norms apply a ReLU themselves.
 
 pub use crate::dropout::{Mask, dropout};
 
@@ -9,7 +9,10 @@ use crate::columns::Columns;
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice, TASK_LEN};
 
-/// `y = max(x, 0)`; NaN stays NaN.
+/// Computes `y = max(x, 0)`; NaN stays NaN.
+///
+/// # Panics
+/// If `y` is not as large as `x`.
 pub fn relu(x: &[f32], y: &mut [f32]) {
     assert!(x.len() == y.len(), "x and y must be equally large");
     let isa = Isa::active();
@@ -22,7 +25,10 @@ pub fn relu(x: &[f32], y: &mut [f32]) {
     });
 }
 
-/// `dx = dy` where `y > 0`, else zero.
+/// Computes the gradient of [`relu`]: `dx = dy` where `y > 0`, else zero.
+///
+/// # Panics
+/// If the slices are not equally large.
 pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert!(y.len() == dy.len() && y.len() == dx.len(), "y, dy and dx must be equally large");
     let isa = Isa::active();
@@ -39,8 +45,13 @@ pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     });
 }
 
-/// The gradient of `y = [relu](z + bias)` with `y`, `dy`, `dz [rows, k]` and `dbias [k]`: `dz` is `dy` where `y > 0` (all of
-/// it where no `y` is given, that is without a ReLU), `dbias` its column sums.
+/// Computes the gradient of `y = [relu](z + bias)` with `y`, `dy`, `dz [rows, k]` and `dbias [k]`.
+///
+/// `dz` is `dy` where `y > 0`, or all of `dy` without a ReLU, where `y` is `None`; `dbias` are its
+/// column sums.
+///
+/// # Panics
+/// If a slice does not have the size named above.
 pub fn bias_relu_backward(y: Option<&[f32]>, dy: &[f32], k: usize, dz: &mut [f32], dbias: &mut [f32]) {
     assert!(k > 0 && dy.len().is_multiple_of(k) && dbias.len() == k, "dy must be [rows, {k}] and dbias [{k}]");
     assert!(dz.len() == dy.len() && y.is_none_or(|y| y.len() == dy.len()), "y, dy and dz must be equally large");

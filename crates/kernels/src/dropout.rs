@@ -1,8 +1,8 @@
-//! Dropout (Srivastava et al. 2014) by a counter-based generator: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as
-//! 1, 2, 3"), one word for each element.
+//! Dropout (Srivastava et al. 2014) with a counter-based generator: Philox4x32-10 (Salmon et al.
+//! 2011, "Parallel random numbers: as easy as 1, 2, 3"), one word for each element.
 //!
-//! Element `i` belongs to group `i / 64`; within it, element `16 w + b` has word `w` of block `b`. So whole vectors of blocks are computed
-//! at once, on any instruction set the same.
+//! Element `i` belongs to group `i / 64`; in a group, element `16 w + b` has word `w` of block `b`.
+//! So whole vectors of blocks are computed at once, with the same words on any instruction set.
 
 use pulp::{Simd, WithSimd};
 
@@ -16,22 +16,25 @@ const BLOCKS: usize = MAX_LANES;
 /// Elements of a group: four words of each block.
 const GROUP: usize = 4 * BLOCKS;
 
-/// The multipliers and the key's increments of Philox4x32.
+/// Multipliers and key increments of Philox4x32.
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
 /// Sets each element to zero with probability `p` and multiplies the others by `1 / (1 - p)`.
 ///
-/// Whether an element stays is a function of the key and its index alone, so the gradient is the same call on `dy`.
-/// `p = 1` gives zeros.
+/// Whether an element is kept depends on the key and its index alone, so the gradient is the same
+/// call on `dy`. `p = 1` gives zeros.
+///
+/// # Panics
+/// If `y` is not as large as `x`, or `p` is outside of `0..=1`.
 pub fn dropout(x: &[f32], p: f32, key: [u64; 3], y: &mut [f32]) {
     assert!(x.len() == y.len(), "x and y must be equally large");
     assert!((0.0..=1.0).contains(&p), "the probability of dropout must lie between 0 and 1");
     let isa = Isa::active();
     let mask = Mask::new(p, key);
     let y = DisjointSlice::new(y);
-    // TASK_LEN is a multiple of a group.
+    // A task is a whole number of groups.
     tasks::for_ranges(x.len(), TASK_LEN, |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
@@ -39,19 +42,20 @@ pub fn dropout(x: &[f32], p: f32, key: [u64; 3], y: &mut [f32]) {
     });
 }
 
-/// Which elements a dropout keeps.
+/// Dropout mask: the elements that are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Mask {
     key: [u32; 2],
     stream: [u32; 2],
-    /// An element whose word is below this is dropped; all of them where that is not a word any more.
+    /// An element whose word is below the threshold is dropped.
     threshold: u32,
+    /// Whether all elements are dropped: the threshold of `p = 1` is not a word.
     none: bool,
     scale: f32,
 }
 
 impl Mask {
-    /// The mask of a key at drop probability `p`.
+    /// Creates the mask of a key at drop probability `p`.
     pub fn new(p: f32, key: [u64; 3]) -> Self {
         let folded = mix(key[0].wrapping_add(mix(key[1])));
         Self {
@@ -63,23 +67,24 @@ impl Mask {
         }
     }
 
-    /// Whether element `index` stays: the definition that [`dropout`] computes by vectors.
+    /// Tells whether element `index` is kept: the definition that [`dropout`] computes with
+    /// vectors.
     pub fn keeps(&self, index: usize) -> bool {
         let block = (index / GROUP * BLOCKS + index % BLOCKS) as u64;
         let counter = [block as u32, (block >> 32) as u32, self.stream[0], self.stream[1]];
         !self.none && philox(counter, self.key)[index % GROUP / BLOCKS] >= self.threshold
     }
 
-    /// What the elements that stay are multiplied by.
+    /// Returns the factor of the elements that are kept, `1 / (1 - p)`.
     pub fn scale(&self) -> f32 {
         self.scale
     }
 }
 
-/// The elements of some groups.
+/// Applies the mask to the elements of some groups.
 struct Apply<'a> {
     mask: Mask,
-    /// The first group.
+    /// Index of the first group.
     first: usize,
     x: &'a [f32],
     y: &'a mut [f32],
@@ -106,7 +111,7 @@ impl WithSimd for Apply<'_> {
                     if count == 0 {
                         break;
                     }
-                    // SAFETY: `count` elements of both slices follow.
+                    // SAFETY: both slices have `count` elements from `start` on.
                     unsafe {
                         let value = simd.mul_f32s(load_first(simd, x.as_ptr().add(start), count), scale);
                         let kept = simd.greater_than_or_equal_u32s(words, threshold);
@@ -118,12 +123,12 @@ impl WithSimd for Apply<'_> {
     }
 }
 
-/// The four words of the blocks from `block`, one in each lane. Blocks of a group share their upper half: a group starts at a multiple of
-/// sixteen.
+/// Computes the four words of the blocks from `block`, one block in each lane. Blocks of a group
+/// share the upper half of their counter: a group starts at a multiple of sixteen.
 #[inline(always)]
 fn words<S: Simd>(simd: S, mask: &Mask, block: u64) -> [S::u32s; 4] {
     const COUNT: [u32; MAX_LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    // SAFETY: sixteen words are at least one vector.
+    // SAFETY: sixteen words are at least one vector, which is plain data.
     let count = unsafe { COUNT.as_ptr().cast::<S::u32s>().read_unaligned() };
     let splat = |word: u32| simd.splat_u32s(word);
     let mut counter = [
@@ -147,7 +152,7 @@ fn words<S: Simd>(simd: S, mask: &Mask, block: u64) -> [S::u32s; 4] {
     counter
 }
 
-/// One block.
+/// Computes the four words of one block.
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {
         let a = u64::from(counter[0]) * u64::from(MULTIPLIERS[0]);
@@ -158,7 +163,7 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// The finaliser of SplitMix64 (Steele et al. 2014).
+/// Mixes a word by the finaliser of SplitMix64 (Steele et al. 2014).
 fn mix(z: u64) -> u64 {
     let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -170,7 +175,7 @@ fn mix(z: u64) -> u64 {
 mod tests {
     use super::philox;
 
-    /// The known answers of the authors' Random123 library, `kat_vectors`.
+    /// Compares with the known answers of the authors' Random123 library, `kat_vectors`.
     #[test]
     fn philox_gives_the_published_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);

@@ -1,9 +1,9 @@
-//! The instruction set that kernels run on, chosen once at run time.
+//! Instruction set of the kernels, chosen once at run time.
 //!
-//! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and `Isa::run` compiles them for each
-//! instruction set. Which one is active is decided when a kernel is called, on the calling thread, and handed to its
-//! tasks: the worker threads never look it up. Not for choosing algorithms: that is [`crate::plan`]. Nor does it govern the `gemm`
-//! crate, which computes the gradients of linear layers (`matrix.rs`) with what it finds itself.
+//! Kernels are written once, over `pulp`'s `Simd` trait or as plain loops, and `Isa::run` compiles
+//! them for each instruction set. A kernel takes the active instruction set of the calling thread
+//! and hands it to its tasks; worker threads never look it up. The `gemm` crate, which computes the
+//! gradients of linear layers, chooses its instruction set itself.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,27 +12,27 @@ use std::sync::OnceLock;
 use pulp::WithSimd;
 use thiserror::Error;
 
-/// The environment variable that overrides the choice: `avx512`, `avx2` or `portable`.
+/// Name of the environment variable that overrides the choice: `avx512`, `avx2` or `portable`.
 pub const VARIABLE: &str = "RESIDUAL_ISA";
 
-/// An instruction set that the kernels are compiled for.
+/// Instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// 16 lanes, 32 registers: AVX-512 F, BW, CD, DQ, VL.
     Avx512,
     /// 8 lanes, 16 registers: AVX2 with FMA.
     Avx2,
-    /// What every CPU of the architecture has: SSE2 on x86-64, NEON on aarch64.
+    /// The baseline of the architecture: SSE2 on x86-64, NEON on aarch64.
     Portable,
 }
 
-/// Why `RESIDUAL_ISA` cannot be followed.
+/// Error of `RESIDUAL_ISA`.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum IsaError {
-    /// Not the name of an instruction set.
+    /// The value is not the name of an instruction set.
     #[error("RESIDUAL_ISA is `{0}`; it must be avx512, avx2 or portable")]
     Unknown(String),
-    /// This CPU does not have it.
+    /// The CPU does not have the instruction set.
     #[error("RESIDUAL_ISA asks for {0}, which this CPU does not have")]
     Unavailable(Isa),
 }
@@ -48,28 +48,28 @@ impl fmt::Display for Isa {
 }
 
 thread_local! {
-    /// Set by [`Isa::with`] for the calls that this thread makes.
+    /// Instruction set of [`Isa::with`] for the calls of this thread.
     static OVERRIDE: Cell<Option<Isa>> = const { Cell::new(None) };
 }
 
 impl Isa {
-    /// Every instruction set that this CPU can run, the widest first. Never empty.
+    /// Lists the instruction sets that this CPU has, the widest first. The list is never empty.
     pub fn available() -> Vec<Self> {
         [Self::Avx512, Self::Avx2, Self::Portable].into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// The instruction set of the next kernel called on this thread: [`Isa::with`]'s, else `RESIDUAL_ISA`'s where it can
-    /// be followed, else the widest.
+    /// Returns the instruction set of the next kernel called on this thread: that of [`Isa::with`],
+    /// else a valid `RESIDUAL_ISA`, else the widest.
     pub fn active() -> Self {
         static CHOSEN: OnceLock<Isa> = OnceLock::new();
         OVERRIDE.get().unwrap_or_else(|| *CHOSEN.get_or_init(|| Self::from_env().unwrap_or_else(|_| Self::widest())))
     }
 
-    /// What `RESIDUAL_ISA` asks for, or the widest where it is not set. Programs call this once at the start, to report
-    /// the error that [`Isa::active`] passes over.
+    /// Reads `RESIDUAL_ISA`, or returns the widest instruction set if it is not set. Programs call
+    /// this once at the start, to report the error that [`Isa::active`] ignores.
     ///
     /// # Errors
-    /// [`IsaError`] when the variable names no instruction set, or one that this CPU does not have.
+    /// [`IsaError`] if the variable names no instruction set, or one that this CPU does not have.
     pub fn from_env() -> Result<Self, IsaError> {
         match std::env::var_os(VARIABLE) {
             None => Ok(Self::widest()),
@@ -77,10 +77,10 @@ impl Isa {
         }
     }
 
-    /// The instruction set of that name, if this CPU has it.
+    /// Parses the name of an instruction set.
     ///
     /// # Errors
-    /// [`IsaError`] as [`Isa::from_env`].
+    /// [`IsaError`] if the name is unknown, or this CPU does not have the instruction set.
     pub fn parse(name: &str) -> Result<Self, IsaError> {
         let isa = match name {
             "avx512" => Self::Avx512,
@@ -91,13 +91,14 @@ impl Isa {
         if isa.is_available() { Ok(isa) } else { Err(IsaError::Unavailable(isa)) }
     }
 
-    /// Runs `f` with this instruction set active on the calling thread: how one machine tests them all.
+    /// Runs `f` with this instruction set active on the calling thread, so that one machine tests
+    /// them all.
     ///
     /// # Panics
-    /// When this CPU does not have it.
+    /// If this CPU does not have the instruction set.
     pub fn with<R>(self, f: impl FnOnce() -> R) -> R {
         assert!(self.is_available(), "this CPU does not have {self}");
-        /// Puts the previous choice back, also when `f` panics.
+        /// Restores the previous choice, also when `f` panics.
         struct Restore(Option<Isa>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -108,7 +109,7 @@ impl Isa {
         f()
     }
 
-    /// Lanes of one `f32` vector.
+    /// Returns the lanes of one `f32` vector.
     pub fn lanes(self) -> usize {
         match self {
             Self::Avx512 => 16,
@@ -117,13 +118,14 @@ impl Isa {
         }
     }
 
-    /// Vector registers, which decide the tiles of the micro-kernels.
+    /// Returns the number of vector registers, which decides the tiles of the micro-kernels.
     pub(crate) fn registers(self) -> usize {
         if self == Self::Avx512 || cfg!(target_arch = "aarch64") { 32 } else { 16 }
     }
 
-    /// Compiles `op` for each instruction set and runs the one for this. A closure is compiled with the instruction
-    /// set's features and left to the compiler's vectoriser; a `WithSimd` gets the token.
+    /// Compiles `op` for each instruction set and runs the version for this one. A closure is
+    /// compiled with the features of the instruction set and left to the compiler's vectoriser; a
+    /// `WithSimd` gets the token.
     #[inline(always)]
     pub(crate) fn run<R>(self, op: impl WithSimd<Output = R>) -> R {
         match self {
@@ -165,7 +167,8 @@ impl Isa {
 /// Lanes of the portable path: one 128-bit register.
 pub(crate) const PORTABLE_LANES: usize = 4;
 
-/// NEON where there is NEON; four-element arrays, which the compiler keeps in SSE2 registers, elsewhere.
+/// Runs `op` with NEON on aarch64, elsewhere with four-element arrays, which the compiler keeps in
+/// SSE2 registers.
 #[inline(always)]
 fn portable<R>(op: impl WithSimd<Output = R>) -> R {
     #[cfg(target_arch = "aarch64")]
@@ -175,8 +178,10 @@ fn portable<R>(op: impl WithSimd<Output = R>) -> R {
     pulp::Simd::vectorize(pulp::Scalar128b, op)
 }
 
-/// While it lives, this thread's floating-point unit takes denormals for zero and makes none: they cost a hundred
-/// cycles each on x86, and a training run that decays weights towards zero meets them by the million.
+/// Guard that makes this thread's floating-point unit flush denormals to zero.
+///
+/// A denormal costs a hundred cycles on x86, and a training run that decays weights towards zero
+/// meets them by the million.
 pub(crate) struct FlushDenormals {
     saved: u64,
 }
@@ -197,40 +202,43 @@ impl Drop for FlushDenormals {
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod control {
-    //! MXCSR. Only the flush bits change, and only between [`super::FlushDenormals::new`] and its drop.
+    //! Access to MXCSR, whose flush bits change between [`super::FlushDenormals::new`] and its
+    //! drop.
     //!
-    //! Rust's own documentation calls float code under another MXCSR undefined, since the compiler may compute at compile time what the
-    //! processor would flush. We rely on that being all that it does: a value that was computed either way is below 1.2e-38, and every
-    //! bound on a kernel's error allows for that (the tests' `assert_within`).
+    //! Rust's documentation calls float code under another MXCSR undefined, since the compiler may
+    //! compute at compile time what the processor would flush. This code relies on that being the
+    //! only effect: a value that was computed either way is below 1.2e-38, and every bound on a
+    //! kernel's error allows for that (the tests' `assert_within`).
 
     /// Flush-to-zero is bit 15, denormals-are-zero bit 6.
     pub(super) const FLUSH: u64 = 0x8040;
 
     pub(super) fn read() -> u64 {
         let mut csr = 0u32;
-        // SAFETY: stores four bytes to a local; SSE is part of x86-64.
+        // SAFETY: the instruction stores four bytes to a local; SSE is part of x86-64.
         unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut csr, options(nostack, preserves_flags)) };
         u64::from(csr)
     }
 
     pub(super) fn write(value: u64) {
         let csr = value as u32;
-        // SAFETY: `csr` is a value read before with at most the two flush bits added: no exception is unmasked, no rounding changes;
-        // what is flushed, and when, is the reliance that the module's head names.
+        // SAFETY: `csr` is a value read before with at most the two flush bits added, so that no
+        // exception is unmasked and no rounding changes. The head of the module states the reliance
+        // on flushing.
         unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &csr, options(nostack, preserves_flags)) };
     }
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 mod control {
-    //! FPCR.
+    //! Access to FPCR.
 
     /// Flush-to-zero is bit 24.
     pub(super) const FLUSH: u64 = 1 << 24;
 
     pub(super) fn read() -> u64 {
         let value: u64;
-        // SAFETY: reads a register that user code may read.
+        // SAFETY: the instruction reads a register that user code may read.
         unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) value, options(nomem, nostack, preserves_flags)) };
         value
     }
@@ -243,7 +251,7 @@ mod control {
 
 #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod control {
-    //! Nothing to set: denormals stay.
+    //! Denormals are kept: there is no flag to set.
 
     pub(super) const FLUSH: u64 = 0;
 

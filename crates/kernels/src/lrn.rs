@@ -1,13 +1,13 @@
-//! Local response normalisation across channels (Krizhevsky 2012, section 3.3), as `torch.nn.LocalResponseNorm` scales it:
-//! `y = x / (k + alpha / size * sum of squares in the window)^beta`. `x [rows, c]`, the window is over `c`.
+//! Local response normalisation across channels (Krizhevsky 2012, section 3.3), for VGG's A-LRN.
 //!
-//! Only VGG's A-LRN uses it.
+//! `y = x / (k + alpha / size * sum of squares in the window)^beta`, scaled as
+//! `torch.nn.LocalResponseNorm`. `x [rows, c]`, the window is over `c`.
 
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice, TASK_LEN};
 use crate::workspace::Workspace;
 
-/// The constants of the normalisation.
+/// Constants of a local response normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lrn {
     /// Channels in a window: `size / 2` before the channel, `(size - 1) / 2` after it.
@@ -21,7 +21,7 @@ pub struct Lrn {
 }
 
 impl Lrn {
-    /// `x · (k + alpha / size · sums)^-beta`, `sums` being what `y` holds before.
+    /// Computes `x · (k + alpha / size · sums)^-beta`, where `y` holds the sums of squares before.
     #[inline(always)]
     fn scaled(&self, x: &[f32], y: &mut [f32]) {
         let scale = self.alpha / self.size as f32;
@@ -34,15 +34,15 @@ impl Lrn {
     }
 }
 
-/// `d^(-3/4)`.
+/// Computes `d^(-3/4)`.
 #[inline(always)]
 fn three_quarters(d: f32) -> f32 {
     let root = d.sqrt();
     1.0 / (root * root.sqrt())
 }
 
-/// `out[j]`: the sum of the `size` values of `padded` from `j` on, added one shifted row after the other, so that the sums are vectors.
-/// `padded` has `size - 1` values more than `out`.
+/// Sums the `size` values of `padded` from `j` on into `out[j]`, one shifted row after the other,
+/// so that the loop is vectorised. `padded` has `size - 1` values more than `out`.
 #[inline(always)]
 fn window_sums(padded: &[f32], size: usize, out: &mut [f32]) {
     out.copy_from_slice(&padded[..out.len()]);
@@ -51,7 +51,10 @@ fn window_sums(padded: &[f32], size: usize, out: &mut [f32]) {
     }
 }
 
-/// See the module.
+/// Computes the normalisation of `x [rows, c]`.
+///
+/// # Panics
+/// If `x` is not `[rows, c]`, `y` is not as large, or the window is empty.
 pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     check(x.len(), c, lrn, y.len());
     let (isa, before) = (Isa::active(), lrn.size / 2);
@@ -59,7 +62,7 @@ pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     tasks::for_ranges(x.len(), c * (TASK_LEN / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let y = unsafe { y.range(range.clone()) };
-        // The squares of a row, with zeros around them.
+        // Squares of a row, padded with zeros.
         let mut squares = Workspace::take(c + lrn.size - 1);
         squares.fill(0.0);
         isa.run(|| {
@@ -72,8 +75,11 @@ pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     });
 }
 
-/// The gradient of [`forward`]: `dx_i = dy_i d_i^-beta - 2 alpha beta / size x_i Σ_j dy_j y_j / d_j`, the sum over the
-/// channels whose window holds `i`.
+/// Computes the gradient of [`forward`]: `dx_i = dy_i d_i^-beta - 2 alpha beta / size x_i Σ_j dy_j
+/// y_j / d_j`, the sum over the channels whose window holds `i`.
+///
+/// # Panics
+/// If `x` is not `[rows, c]`, another slice is not as large, or the window is empty.
 pub fn backward(x: &[f32], y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut [f32]) {
     check(x.len(), c, lrn, dx.len());
     assert!(y.len() == x.len() && dy.len() == x.len(), "x, y and dy must be equally large");
@@ -83,7 +89,7 @@ pub fn backward(x: &[f32], y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut 
     tasks::for_ranges(x.len(), c * (TASK_LEN / c).max(1), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
-        // Rows with zeros around them, and what a row needs.
+        // Rows padded with zeros, and two sums of a row.
         let [mut squares, mut ratios] = [(); 2].map(|()| Workspace::take(c + lrn.size - 1));
         let [mut sums, mut weighted] = [(); 2].map(|()| Workspace::take(c));
         squares.fill(0.0);
@@ -95,7 +101,7 @@ pub fn backward(x: &[f32], y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut 
                 window_sums(&squares, lrn.size, &mut sums);
                 dx.copy_from_slice(&sums);
                 lrn.scaled(dy, dx);
-                // The windows that hold a channel are its own window mirrored.
+                // The windows that hold a channel form its own window mirrored.
                 let ratio = ratios[after..after + c].iter_mut().zip(dy).zip(y).zip(&*sums);
                 ratio.for_each(|(((ratio, dy), y), sum)| *ratio = dy * y / (lrn.k + scale * sum));
                 window_sums(&ratios, lrn.size, &mut weighted);

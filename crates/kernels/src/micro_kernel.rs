@@ -1,9 +1,14 @@
-//! The micro-kernels: products that stay in registers. Their sizes are in [`crate::tuning`].
+//! Micro-kernels: matrix products whose accumulators stay in registers. Their sizes are in
+//! [`crate::tuning`].
 //!
-//! Operands are packed by lanes. `[rows, depth]` is stored `[depth / L, rows, L]` (L lanes): the vectors in which channels-last data
-//! arrive are stored whole, and a few rows of eight channels are three cache lines in a row. [`GemmKernel`] multiplies such an
-//! operand by panels `[depth, NV L]` of columns: its depth is the channels. [`AtbKernel`] multiplies two of them over their rows:
-//! its depth is the positions, which is what weight gradients sum over.
+//! Operands are packed in lane blocks: `[rows, depth]` is stored as `[depth / L, rows, L]` (L
+//! lanes). The vectors in which channels-last data arrive are stored whole, and six rows of eight
+//! channels are three contiguous cache lines.
+//!
+//! - [`GemmKernel`] multiplies such an operand by a panel `[depth, NV L]` of columns. Its depth is
+//!   the channels.
+//! - [`AtbKernel`] computes `Aᵀ B` of two such operands. Its depth is the positions, over which
+//!   weight gradients are summed.
 
 use pulp::{Simd, WithSimd};
 
@@ -11,25 +16,31 @@ use crate::prefetch::Prefetch;
 use crate::tuning::{ATB_VECTORS, PANEL_VECTORS, atb_rows, gemm_rows};
 use crate::vector::{fma, load, store};
 
-/// How the rows of [`GemmKernel`]'s first operand lie: in runs of values that follow each other.
+/// Memory layout of the first operand of [`GemmKernel`]: runs of contiguous values.
 #[derive(Clone, Copy)]
 pub(crate) enum OperandLayout {
-    /// By lanes: row `r` at `a + r L`, lane blocks so many floats apart.
+    /// Lane blocks that are `step` floats apart: row `r` is at `a + r L`.
     LaneBlocks { step: usize },
-    /// Windows in rows of pixels: runs of `run` values, `step` floats apart, and row `r` at `a + r row_step`. The depth is whole runs.
+    /// Windows in rows of pixels: runs of `run` values that are `step` floats apart, row `r` at
+    /// `a + r row_step`. The depth is whole runs.
     Rows { run: usize, step: usize, row_step: usize },
 }
 
-/// Steps of a micro-kernel's loop that are written out. Counting and comparing are 3 of 23 instructions in a step of 6 x 2 tiles with AVX2, and its 12
-/// multiply-adds take six cycles. A thread with a core of its own has room for them all; beside another thread on the core, whose
-/// instructions pass through the same front, products took a tenth to a fifth longer with them.
+/// Unroll factor of the micro-kernels' loops.
+///
+/// The loop counter is 3 of 23 instructions of a 6x2 step with AVX2, whose 12 multiply-adds take
+/// six cycles. On an SMT sibling the front end is shared, and without unrolling products took 10 to
+/// 20 % longer; a thread alone on its core shows no difference.
 const UNROLL: usize = 4;
 
-/// `acc[r][v] = Σ_d a[r, d] b[d, v]` with `a` in runs of `run` values (row `r` at `a + r row_step`, runs `step` floats apart) and `b` a panel
-/// of rows of as many vectors as a panel has.
+/// Computes `acc[r][v] = Σ_d a[r, d] b[d, v]` for one register tile.
+///
+/// `a` is in runs of `run` values that are `step` floats apart, row `r` at `a + r row_step`; `b` is
+/// a panel.
 ///
 /// # Safety
-/// `a` must be readable for `MR` rows of `depth`, `b` for `depth` rows of `NV` vectors.
+/// - `a` must be readable for `MR` rows of `depth` values in this layout,
+/// - `b` must be readable for `depth` rows of a panel.
 #[inline(always)]
 unsafe fn gemm_tile<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
@@ -43,7 +54,7 @@ unsafe fn gemm_tile<S: Simd, const MR: usize, const NV: usize>(
     let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
     for _ in 0..depth / run {
         let whole = run - run % UNROLL;
-        // SAFETY: in bounds by the contract.
+        // SAFETY: the caller lets `run` values of `MR` rows and `run` rows of the panel be read.
         unsafe {
             for t in (0..whole).step_by(UNROLL) {
                 for i in t..t + UNROLL {
@@ -59,16 +70,17 @@ unsafe fn gemm_tile<S: Simd, const MR: usize, const NV: usize>(
         prefetch.read_next();
     }
     for t in 0..depth % run {
-        // SAFETY: in bounds by the contract.
+        // SAFETY: the caller lets the last `depth % run` values be read.
         unsafe { gemm_step(simd, a.add(t), row_step, b.add(t * width), &mut acc) };
     }
     acc
 }
 
-/// One step of the depth of [`gemm_tile`].
+/// Adds one step of the depth to the accumulators of [`gemm_tile`].
 ///
 /// # Safety
-/// As [`gemm_tile`].
+/// - `a` must be readable for `MR` values that are `row_step` floats apart,
+/// - `b` must be readable for `NV` vectors.
 #[inline(always)]
 unsafe fn gemm_step<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
@@ -78,7 +90,7 @@ unsafe fn gemm_step<S: Simd, const MR: usize, const NV: usize>(
     acc: &mut [[S::f32s; NV]; MR],
 ) {
     let mut columns = [simd.splat_f32s(0.0); NV];
-    // SAFETY: the contract.
+    // SAFETY: the caller lets these values be read.
     unsafe {
         for v in 0..NV {
             columns[v] = load(simd, b.add(v * S::F32_LANES));
@@ -92,12 +104,13 @@ unsafe fn gemm_step<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// Where the operands of a tile of [`AtbKernel`] are.
+/// Operands of one register tile of [`AtbKernel`].
 #[derive(Clone, Copy)]
 struct AtbTile {
     count: usize,
-    /// The first row's lane, and that of the row at the start of the next lane block.
+    /// Lane of the first row.
     a: *const f32,
+    /// Lane of the first row of the next lane block.
     next: *const f32,
     b: *const f32,
     b_step: usize,
@@ -107,16 +120,19 @@ struct AtbTile {
 }
 
 impl AtbTile {
-    /// `acc[r][v] (+)= Σ_t a[t, r] b_v[t]`: the first `SPLIT` of the `MR` rows are lanes of one block, the others of the next.
+    /// Computes `acc[r][v] (+)= Σ_t a[t, r] b_v[t]`. The first `SPLIT` of the `MR` rows are lanes
+    /// of one block, the others of the next.
     ///
     /// # Safety
-    /// The blocks must be readable for `count` positions, and `to` writable for `MR` rows of `NV` vectors.
+    /// - `a`, and `next` if `SPLIT < MR`, must be readable for these lanes at `count` positions,
+    /// - `b` must be readable for `NV` lane blocks of `count` positions,
+    /// - `to` must be writable for `MR` rows of `NV` vectors, and readable if `accumulate`.
     #[inline(always)]
     unsafe fn run<S: Simd, const MR: usize, const SPLIT: usize, const NV: usize>(self, simd: S) {
         let lanes = S::F32_LANES;
         let mut tile = self;
         let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
-        // SAFETY: all accesses are inside the operands by the contract.
+        // SAFETY: the caller lets `count` positions be read and the tile be written.
         unsafe {
             for _ in 0..self.count / UNROLL {
                 for i in 0..UNROLL {
@@ -137,10 +153,10 @@ impl AtbTile {
         }
     }
 
-    /// Position `i` of [`AtbTile::run`].
+    /// Adds position `i` to the accumulators of [`AtbTile::run`].
     ///
     /// # Safety
-    /// As `run`, for this position.
+    /// The operands must be readable at position `i`, as for `run`.
     #[inline(always)]
     unsafe fn step<S: Simd, const MR: usize, const SPLIT: usize, const NV: usize>(
         &self,
@@ -150,7 +166,8 @@ impl AtbTile {
     ) {
         let at = i * S::F32_LANES;
         let mut columns = [simd.splat_f32s(0.0); NV];
-        // SAFETY: the contract. Where all rows are of one block, nothing of the next is touched.
+        // SAFETY: the caller lets position `i` be read. With all rows in one block the next is not
+        // accessed.
         unsafe {
             for v in 0..NV {
                 columns[v] = load(simd, self.b.add(v * self.b_step + at));
@@ -165,7 +182,7 @@ impl AtbTile {
         }
     }
 
-    /// Moves on by so many floats. What follows the last position is not read.
+    /// Advances the operands by `floats`. Nothing beyond the last position is read.
     #[inline(always)]
     fn forward(&mut self, floats: usize) {
         self.a = self.a.wrapping_add(floats);
@@ -173,15 +190,15 @@ impl AtbTile {
         self.b = self.b.wrapping_add(floats);
     }
 
-    /// Any number of rows of one lane block.
+    /// Computes any number of rows of one lane block.
     ///
     /// # Safety
-    /// As `run`.
+    /// As `run`, for `rows` rows.
     #[inline(always)]
     unsafe fn some<S: Simd, const NV: usize>(mut self, simd: S, mut rows: usize) {
         while rows > 0 {
             let step = rows.min(4);
-            // SAFETY: the contract, for these rows.
+            // SAFETY: the caller lets these rows be computed.
             unsafe {
                 match step {
                     1 => self.run::<S, 1, 1, NV>(simd),
@@ -197,7 +214,8 @@ impl AtbTile {
     }
 }
 
-/// Calls `$body` with the constant `MR` equal to `$rows`, for 1 to 6, or to 14 rows where there are 32 registers.
+/// Calls `$body` with the constant `MR` equal to `$rows`, for 1 to 6, or to 14 rows where there are
+/// 32 registers.
 macro_rules! with_rows {
     ($simd:ty, $rows:expr, $mr:ident => $body:expr) => {
         match $rows {
@@ -233,13 +251,16 @@ macro_rules! with_rows {
                 const $mr: usize = 14;
                 $body
             }
-            _ => unreachable!("rows are cut by `next_rows`"),
+            _ => unreachable!("`next_rows` returns these numbers alone"),
         }
     };
 }
-/// Rows of the next tile when `left` rows are left: sizes that [`with_rows`] knows. A tile of one or two rows waits for its own sums, so
-/// what does not fill tiles is spread over them: 49 rows are four tiles of six and five of five, not eight of six and a single row. With
-/// 32 registers tiles of 14 rows come first, and what would leave three rows or less is spread as well.
+
+/// Returns the rows of the next tile when `left` rows are left: a size that [`with_rows`] knows.
+///
+/// A tile of one or two rows waits for its own sums, so rows that do not fill tiles are spread over
+/// them: 49 rows are four tiles of six and five of five, not eight of six and a single row. With 32
+/// registers tiles of 14 rows come first, and a rest of three rows or less is spread as well.
 #[inline(always)]
 fn next_rows<S: Simd>(left: usize) -> usize {
     let even = |left: usize| left.div_ceil(left.div_ceil(6));
@@ -250,23 +271,25 @@ fn next_rows<S: Simd>(left: usize) -> usize {
     }
 }
 
-/// A product whose operands have the sizes that it names, as whoever ran it has promised.
-struct Vectorized<P>(P);
+/// Kernel on its way through `Simd::vectorize`, whose caller has met the obligations of `run`.
+struct Vectorized<K>(K);
 
-/// `to [rows, P] (+)= a b` for an operand in runs and one panel `[depth, P]`, `P = 2 L`: all the tiles of a panel.
+/// GEMM of one operand and one panel: `to [rows, P] (+)= a b` with `b [depth, P]`, `P = 2 L`.
 ///
-/// A struct and not a function, so that it is compiled once for each instruction set and not into each of its callers.
+/// A struct and not a function, so that it is compiled once for each instruction set and not into
+/// each of its callers.
 pub(crate) struct GemmKernel {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     pub(crate) a: *const f32,
     pub(crate) layout: OperandLayout,
     pub(crate) b: *const f32,
-    /// The panel of the next product, where it is likely to come from memory. Any address is allowed.
+    /// Panel of the next product, to be prefetched if it is likely to come from memory. Any address
+    /// is allowed.
     pub(crate) next: Option<*const f32>,
     /// Whether both vectors of the panel are used, or only the first.
     pub(crate) full: bool,
-    /// Whether to add to what is at `to`.
+    /// Whether to add to the contents of `to`.
     pub(crate) accumulate: bool,
     pub(crate) to: *mut f32,
 }
@@ -278,10 +301,10 @@ impl WithSimd for Vectorized<GemmKernel> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self(product) = self;
         let mut row = 0;
-        let mut prefetch = product.prefetch::<S>();
+        let mut prefetch = product.next_panel::<S>();
         while row < product.rows {
             let count = next_rows::<S>(product.rows - row);
-            // SAFETY: the promise of `GemmKernel::run`, for these rows.
+            // SAFETY: the caller of `GemmKernel::run` lets these rows be computed.
             with_rows!(S, count, MR => unsafe {
                 if product.full {
                     product.tile::<S, MR, PANEL_VECTORS>(simd, row, &mut prefetch);
@@ -295,32 +318,36 @@ impl WithSimd for Vectorized<GemmKernel> {
 }
 
 impl GemmKernel {
-    /// Computes it.
+    /// Computes the product.
     ///
     /// # Safety
-    /// `a` must be readable for `rows` rows of `depth`, `b` for a panel of that depth, and `to` writable for `rows` rows of a panel.
+    /// - `a` must be readable for `rows` rows of `depth` values in the layout,
+    /// - `b` must be readable for a panel of `depth`,
+    /// - `to` must be writable for `rows` rows of a panel, and readable if `accumulate`.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
         simd.vectorize(Vectorized(self));
     }
 
-    /// The next panel, which comes from memory where a network has more weights than the caches hold: a part of it for each lane block of
-    /// each tile.
+    /// Returns a prefetch of the next panel, a part for each lane block of each tile.
     #[inline(always)]
-    fn prefetch<S: Simd>(&self) -> Prefetch {
+    fn next_panel<S: Simd>(&self) -> Prefetch {
         let lanes = S::F32_LANES;
         let tiles = self.rows.div_ceil(gemm_rows(S::REGISTER_COUNT));
         let panel = self.depth * PANEL_VECTORS * lanes;
         self.next.map_or(Prefetch::NONE, |next| Prefetch::new(next, 0..panel, tiles * (self.depth / lanes)))
     }
 
+    /// Computes one register tile.
+    ///
     /// # Safety
-    /// Rows `row .. row + MR` must be inside the operands.
+    /// As `run`; the rows `row .. row + MR` must be below `rows`.
     #[inline(always)]
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, row: usize, prefetch: &mut Prefetch) {
         let lanes = S::F32_LANES;
         let width = PANEL_VECTORS * lanes;
-        // SAFETY: the contract. Each layout has an `gemm_tile` of its own, for which the lanes are constants.
+        // SAFETY: the caller lets these rows be computed. Each layout has a `gemm_tile` of its own,
+        // in which the lanes are constants.
         unsafe {
             let acc = match self.layout {
                 OperandLayout::LaneBlocks { step } => gemm_tile::<S, MR, NV>(
@@ -347,19 +374,22 @@ impl GemmKernel {
     }
 }
 
-/// `to [c, columns] (+)= aᵀ b` over `count` positions: all the tiles of two operands by lanes.
+/// Product `to [c, columns] (+)= aᵀ b` over `count` positions of two operands in lane blocks.
 pub(crate) struct AtbKernel {
     pub(crate) count: usize,
     pub(crate) a: *const f32,
     pub(crate) b: *const f32,
-    /// Floats between the lane blocks of `a`, and of `b`.
+    /// Floats between the lane blocks of `a`.
     pub(crate) a_step: usize,
+    /// Floats between the lane blocks of `b`.
     pub(crate) b_step: usize,
     pub(crate) accumulate: bool,
     pub(crate) to: *mut f32,
-    /// Rows, columns (a multiple of the lanes) and the floats from a row to the next.
+    /// Rows of `to`.
     pub(crate) c: usize,
+    /// Columns of `to`, a multiple of the lanes.
     pub(crate) columns: usize,
+    /// Floats from a row of `to` to the next.
     pub(crate) to_step: usize,
 }
 
@@ -371,7 +401,7 @@ impl WithSimd for Vectorized<AtbKernel> {
         let Self(kernel) = self;
         let vectors = kernel.columns / S::F32_LANES;
         for column in (0..vectors).step_by(ATB_VECTORS) {
-            // SAFETY: the promise of `AtbKernel::run`, for these columns.
+            // SAFETY: the caller of `AtbKernel::run` lets these columns be computed.
             unsafe {
                 if vectors - column == 1 {
                     kernel.rows::<S, 1>(simd, column);
@@ -384,19 +414,21 @@ impl WithSimd for Vectorized<AtbKernel> {
 }
 
 impl AtbKernel {
-    /// Computes it.
+    /// Computes the product.
     ///
     /// # Safety
-    /// `a` must be readable for `c` rows and `b` for `columns` of `count` positions, and `to` writable for `c` rows of `columns`.
+    /// - `a` must be readable for the lane blocks of `c` channels at `count` positions,
+    /// - `b` must be readable for the lane blocks of `columns` channels at `count` positions,
+    /// - `to` must be writable for `c` rows of `columns`, and readable if `accumulate`.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, simd: S) {
         simd.vectorize(Vectorized(self));
     }
 
-    /// All rows of one or two vectors of columns.
+    /// Computes all rows of one or two vectors of columns.
     ///
     /// # Safety
-    /// The columns must be inside the operands.
+    /// As `run`; the `NV` vectors from `column` must be inside `columns`.
     #[inline(always)]
     unsafe fn rows<S: Simd, const NV: usize>(&self, simd: S, column: usize) {
         let lanes = S::F32_LANES;
@@ -414,10 +446,11 @@ impl AtbKernel {
                 to: self.to.wrapping_add(row * self.to_step + column * lanes),
                 to_step: self.to_step,
             };
-            // Rows of this tile, and how many of them are in this lane block.
+            // Rows that are left, and lanes that are left in this block.
             let left = self.c - row;
             let here = lanes - lane;
-            // SAFETY: the contract; rows beyond this lane block are in the next.
+            // SAFETY: the caller lets these rows be computed; rows beyond this lane block are in
+            // the next.
             unsafe {
                 row += match (most, here.min(most)) {
                     (12, 12) if left >= 12 => {

@@ -1,15 +1,15 @@
-//! Batch normalisation (Ioffe & Szegedy 2015, algorithm 1) with what stands behind it in a residual block: the sum with
-//! the shortcut, and the ReLU.
+//! Batch normalisation (Ioffe & Szegedy 2015, algorithm 1), fused with the sum and the ReLU that
+//! follow it in a residual block.
 //!
-//! `x`, `y`, `skip` and their gradients are `[rows, c]`, where rows are all positions of all images; everything per channel is
-//! `[c]`. Each kernel is bound by memory: forward reads and writes once, backward makes two passes. Not for other
-//! normalisations: nothing here works per image.
+//! `x`, `y`, the shortcut `skip` and their gradients are `[rows, c]`, where rows are all positions
+//! of all images; parameters by channel are `[c]`. Each kernel is memory-bound: forward reads and
+//! writes once, backward makes two passes.
 
 use crate::columns::Columns;
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice};
 
-/// The normalisation of a batch: its statistics, and the learnt scale and shift.
+/// Parameters of a batch norm: statistics of the batch, and the learnt scale and shift.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm<'a> {
     /// Mean of each channel.
@@ -20,25 +20,27 @@ pub struct Norm<'a> {
     pub gamma: &'a [f32],
     /// Learnt shift.
     pub beta: &'a [f32],
-    /// Added to the variance.
+    /// Constant that is added to the variance.
     pub eps: f32,
 }
 
 impl Norm<'_> {
-    /// One over the standard deviation of channel `j`.
+    /// Returns one over the standard deviation of channel `j`.
     fn inverse_std(&self, j: usize) -> f64 {
         1.0 / (f64::from(self.var[j]) + f64::from(self.eps)).sqrt()
     }
 
-    /// `y = scale x + shift` is what the normalisation does to channel `j`.
+    /// Returns the scale of channel `j` in `y = scale x + shift`.
     pub(crate) fn scale(&self, j: usize) -> f64 {
         f64::from(self.gamma[j]) * self.inverse_std(j)
     }
 
+    /// Returns the shift of channel `j` in `y = scale x + shift`.
     pub(crate) fn shift(&self, j: usize) -> f64 {
         f64::from(self.beta[j]) - f64::from(self.mean[j]) * self.scale(j)
     }
 
+    /// Checks that all parameters have `c` values.
     pub(crate) fn check(&self, c: usize) {
         assert!(
             [self.mean.len(), self.var.len(), self.gamma.len(), self.beta.len()] == [c; 4],
@@ -48,8 +50,9 @@ impl Norm<'_> {
 }
 
 impl Norm<'_> {
-    /// `dgamma` and `dbeta`, and what makes `dx` of the masked gradient `g`, from the sums of `g` and of `g (x - mean)`:
-    /// dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps))).
+    /// Computes `dgamma` and `dbeta`, and the coefficients of `dx`, from the sums of the masked
+    /// gradient `g` and of `g (x - mean)`: `dx = scale (g - sum / rows - (x - mean) product / (rows
+    /// (var + eps)))`.
     fn coefficients(
         &self,
         columns: Columns,
@@ -72,9 +75,12 @@ impl Norm<'_> {
     }
 }
 
-/// Mean and biased variance of each column of `x [rows, c]`.
+/// Computes the batch statistics of `x [rows, c]`: mean and biased variance of each column.
 ///
-/// Sums are of `x` minus its first row, so that a mean far from zero costs no digits.
+/// The first row is subtracted before the sums, so that a mean far from zero costs no digits.
+///
+/// # Panics
+/// If `x` is empty or not `[rows, c]`, or `mean` or `var` does not have `c` values.
 pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
     assert!(c > 0 && !x.is_empty() && x.len().is_multiple_of(c), "x must be [rows, {c}]");
     assert!(mean.len() == c && var.len() == c, "mean and var must have {c} values");
@@ -100,7 +106,11 @@ pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
     }
 }
 
-/// `y = gamma (x - mean) / sqrt(var + eps) + beta`, then `+ skip` where there is one, then a ReLU if `relu`.
+/// Computes `y = gamma (x - mean) / sqrt(var + eps) + beta`, adds `skip` if given, then applies a
+/// ReLU if `relu`.
+///
+/// # Panics
+/// If `x`, `y` and `skip` are not `[rows, c]`, or a parameter does not have `c` values.
 pub fn forward(x: &[f32], c: usize, norm: &Norm<'_>, skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
     norm.check(c);
     let scale: Vec<f32> = (0..c).map(|j| norm.scale(j) as f32).collect();
@@ -108,7 +118,11 @@ pub fn forward(x: &[f32], c: usize, norm: &Norm<'_>, skip: Option<&[f32]>, relu:
     scale_shift(x, c, &scale, &shift, skip, relu, y);
 }
 
-/// `y = scale x + shift`, then `+ skip` where there is one, then a ReLU if `relu`: normalisation by fixed statistics.
+/// Computes `y = scale x + shift`, adds `skip` if given, then applies a ReLU if `relu`: a batch
+/// norm with fixed statistics.
+///
+/// # Panics
+/// If `x`, `y` and `skip` are not `[rows, c]`, or `scale` or `shift` does not have `c` values.
 pub fn scale_shift(x: &[f32], c: usize, scale: &[f32], shift: &[f32], skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
     assert!(c > 0 && x.len().is_multiple_of(c) && x.len() == y.len(), "x and y must both be [rows, {c}]");
     assert!(scale.len() == c && shift.len() == c, "scale and shift must have {c} values");
@@ -150,10 +164,15 @@ fn scale_shift_skip_rows(x: &[f32], scale: &[f32], shift: &[f32], skip: &[f32], 
     }
 }
 
-/// The gradient of [`forward`] in training: through the batch's own statistics (Ioffe & Szegedy 2015, section 3). In place, since
-/// nobody needs the operands any more and fresh memory is a third of the traffic: `x` becomes `dx`, and `dy` what the shortcut gets.
+/// Computes the gradient of [`forward`] in training, through the statistics of the batch (Ioffe &
+/// Szegedy 2015, section 3).
 ///
-/// `y` is given where a ReLU followed; its gradient is `dy` where `y > 0`. That masked `dy` is the shortcut's.
+/// Works in place, because the operands are not needed any more and new memory would be a third of
+/// the traffic: `x` becomes `dx`, and `dy` becomes the gradient of the shortcut, which is `dy`
+/// masked by the ReLU. `y` is the output if a ReLU followed, else `None`.
+///
+/// # Panics
+/// If `x`, `y` and `dy` are not `[rows, c]`, or a slice by channel does not have `c` values.
 pub fn backward(
     x: &mut [f32],
     y: Option<&[f32]>,
@@ -188,13 +207,14 @@ pub fn backward(
         let dx = unsafe { dx.range(range.clone()) };
         isa.run(|| {
             for (g, dx) in g[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
-                coefficients.row_onto_x(g, dx);
+                coefficients.replace_x(g, dx);
             }
         });
     });
 }
 
-/// The rest of [`backward`] where the masked gradient is in `dx` and its sums, and those of it times `x - mean`, are known.
+/// Completes [`backward`] where `dx` holds the masked gradient `g`, and `sums` the sums of `g` and
+/// of `g (x - mean)`.
 pub(crate) fn backward_from_sums(
     x: &[f32],
     c: usize,
@@ -214,13 +234,17 @@ pub(crate) fn backward_from_sums(
         let dx = unsafe { dx.range(range.clone()) };
         isa.run(|| {
             for (x, dx) in x[range.clone()].chunks(width).zip(dx.chunks_mut(width)) {
-                coefficients.row_onto_g(x, dx);
+                coefficients.replace_g(x, dx);
             }
         });
     });
 }
 
-/// The gradient of [`scale_shift`]: the statistics are constants. `dscale` is the sum of `x dy`, `dshift` that of `dy`.
+/// Computes the gradient of [`scale_shift`], whose statistics are constants: `dscale` is the sum of
+/// `x dy`, `dshift` the sum of `dy`. `dskip` receives the gradient of the shortcut.
+///
+/// # Panics
+/// If the slices are not `[rows, c]` and `[c]`.
 pub fn scale_shift_backward(
     x: &[f32],
     y: Option<&[f32]>,
@@ -244,7 +268,7 @@ pub fn scale_shift_backward(
     scale_gradient(y, dy, columns, dx, dskip, &columns.repeat(|j| scale[j]));
 }
 
-/// First pass: column sums of the masked `dy`, and of it times `x - mean`.
+/// Computes the column sums of the masked `dy`, and of its product with `x - mean`.
 fn gradient_sums(x: &[f32], y: Option<&[f32]>, dy: &[f32], columns: Columns, mean: &[f32]) -> [Vec<f64>; 2] {
     assert!(x.len() == dy.len() && y.is_none_or(|y| y.len() == x.len()), "x, y and dy must be equally large");
     let isa = Isa::active();
@@ -285,7 +309,7 @@ fn gradient_sums_rows(
     }
 }
 
-/// `dx = scale g`, and `dskip = g`, the masked `dy`.
+/// Computes `dx = scale g` and `dskip = g`, where `g` is the masked `dy`.
 fn scale_gradient(
     y: Option<&[f32]>,
     dy: &[f32],
@@ -319,7 +343,7 @@ fn scale_gradient(
     });
 }
 
-/// Zero where `y` is not positive.
+/// Sets `g` to zero where `y` is not positive.
 #[inline(always)]
 fn mask_in_place(y: &[f32], g: &mut [f32]) {
     for (&y, g) in y.iter().zip(g) {
@@ -327,7 +351,7 @@ fn mask_in_place(y: &[f32], g: &mut [f32]) {
     }
 }
 
-/// `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row.
+/// Coefficients of `dx = scale g - ((x - mean) slope + constant)` for each element of a folded row.
 struct BackwardCoefficients {
     scale: Vec<f32>,
     mean: Vec<f32>,
@@ -336,9 +360,9 @@ struct BackwardCoefficients {
 }
 
 impl BackwardCoefficients {
-    /// `g` becomes `dx`.
+    /// Replaces `g` by `dx`.
     #[inline(always)]
-    fn row_onto_g(&self, x: &[f32], g: &mut [f32]) {
+    fn replace_g(&self, x: &[f32], g: &mut [f32]) {
         let n = g.len();
         let (x, scale, mean) = (&x[..n], &self.scale[..n], &self.mean[..n]);
         let (slope, constant) = (&self.slope[..n], &self.constant[..n]);
@@ -347,9 +371,9 @@ impl BackwardCoefficients {
         }
     }
 
-    /// `x` becomes `dx`.
+    /// Replaces `x` by `dx`.
     #[inline(always)]
-    fn row_onto_x(&self, g: &[f32], x: &mut [f32]) {
+    fn replace_x(&self, g: &[f32], x: &mut [f32]) {
         let n = x.len();
         let (g, scale, mean) = (&g[..n], &self.scale[..n], &self.mean[..n]);
         let (slope, constant) = (&self.slope[..n], &self.constant[..n]);

@@ -1,10 +1,14 @@
-//! Pixels to activations: `[.., c]` bytes to `[.., c]` floats, normalised by channel.
+//! Conversion of pixels to activations: bytes `[.., c]` to floats `[.., c]`, normalised by channel.
 
 use crate::columns::Columns;
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice};
 
-/// `y = scale byte + shift` by channel; for `(byte / 255 - mean) / std` give `1 / (255 std)` and `-mean / std`.
+/// Computes `y = scale byte + shift` by channel. For `(byte / 255 - mean) / std`, scale is `1 /
+/// (255 std)` and shift is `-mean / std`.
+///
+/// # Panics
+/// If `bytes` and `y` are not `[.., c]`, or `scale` or `shift` does not have `c` values.
 pub fn normalize(bytes: &[u8], c: usize, scale: &[f32], shift: &[f32], y: &mut [f32]) {
     assert!(c > 0 && bytes.len().is_multiple_of(c) && bytes.len() == y.len(), "bytes and y must be [.., {c}]");
     assert!(scale.len() == c && shift.len() == c, "scale and shift must have {c} values");

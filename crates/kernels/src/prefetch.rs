@@ -1,10 +1,11 @@
-//! Software prefetch of memory that is needed soon, a few cache lines at a time during computations that
-//! need no memory.
+//! Software prefetch of memory that is needed soon, a few cache lines at a time during computations
+//! that need no memory.
 //!
-//! A block of a Winograd convolution reads pixels, multiplies for a while in L1 and L2, and writes pixels.
-//! Without prefetch the memory is idle during the products, and the products wait for the pixels: with 16
-//! channels that took half as long again as with everything in the caches. Inference prefetches the next
-//! panel of weights in the same way. Long streams need none of this: the processor detects them.
+//! A block of a Winograd convolution reads pixels, multiplies for a while in L1 and L2, and writes
+//! pixels. Without prefetch the memory is idle during the products, and the products wait for the
+//! pixels: with 16 channels that took half as long again as with everything in the caches.
+//! Inference prefetches the next panel of weights in the same way. Long streams need none of this:
+//! the processor detects them.
 
 use std::ops::Range;
 
@@ -27,8 +28,8 @@ impl Prefetch {
     /// Prefetches nothing.
     pub(crate) const NONE: Self = Self { next: std::ptr::null(), lines: 0, part: 0 };
 
-    /// Prefetches the floats of `range` from `start` on, in `parts` parts. Nothing is read: any address is
-    /// allowed.
+    /// Prefetches the floats of `range` from `start` on, in `parts` parts. Nothing is read: any
+    /// address is allowed.
     pub(crate) fn new(start: *const f32, range: Range<usize>, parts: usize) -> Self {
         let lines = range.len().div_ceil(LINE_FLOATS);
         Self { next: start.wrapping_add(range.start), lines, part: lines.div_ceil(parts.max(1)) }

@@ -1,12 +1,12 @@
 //! Shapes of convolutions and poolings, checked once, and the sizes that follow from them.
 //!
-//! [`ConvDims`] and [`PoolDims`] are plain numbers with names. [`ConvShape::new`] and [`PoolShape::new`]
-//! check them: a shape that exists can be computed, so the kernels compute addresses from it without
-//! further checks.
+//! [`ConvDims`] and [`PoolDims`] are plain numbers with names. [`ConvShape::new`] and
+//! [`PoolShape::new`] check them: a shape that exists can be computed, so the kernels compute
+//! addresses from it without further checks.
 //!
-//! Activations are contiguous `[n, h, w, c]`, convolution weights `[k, c, kh, kw]`. Padding is zeros on
-//! all four sides, the stride is the same in both directions, and output sizes are rounded down, as in
-//! PyTorch.
+//! Activations are contiguous `[n, h, w, c]`, convolution weights `[k, c, kh, kw]`. Padding is
+//! zeros on all four sides, the stride is the same in both directions, and output sizes are rounded
+//! down, as in PyTorch.
 
 use thiserror::Error;
 
@@ -133,7 +133,8 @@ macro_rules! accessors {
         pub const fn out_w(&self) -> usize {
             out_size(self.dims.w, self.dims.$kernel_w, self.dims.stride, self.dims.pad)
         }
-        /// Returns the number of output positions, `n * out_h * out_w`: the rows of `y` as a matrix.
+        /// Returns the number of output positions, `n * out_h * out_w`: the rows of `y` as a
+        /// matrix.
         pub const fn rows(&self) -> usize {
             self.dims.n * self.out_h() * self.out_w()
         }
@@ -161,8 +162,8 @@ impl ConvShape {
     /// Checks that the kernel fits into the padded image and that all tensors can be addressed.
     ///
     /// # Errors
-    /// [`ShapeError`] if a size is zero, the kernel is larger than the padded image, or a tensor is too
-    /// large.
+    /// [`ShapeError`] if a size is zero, the kernel is larger than the padded image, or a tensor is
+    /// too large.
     pub fn new(dims: ConvDims) -> Result<Self, ShapeError> {
         let ConvDims { n, h, w, c, k, kh, kw, stride, pad } = dims;
         not_zero(&[
@@ -191,7 +192,8 @@ impl ConvShape {
         Self::new(ConvDims { n, h, w, ..self.dims })
     }
 
-    /// Tells whether both shapes have the same weights, stride and padding: all but `n`, `h` and `w`.
+    /// Tells whether both shapes have the same weights, stride and padding: all but `n`, `h` and
+    /// `w`.
     pub(crate) fn is_same_layer(&self, other: &Self) -> bool {
         let ConvDims { n, h, w, .. } = self.dims;
         self.dims == ConvDims { n, h, w, ..other.dims }
@@ -231,8 +233,8 @@ impl PoolShape {
     /// Checks that the window fits and that the padding is at most half of it, as PyTorch demands.
     ///
     /// # Errors
-    /// [`ShapeError`] if a size is zero, the window does not fit or is larger than 4096, the padding is
-    /// too large, or a tensor is too large.
+    /// [`ShapeError`] if a size is zero, the window does not fit or is larger than 4096, the
+    /// padding is too large, or a tensor is too large.
     pub fn new(dims: PoolDims) -> Result<Self, ShapeError> {
         let PoolDims { n, h, w, c, kernel, stride, pad } = dims;
         not_zero(&[

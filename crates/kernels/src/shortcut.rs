@@ -1,18 +1,22 @@
-//! The parameter-free shortcut of He et al. 2015, option A: subsample and pad with zero channels.
+//! Parameter-free shortcut of He et al. 2015, option A: downsampling and zero padding of the
+//! channels.
 //!
-//! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with `(k - c) / 2` zero channels in
-//! front and the rest behind, `k ≥ c`.
+//! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with `(k -
+//! c) / 2` zero channels in front and the rest behind, `k ≥ c`.
 
 use crate::tasks::{self, DisjointSlice, SERIAL_LEN};
 
-/// See the module. One task is one image.
+/// Computes the shortcut of `x [n, h, w, c]`. A task is one image.
+///
+/// # Panics
+/// If a slice does not have the size that the arguments name, `stride` is zero, or `k < c`.
 pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, y: &mut [f32]) {
     let (out_h, out_w) = check(x.len(), y.len(), n, h, w, c, stride, k);
     let before = (k - c) / 2;
     let y = DisjointSlice::new(y);
     let image = out_h * out_w * k;
     let run = |i: usize| {
-        // SAFETY: image `i` is this task's alone.
+        // SAFETY: image `i` belongs to this task alone.
         let y = unsafe { y.range(i * image..(i + 1) * image) };
         for (p, y) in y.chunks_exact_mut(k).enumerate() {
             let (oh, ow) = (p / out_w, p % out_w);
@@ -25,7 +29,10 @@ pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: 
     if n * image <= SERIAL_LEN { tasks::serial(n, run) } else { tasks::for_each(n, run) }
 }
 
-/// The gradient of [`subsample_pad`]: zero where nothing was taken.
+/// Computes the gradient of [`subsample_pad`]: zero at the pixels that were dropped.
+///
+/// # Panics
+/// As [`subsample_pad`].
 pub fn subsample_pad_backward(
     dy: &[f32],
     n: usize,
@@ -41,7 +48,7 @@ pub fn subsample_pad_backward(
     let dx = DisjointSlice::new(dx);
     let image = h * w * c;
     let run = |i: usize| {
-        // SAFETY: image `i` is this task's alone.
+        // SAFETY: image `i` belongs to this task alone.
         let dx = unsafe { dx.range(i * image..(i + 1) * image) };
         dx.fill(0.0);
         for (p, dy) in dy[i * out_h * out_w * k..][..out_h * out_w * k].chunks_exact(k).enumerate() {
@@ -52,7 +59,7 @@ pub fn subsample_pad_backward(
     if n * image <= SERIAL_LEN { tasks::serial(n, run) } else { tasks::for_each(n, run) }
 }
 
-/// Output height and width, after the sizes of both slices have been found right.
+/// Checks the sizes of both slices and returns the output height and width.
 fn check(
     x_len: usize,
     y_len: usize,

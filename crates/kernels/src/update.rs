@@ -1,10 +1,10 @@
-//! What happens to weights after the gradients are there: SGD, moving averages, sums. Arrays are flat.
+//! Updates of weights: SGD, moving averages, sums. Arrays are flat.
 
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice, TASK_LEN};
 
-/// Stochastic gradient descent with momentum; the decay is added to the gradient, as PyTorch does and
-/// both papers did.
+/// Constants of stochastic gradient descent with momentum. The weight decay is added to the
+/// gradient, as in PyTorch and in both papers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// Learning rate.
@@ -13,12 +13,16 @@ pub struct Sgd {
     pub momentum: f32,
     /// L2 penalty: added to the gradient as `weight_decay * w`.
     pub weight_decay: f32,
-    /// Nesterov's variant: step along `g + momentum * v`.
+    /// Whether the step is Nesterov's, along `g + momentum * v`.
     pub nesterov: bool,
 }
 
-/// One step over one weight tensor: `g = dw + weight_decay w`, `v = momentum v + g`, `w -= lr v` (Nesterov:
-/// `w -= lr (g + momentum v)`). `v` starts at zero, which makes the first step PyTorch's.
+/// Updates one weight tensor by one step: `g = dw + weight_decay w`, `v = momentum v + g`, `w -= lr
+/// v` (Nesterov: `w -= lr (g + momentum v)`). `v` starts at zero, so that the first step is that of
+/// PyTorch.
+///
+/// # Panics
+/// If the slices are not equally large.
 pub fn sgd(w: &mut [f32], dw: &[f32], v: &mut [f32], sgd: &Sgd) {
     assert!(w.len() == dw.len() && w.len() == v.len(), "w, dw and v must be equally large");
     let isa = Isa::active();
@@ -47,19 +51,25 @@ pub fn sgd(w: &mut [f32], dw: &[f32], v: &mut [f32], sgd: &Sgd) {
     });
 }
 
-/// `shadow = decay shadow + (1 - decay) w`: the exponential moving average of the weights.
+/// Updates the exponential moving average of the weights: `shadow = decay shadow + (1 - decay) w`.
+///
+/// # Panics
+/// If the slices are not equally large.
 pub fn ema(shadow: &mut [f32], w: &[f32], decay: f32) {
     assert!(shadow.len() == w.len(), "shadow and w must be equally large");
     zip_in_place(shadow, w, |shadow, w| decay * shadow + (1.0 - decay) * w);
 }
 
-/// `x += y`.
+/// Computes `x += y`.
+///
+/// # Panics
+/// If the slices are not equally large.
 pub fn add(x: &mut [f32], y: &[f32]) {
     assert!(x.len() == y.len(), "x and y must be equally large");
     zip_in_place(x, y, |x, y| x + y);
 }
 
-/// `x *= a`.
+/// Computes `x *= a`.
 pub fn scale(x: &mut [f32], a: f32) {
     let isa = Isa::active();
     let (len, x) = (x.len(), DisjointSlice::new(x));
@@ -70,9 +80,10 @@ pub fn scale(x: &mut [f32], a: f32) {
     });
 }
 
-/// The sum of squares, for the norm of a gradient. Adds in an order that depends on the length alone.
+/// Returns the sum of squares, for the norm of a gradient. The order of the additions depends on
+/// the length alone.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
-    /// Independent sums: four AVX2 vectors, enough to hide the latency of an addition.
+    /// Number of independent sums: four AVX2 vectors, enough to hide the latency of an addition.
     const LANES: usize = 32;
     let isa = Isa::active();
     let mut partial = vec![0f64; x.len().div_ceil(TASK_LEN)];
@@ -85,14 +96,14 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
                 x.iter().zip(&mut sums).for_each(|(&x, sum)| *sum += x * x);
             }
         });
-        // SAFETY: task `i` alone writes element `i`.
+        // SAFETY: element `i` belongs to task `i` alone.
         let total = unsafe { parts.range(i..i + 1) };
         total[0] = sums.iter().map(|&sum| f64::from(sum)).sum();
     });
     partial.iter().sum()
 }
 
-/// `x = f(x, y)`, element by element.
+/// Computes `x = f(x, y)`, element by element.
 fn zip_in_place(x: &mut [f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let isa = Isa::active();
     let x = DisjointSlice::new(x);

@@ -1,19 +1,21 @@
-//! Vectors behind raw pointers: what `pulp`'s `Simd` trait leaves to the caller.
+//! Vector operations on raw pointers, and those that `pulp`'s `Simd` trait lacks.
 //!
-//! Everything here is `#[inline(always)]`, so that it is compiled inside the function that [`crate::Isa::run`] made for an
-//! instruction set. `S::F32_LANES` is 16, 8 or 4.
+//! All functions are `#[inline(always)]`, so that they are compiled inside the function that
+//! [`crate::Isa::run`] makes for an instruction set. `S::F32_LANES` is 16, 8 or 4.
 
-use crate::isa::PORTABLE_LANES;
 use pulp::Simd;
 
-/// Vectors that go through the stack, at a cache line. `pulp`'s vectors are aligned as single floats are, and a store across
-/// the border of two pages takes dozens of cycles: by chance of the stack's depth, one such store of a transform took a
-/// quarter of its time.
+use crate::isa::PORTABLE_LANES;
+
+/// Vectors on the stack, aligned to a cache line.
+///
+/// `pulp`'s vectors are aligned like single floats, and a store across a page boundary takes dozens
+/// of cycles: at some stack depths one such store took a quarter of a transform's time.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct Aligned<T>(pub(crate) T);
 
-/// The most lanes of any instruction set.
+/// Largest number of lanes of any instruction set.
 pub(crate) const MAX_LANES: usize = 16;
 
 /// Loads a whole vector.
@@ -22,7 +24,7 @@ pub(crate) const MAX_LANES: usize = 16;
 /// `S::F32_LANES` floats must be readable at `from`.
 #[inline(always)]
 pub(crate) unsafe fn load<S: Simd>(_: S, from: *const f32) -> S::f32s {
-    // SAFETY: the contract; `f32s` is plain data of that many floats.
+    // SAFETY: the caller lets a vector be read; `f32s` is plain data of that many floats.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
@@ -32,19 +34,20 @@ pub(crate) unsafe fn load<S: Simd>(_: S, from: *const f32) -> S::f32s {
 /// `S::F32_LANES` floats must be writable at `to`.
 #[inline(always)]
 pub(crate) unsafe fn store<S: Simd>(_: S, to: *mut f32, value: S::f32s) {
-    // SAFETY: the contract.
+    // SAFETY: the caller lets a vector be written.
     unsafe { to.cast::<S::f32s>().write_unaligned(value) }
 }
 
-/// Loads the first `count` lanes and makes the others zero. The tail of a row of channels goes through the stack: rare, and
-/// without AVX-512 as fast as a masked load.
+/// Loads the first `count` lanes and sets the others to zero.
+///
+/// Tails go through the stack: they are rare, and without AVX-512 this is as fast as a masked load.
 ///
 /// # Safety
-/// `count` floats must be readable at `from`, at most `S::F32_LANES`.
+/// `count` floats must be readable at `from`; `count` must be at most `S::F32_LANES`.
 #[inline(always)]
 pub(crate) unsafe fn load_first<S: Simd>(simd: S, from: *const f32, count: usize) -> S::f32s {
     if count >= S::F32_LANES {
-        // SAFETY: the contract.
+        // SAFETY: the caller lets a whole vector be read.
         return unsafe { load(simd, from) };
     }
     let mut lanes = [0f32; MAX_LANES];
@@ -60,15 +63,15 @@ pub(crate) unsafe fn load_first<S: Simd>(simd: S, from: *const f32, count: usize
 /// Stores the first `count` lanes.
 ///
 /// # Safety
-/// `count` floats must be writable at `to`, at most `S::F32_LANES`.
+/// `count` floats must be writable at `to`; `count` must be at most `S::F32_LANES`.
 #[inline(always)]
 pub(crate) unsafe fn store_first<S: Simd>(simd: S, to: *mut f32, value: S::f32s, count: usize) {
     if count >= S::F32_LANES {
-        // SAFETY: the contract.
+        // SAFETY: the caller lets a whole vector be written.
         return unsafe { store(simd, to, value) };
     }
     let mut lanes = [0f32; MAX_LANES];
-    // SAFETY: as in `load_first`.
+    // SAFETY: `count` is below the number of lanes, which is at most 16.
     unsafe {
         store(simd, lanes.as_mut_ptr(), value);
         for (i, &lane) in lanes.iter().enumerate().take(count) {
@@ -77,14 +80,14 @@ pub(crate) unsafe fn store_first<S: Simd>(simd: S, to: *mut f32, value: S::f32s,
     }
 }
 
-/// Whether `S` multiplies and adds in one instruction. On x86 the portable path does not, and asked to it calls libm for each lane: 0.7 to 2
-/// GFLOP/s a thread.
+/// Tells whether `S` has a fused multiply-add instruction. The portable path on x86 has none;
+/// `pulp` calls libm for each lane there, at 0.7 to 2 GFLOP/s a thread.
 #[inline(always)]
 fn has_fma<S: Simd>() -> bool {
     S::F32_LANES > PORTABLE_LANES || cfg!(any(target_arch = "aarch64", target_feature = "fma"))
 }
 
-/// `a * b + c`, in one rounding where the instruction set has it.
+/// Computes `a * b + c`, with one rounding if the instruction set has FMA.
 #[inline(always)]
 pub(crate) fn fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     match has_fma::<S>() {
@@ -93,7 +96,7 @@ pub(crate) fn fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f3
     }
 }
 
-/// `c - a * b`, in one rounding where the instruction set has it.
+/// Computes `c - a * b`, with one rounding if the instruction set has FMA.
 #[inline(always)]
 pub(crate) fn negated_fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     match has_fma::<S>() {
@@ -102,18 +105,19 @@ pub(crate) fn negated_fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) 
     }
 }
 
-/// `max(value, 0)`; NaN stays NaN.
+/// Computes `max(value, 0)`; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn relu<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
-    // AVX's maximum gives its second operand where either is NaN, and is one instruction; `f32::max`, which the portable path has, drops NaN.
+    // AVX's maximum returns its second operand if either is NaN, and is one instruction;
+    // `f32::max`, which the portable path uses, drops NaN.
     if cfg!(target_arch = "x86_64") && S::F32_LANES >= 8 {
         return simd.max_f32s(zero, value);
     }
     simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
 }
 
-/// Asks for the cache line at `from`, which will be read soon. Any address is allowed.
+/// Prefetches the cache line at `from` into L1. Any address is allowed.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -125,7 +129,8 @@ pub(crate) fn prefetch(from: *const f32) {
     let _ = from;
 }
 
-/// Asks for the cache line at `from` to be written soon: it comes from memory, and out of other caches. Any address is allowed.
+/// Prefetches the cache line at `from` for writing, taking it out of other caches. Any address is
+/// allowed.
 #[inline(always)]
 pub(crate) fn prefetch_write(from: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -137,7 +142,8 @@ pub(crate) fn prefetch_write(from: *const f32) {
     let _ = from;
 }
 
-/// As [`prefetch`], into L2 only: for what would push out of L1 what is in use.
+/// Prefetches the cache line at `from` into L2, so that L1 keeps what is in use. Any address is
+/// allowed.
 #[inline(always)]
 pub(crate) fn prefetch_l2(from: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

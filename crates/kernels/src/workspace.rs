@@ -1,21 +1,25 @@
-//! Workspace memory that is used again: each thread keeps the buffers it has given back.
+//! Workspace of the kernels: buffers that each thread keeps and reuses.
 //!
-//! A fresh buffer costs a page fault for every 4 KiB, three times the cost of writing it. Buffers hold whatever was in them;
-//! nothing here is zeroed. They start at a cache line.
+//! A new buffer costs a page fault for every 4 KiB, three times the cost of writing it. A reused
+//! buffer keeps its old contents. Buffers start at a cache line.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::memory::{AlignedBuffer, CACHE_LINE};
+use crate::memory::AlignedBuffer;
+use crate::prefetch::LINE_FLOATS;
 
-/// Bytes from which a buffer gets huge pages: the transforms write 36 streams, and operands of 512 channels have lane blocks in 64 places.
-/// In small pages each is a miss of the TLB, and 14 MB of them are more than its second level holds.
+/// Bytes from which a buffer gets huge pages.
+///
+/// The transforms write 36 streams, and operands of 512 channels have 64 lane blocks: in small
+/// pages each is a TLB miss, and 14 MB of them exceed the second-level TLB.
 const HUGE_FROM: usize = 256 << 10;
 
-/// Floats of a huge page: buffers that get any are rounded up to whole ones.
+/// Floats of a huge page, to which large buffers are rounded up.
 const HUGE: usize = (2 << 20) / size_of::<f32>();
 
-/// Buffers that a thread keeps: a convolution holds at most four at a time, and two of them nest.
+/// Buffers that a thread keeps: a convolution holds at most four at a time, and two convolutions
+/// nest.
 const KEPT: usize = 8;
 
 thread_local! {
@@ -27,16 +31,17 @@ fn fresh(len: usize) -> AlignedBuffer {
     AlignedBuffer::new(whole, HUGE_FROM)
 }
 
-/// A buffer of floats with arbitrary, initialised contents; goes back to its thread when dropped.
+/// Buffer of floats with arbitrary, initialised contents, which its thread keeps when it is
+/// dropped.
 pub(crate) struct Workspace {
     memory: Option<AlignedBuffer>,
     len: usize,
-    /// Whether the memory goes back to a thread, or is freed.
+    /// Whether the memory is kept when dropped, or freed.
     recycled: bool,
 }
 
 impl Workspace {
-    /// A buffer of `len` floats: the smallest kept one that is large enough, else a new one.
+    /// Takes a buffer of `len` floats: the smallest kept one that is large enough, else a new one.
     pub(crate) fn take(len: usize) -> Self {
         let len = len.max(1);
         let kept = FREE.with_borrow_mut(|free| {
@@ -47,7 +52,7 @@ impl Workspace {
         Self { memory: Some(kept.unwrap_or_else(|| fresh(len))), len, recycled: true }
     }
 
-    /// AlignedBuffer of its own, for what is kept: freed when dropped.
+    /// Allocates a buffer that is freed when dropped, for values that live long.
     pub(crate) fn owned(len: usize) -> Self {
         Self { memory: Some(fresh(len.max(1))), len, recycled: false }
     }
@@ -65,7 +70,7 @@ impl Drop for Workspace {
         if !self.recycled {
             return;
         }
-        // A thread that is ending has no list any more: the memory is freed then.
+        // A thread that exits has dropped its list: the memory is freed then.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             free.push(memory);
@@ -93,9 +98,10 @@ impl DerefMut for Workspace {
     }
 }
 
-/// Rounds a distance between streams up to an odd number of cache lines, so that streams that advance together fall into
-/// different sets of a cache: 36 streams at a multiple of 4 KiB would share the 8 ways of one set.
+/// Rounds the distance between streams up to an odd number of cache lines.
+///
+/// Streams that advance together then fall into different sets of a cache: 36 streams at a multiple
+/// of 4 KiB would share the 8 ways of one set.
 pub(crate) fn odd_lines(floats: usize) -> usize {
-    const FLOATS: usize = CACHE_LINE / size_of::<f32>();
-    (floats.div_ceil(FLOATS) | 1) * FLOATS
+    (floats.div_ceil(LINE_FLOATS) | 1) * LINE_FLOATS
 }

@@ -1,9 +1,10 @@
-//! Convolutions of a normalised input that is never written, against the normalisation and the convolution one after the other, each of
-//! which is held against its naive twin elsewhere.
+//! Convolutions of a normalised input that is never written, against the normalisation and the
+//! convolution one after the other, each of which is held against its naive twin elsewhere.
 //!
 //! # Tolerances
-//! What is read is rounded as it would be written: outputs and weight gradients have the same bits. The sums of the normalisation's gradient
-//! are added up in another order: a block adds at most [`ADDITIONS`] values in `f32`, then `f64`, and so does [`norm::backward`].
+//! What is read is rounded as it would be written: outputs and weight gradients have the same bits.
+//! The sums of the normalisation's gradient are added up in another order: a block adds at most
+//! [`ADDITIONS`] values in `f32`, then `f64`, and so does [`norm::backward`].
 
 mod support;
 
@@ -12,7 +13,8 @@ use residual_kernels::norm::{self, Norm};
 use residual_kernels::{ConvShape, Epilogue, Isa, conv};
 use support::{Layer, U, assert_same_bits, assert_within, conv_shape, noise, on_every_isa, shapes};
 
-/// Additions of a column in `f32`, of both orders together: 16 + 112 of a block of tiles, 256 of a task of [`norm::backward`].
+/// Additions of a column in `f32`, of both orders together: 16 + 112 of a block of tiles, 256 of a
+/// task of [`norm::backward`].
 const ADDITIONS: f64 = 400.0;
 
 fn check(s: &ConvShape, precise: bool) {
@@ -93,7 +95,8 @@ proptest! {
 
 #[test]
 fn every_order_of_work_reads_a_normalised_input_alike() {
-    // Winograd by tiles, by channels and on 2x2 maps; weight gradients by groups and by chunks; strides; 1x1.
+    // Winograd by tiles, by channels and on 2x2 maps; weight gradients by groups and by chunks;
+    // strides; 1x1.
     let shapes = [
         (6, 16, 16, 32, 32, 3, 1, 1),
         (30, 4, 4, 192, 200, 3, 1, 1),

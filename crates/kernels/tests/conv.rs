@@ -1,11 +1,13 @@
 //! Convolutions against their naive twins, on every instruction set, over random shapes.
 //!
 //! # Tolerances
-//! A sum of `L` products in `f32` is off by at most `L u Σ|x||w|`, `u = 2⁻²⁴` (Higham, "Accuracy and stability of numerical algorithms",
-//! section 3.1). The direct algorithms add at most [`RUN`] products in a row and then the partial sums.
+//! A sum of `L` products in `f32` is off by at most `L u Σ|x||w|`, `u = 2⁻²⁴` (Higham, "Accuracy
+//! and stability of numerical algorithms", section 3.1). The direct algorithms add at most [`RUN`]
+//! products in a row and then the partial sums.
 //!
-//! Winograd's outputs are `Aᵀ [Σ_c (G g Gᵀ) ⊙ (Bᵀ d B)] A`; the same analysis bounds their error by `(c + TRANSFORMS) u` times the same
-//! expression with absolute values everywhere, which [`Bound`] computes in `f64`. Nothing here is measured.
+//! Winograd's outputs are `Aᵀ [Σ_c (G g Gᵀ) ⊙ (Bᵀ d B)] A`; the same analysis bounds their error by
+//! `(c + TRANSFORMS) u` times the same expression with absolute values everywhere, which [`Bound`]
+//! computes in `f64`. Nothing here is measured.
 
 mod support;
 
@@ -17,7 +19,8 @@ use support::{U, assert_same_bits, assert_within, conv_shape, halved, magnitudes
 /// Products that a direct algorithm adds one after the other, at most.
 const RUN: usize = 256;
 
-/// Roundings on the way of one value through the transforms of F(4x4): data 2 x 4, filter 2 x 5, output 2 x 5.
+/// Roundings on the way of one value through the transforms of F(4x4): data 2 x 4, filter 2 x 5,
+/// output 2 x 5.
 const TRANSFORMS: usize = 28;
 
 /// `(L + partial sums) u` for a sum of `length` products.
@@ -101,7 +104,8 @@ impl Bound {
         }
     }
 
-    /// The sum of absolute values behind each output of a correlation `[n, h, w, c] → [n, out_h, out_w, k]` with filters `w(k, c, i, j)`.
+    /// The sum of absolute values behind each output of a correlation `[n, h, w, c] → [n, out_h,
+    /// out_w, k]` with filters `w(k, c, i, j)`.
     fn correlate(
         &self,
         x: &[f32],
@@ -288,7 +292,8 @@ fn check(s: &ConvShape, precise: bool) {
     });
 }
 
-/// Mean and variance of what was written: at most 16 + 112 additions of differences to a first value, then `f64`.
+/// Mean and variance of what was written: at most 16 + 112 additions of differences to a first
+/// value, then `f64`.
 fn check_statistics(what: &str, y: &[f32], k: usize, mean: &[f32], var: &[f32]) {
     const ADDITIONS: f64 = 130.0;
     let (mut means, mut vars) = (vec![0f32; k], vec![0f32; k]);
@@ -311,7 +316,8 @@ proptest! {
 
 #[test]
 fn every_order_of_work_is_within_the_bound() {
-    // Few tiles and large filters; gradients in chunks; several blocks and groups; several chunks of outputs and depth.
+    // Few tiles and large filters; gradients in chunks; several blocks and groups; several chunks
+    // of outputs and depth.
     let shapes = [
         (30, 4, 4, 192, 200, 3, 1, 1),
         (1, 7, 7, 200, 192, 3, 1, 1),
@@ -331,7 +337,8 @@ fn every_order_of_work_is_within_the_bound() {
 #[test]
 fn a_filter_that_reaches_no_pixel_gives_zeros() {
     on_every_isa(|| {
-        // One pixel in the middle of a border of three, filters of three at every fifth place: none touches it.
+        // One pixel in the middle of a border of three, filters of three at every fifth place: none
+        // touches it.
         let s = conv_shape((1, 1, 1, 5, 7, 3, 5, 3));
         assert_eq!((s.out_h(), s.out_w()), (1, 1));
         let (x, w, dy) = (noise(s.c(), 1), noise(s.k() * s.c() * 9, 2), noise(s.k(), 3));

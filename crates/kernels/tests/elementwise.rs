@@ -1,9 +1,11 @@
-//! Everything that is not a convolution against its naive twin, on every instruction set, over random shapes.
+//! Everything that is not a convolution against its naive twin, on every instruction set, over
+//! random shapes.
 //!
 //! # Tolerances
-//! A kernel with `r` roundings on the way of a value is off by at most `r u` times the sum of the magnitudes that meet in it, `u = 2⁻²⁴`. Column
-//! sums add at most [`RUN`] values in `f32` before they go on in `f64`. Kernels that copy, choose or round once have the bits of their twins:
-//! an `f64` holds any product of two `f32`, so that it is rounded once there, too.
+//! A kernel with `r` roundings on the way of a value is off by at most `r u` times the sum of the
+//! magnitudes that meet in it, `u = 2⁻²⁴`. Column sums add at most [`RUN`] values in `f32` before
+//! they go on in `f64`. Kernels that copy, choose or round once have the bits of their twins: an
+//! `f64` holds any product of two `f32`, so that it is rounded once there, too.
 
 mod support;
 
@@ -15,7 +17,8 @@ use residual_kernels::{
 };
 use support::{Layer, U, assert_same_bits, assert_within, magnitudes, noise, on_every_isa};
 
-/// Additions in `f32` of one column sum, with the folded row's own: 32 Ki elements in rows of at least 128.
+/// Additions in `f32` of one column sum, with the folded row's own: 32 Ki elements in rows of at
+/// least 128.
 const RUN: f64 = 258.0;
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -86,7 +89,8 @@ proptest! {
                 norm::backward(dx, y, dskip, c, &layer.norm(), dgamma, dbeta);
             }
             let [dx, dskip, dgamma, dbeta] = &out;
-            // All values are at most 1, differences to a mean at most 2: sums are at most `rows` and `2 rows`.
+            // All values are at most 1, differences to a mean at most 2: sums are at most `rows`
+            // and `2 rows`.
             let n = rows as f64;
             let deviation = |j: usize| 1.0 / (f64::from(layer.var[j]) + 1e-5).sqrt();
             assert_same_bits("dskip", dskip, &expected[1]);
@@ -150,7 +154,8 @@ proptest! {
     ) {
         let (kernel, stride, pad) = window;
         let Ok(s) = PoolShape::new(PoolDims { n, h, w, c, kernel, stride, pad }) else { return Ok(()) };
-        // Few different values, 0 and -0 among them: ties are common, and the first of them is the maximum.
+        // Few different values, 0 and -0 among them: ties are common, and the first of them is the
+        // maximum.
         let x: Vec<f32> = noise(s.x_len(), 1).iter().map(|v| (v * 4.0).round()).collect();
         let dy = noise(s.y_len(), 2);
         let mut expected = [vec![0f32; s.y_len()], vec![0f32; s.x_len()], vec![0f32; s.y_len()], vec![0f32; s.x_len()]];
@@ -164,7 +169,8 @@ proptest! {
             pool::max_forward(&x, &s, &mut y);
             assert_same_bits("max_forward", &y, &expected[0]);
             pool::max_backward(&x, &dy, &s, &mut dx);
-            // Gradients are multiples of 2^-15, at most 1, and at most nine windows overlap: sums have 19 bits, so none is rounded.
+            // Gradients are multiples of 2^-15, at most 1, and at most nine windows overlap: sums
+            // have 19 bits, so none is rounded.
             assert_same_bits("max_backward", &dx, &expected[1]);
             pool::avg_forward(&x, &s, &mut y);
             assert_within("avg_forward", &y, &expected[2], |_| (taps + 2.0) * U * 4.0);
@@ -208,7 +214,8 @@ proptest! {
         on_every_isa(|| {
             let (mut out, mut dout) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
             lrn::forward(&x, c, &lrn, &mut out);
-            // Squares and their sum, the power (4 ulp in a libm), the product; denominators lie between 2 and 2.5.
+            // Squares and their sum, the power (4 ulp in a libm), the product; denominators lie
+            // between 2 and 2.5.
             assert_within("lrn", &out, &y, |_| (size as f64 + 12.0) * U);
             lrn::backward(&x, &out, &dy, c, &lrn, &mut dout);
             assert_within("lrn backward", &dout, &dx, |_| 2.0 * (size as f64 + 20.0) * U * (1.0 + size as f64 / 2.0));
@@ -250,7 +257,8 @@ proptest! {
         naive::loss::softmax(&logits, n, k, &mut expected[0]);
         let [_, losses, dlogits] = &mut expected;
         naive::loss::softmax_cross_entropy(&logits, &targets, n, k, losses, dlogits);
-        // A difference of logits is rounded to u of at most 2 spread, the exponential to a few ulp, and so is the sum.
+        // A difference of logits is rounded to u of at most 2 spread, the exponential to a few ulp,
+        // and so is the sum.
         let relative = (2.0 * f64::from(spread) + 8.0) * 2.0 * U;
         on_every_isa(|| {
             let mut out = [vec![f32::NAN; n * k], vec![f32::NAN; n], vec![f32::NAN; n * k]];

@@ -1,8 +1,10 @@
-//! The number of threads does not change a bit: every kernel that works in tasks on 1, 2, 3 and 20 threads, at sizes that are cut into several.
+//! The number of threads does not change a bit: every kernel that works in tasks on 1, 2, 3 and 20
+//! threads, at sizes that are cut into several.
 //!
-//! One task would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared from 32 Ki elements on, sums of columns
-//! have tasks of 32 Ki, products of matrices blocks of 256 x 1024, and those of convolutions are said at each shape. Lanes and registers
-//! move the numbers; there are at least two tasks on every instruction set.
+//! One task would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared
+//! from 32 Ki elements on, sums of columns have tasks of 32 Ki, products of matrices blocks of 256
+//! x 1024, and those of convolutions are said at each shape. Lanes and registers move the numbers;
+//! there are at least two tasks on every instruction set.
 
 mod support;
 
@@ -14,7 +16,8 @@ use residual_kernels::{
 };
 use support::{Sizes, conv_shape, noise, on_every_isa};
 
-/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are tasks of a single image, and compares what it returns.
+/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are tasks of a single image, and
+/// compares what it returns.
 fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     on_every_isa(|| {
         let isa = residual_kernels::Isa::active();
@@ -32,11 +35,13 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
 
 /// Every order of work, in several tasks and with as few products as that takes.
 const SHAPES: [Sizes; 10] = [
-    // F(4x4), 49 tiles: two blocks, and for more threads than that six chunks, where the filters are packed.
+    // F(4x4), 49 tiles: two blocks, and for more threads than that six chunks, where the filters
+    // are packed.
     (1, 28, 28, 24, 96, 3, 1, 1),
     // F(4x4) by tiles: 96 in six blocks; the weight gradient in two groups.
     (6, 16, 16, 32, 32, 3, 1, 1),
-    // F(4x4) by channels, 66 tiles and 4.2 MB of filters: two blocks or more, six chunks or more; the weight gradient in nine.
+    // F(4x4) by channels, 66 tiles and 4.2 MB of filters: two blocks or more, six chunks or more;
+    // the weight gradient in nine.
     (66, 4, 4, 172, 170, 3, 1, 1),
     // F(2x2) by tiles: 70 in four blocks; the weight gradient in two groups.
     (70, 2, 2, 96, 80, 3, 1, 1),
@@ -44,17 +49,21 @@ const SHAPES: [Sizes; 10] = [
     (1, 7, 7, 264, 256, 3, 1, 1),
     // A weight gradient in two rounds, 14 MB of transformed tiles in each, and 36 chunks.
     (5, 16, 16, 8, 2280, 3, 1, 1),
-    // Patches in blocks of 96, four phases backward; 1280 positions of the weight gradient in two groups.
+    // Patches in blocks of 96, four phases backward; 1280 positions of the weight gradient in two
+    // groups.
     (20, 16, 16, 24, 40, 3, 2, 1),
-    // The input gradient is zero first, and three of four pixels stay so; 1176 positions in two groups.
+    // The input gradient is zero first, and three of four pixels stay so; 1176 positions in two
+    // groups.
     (24, 14, 14, 64, 48, 1, 2, 0),
-    // More than 16 Ki weights, packed in tasks; 2500 positions in two groups and, with 10 MB to read, two rounds.
+    // More than 16 Ki weights, packed in tasks; 2500 positions in two groups and, with 10 MB to
+    // read, two rounds.
     (4, 25, 25, 17, 1000, 1, 1, 0),
     // The stem: 1280 positions in two groups.
     (5, 32, 32, 3, 16, 7, 2, 3),
 ];
 
-/// Calls `check` with every shape, its input, weights and output gradient, and a normalisation of the input.
+/// Calls `check` with every shape, its input, weights and output gradient, and a normalisation of
+/// the input.
 fn on_every_shape(check: impl Fn(&ConvShape, &[f32], &[f32], &[f32], &Norm<'_>)) {
     for sizes in SHAPES {
         let s = conv_shape(sizes);

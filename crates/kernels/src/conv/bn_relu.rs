@@ -1,18 +1,19 @@
 //! Convolution of `relu(batch_norm(x))` without writing the normalised map.
 //!
-//! The forward pass and the weight gradient apply `max(0, gamma (x - mean) / sqrt(var + eps) + beta)` while
-//! they read `x`, and the backward pass goes through convolution, ReLU and batch norm at once.
+//! The forward pass and the weight gradient apply `max(0, gamma (x - mean) / sqrt(var + eps) +
+//! beta)` while they read `x`, and the backward pass goes through convolution, ReLU and batch norm
+//! at once.
 //!
-//! A map of ResNet-20's first stage is 8 MB for 128 images. A normalised map would be written once and read
-//! four times (by the convolution, by its weight gradient, and twice as the ReLU's mask); instead there are
-//! two more instructions for each value read. Only for batch statistics, and only where nothing else reads
-//! the normalised map.
+//! A map of ResNet-20's first stage is 8 MB for 128 images. A normalised map would be written once
+//! and read four times (by the convolution, by its weight gradient, and twice as the ReLU's mask);
+//! instead there are two more instructions for each value read. Only for batch statistics, and only
+//! where nothing else reads the normalised map.
 
 use super::epilogue::{Epilogue, PassEpilogue};
 use super::pass::{conv_dw, conv_dx, conv_forward};
 use super::prologue::{BnReluPrologue, ConvInput};
-use crate::ConvShape;
 use crate::norm::{self, Norm};
+use crate::shape::ConvShape;
 
 /// Computes [`super::forward`] of `relu(batch_norm(x))`.
 ///
@@ -45,7 +46,8 @@ pub fn dw_bn_relu(x: &[f32], norm: &Norm<'_>, dy: &[f32], s: &ConvShape, precise
 /// Computes the gradients of the batch norm before the convolution: `dx` of its input, `dgamma` and
 /// `dbeta`, through the statistics of the batch (Ioffe & Szegedy 2015, section 3).
 ///
-/// The epilogue of the convolution masks the gradient and computes the sums that the batch norm needs.
+/// The epilogue of the convolution masks the gradient and computes the sums that the batch norm
+/// needs.
 ///
 /// # Panics
 /// If a slice does not have the size that the shape names.

@@ -26,8 +26,8 @@ pub enum Epilogue<'a> {
         /// One value for each output channel.
         bias: &'a [f32],
     },
-    /// Stores the output and computes the batch statistics that a batch norm needs next: mean and biased
-    /// variance of each output channel over all positions.
+    /// Stores the output and computes the batch statistics that a batch norm needs next: mean and
+    /// biased variance of each output channel over all positions.
     Statistics {
         /// Receives the mean, `[k]`.
         mean: &'a mut [f32],
@@ -62,8 +62,8 @@ pub(crate) enum BlockEpilogue<'a> {
     Bias { bias: &'a [f32], relu: bool },
     /// `y = max(0, y + value + bias)`.
     Residual { bias: &'a [f32] },
-    /// `y = max(0, value + bias)` of the maximum of each 2x2 window. Only for Winograd, whose tiles hold
-    /// whole windows.
+    /// `y = max(0, value + bias)` of the maximum of each 2x2 window. Only for Winograd, whose tiles
+    /// hold whole windows.
     BiasReluMaxPool { bias: &'a [f32] },
     /// `y = value`, and the sums of each block.
     Statistics(&'a BlockSums<'a>),
@@ -108,7 +108,8 @@ pub(crate) enum PassEpilogue<'a> {
     BnReluBackward {
         x: &'a [f32],
         prologue: &'a BnReluPrologue,
-        /// The sums of each channel are added to these: of the gradients, and of them times `x - mean`.
+        /// The sums of each channel are added to these: of the gradients, and of them times `x -
+        /// mean`.
         totals: &'a mut [Vec<f64>; 2],
     },
 }
@@ -123,8 +124,8 @@ impl PassEpilogue<'_> {
         }
     }
 
-    /// Runs `pass` with the epilogue of its `blocks`, then combines the sums of the blocks for `k` output
-    /// channels. `outputs_per_block` counts the outputs of each block.
+    /// Runs `pass` with the epilogue of its `blocks`, then combines the sums of the blocks for `k`
+    /// output channels. `outputs_per_block` counts the outputs of each block.
     pub(crate) fn run(
         self,
         k: usize,
@@ -160,8 +161,8 @@ fn add_block_sums(sums: &[f32], k: usize, totals: &mut [Vec<f64>; 2]) {
     }
 }
 
-/// Partial sums of every block of outputs, `[blocks, 3, k]`: an origin, and the sum and the sum of squares
-/// of the differences to it.
+/// Partial sums of every block of outputs, `[blocks, 3, k]`: an origin, and the sum and the sum of
+/// squares of the differences to it.
 ///
 /// The origin is a value of the block itself, so that no digits are lost to a mean far from zero.
 pub(crate) struct BlockSums<'a> {
@@ -200,8 +201,8 @@ impl<'a> BlockSums<'a> {
     }
 }
 
-/// Computes mean and biased variance from the sums of blocks with `counts[block]` values, merged in order
-/// (Chan, Golub & LeVeque 1979).
+/// Computes mean and biased variance from the sums of blocks with `counts[block]` values, merged in
+/// order (Chan, Golub & LeVeque 1979).
 fn merge_statistics(sums: &[f32], counts: &[usize], k: usize, mean: &mut [f32], var: &mut [f32]) {
     assert!(mean.len() == k && var.len() == k, "mean and var must have {k} values");
     let mut total = 0f64;
@@ -242,8 +243,8 @@ impl<V: Copy> RunningStats<V> {
 
     /// Starts a subtotal with the same origin.
     ///
-    /// A subtotal adds at most sixteen values and stays in registers; a block then adds at most a hundred
-    /// subtotals of like size.
+    /// A subtotal adds at most sixteen values and stays in registers; a block then adds at most a
+    /// hundred subtotals of like size.
     #[inline(always)]
     pub(crate) fn subtotal<S: Simd<f32s = V>>(&self, simd: S) -> Self {
         Self { origin: self.origin, ..Self::new(simd) }

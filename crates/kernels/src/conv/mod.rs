@@ -1,8 +1,8 @@
 //! Convolutions: forward pass, input gradient and weight gradient of
 //! `x [n, h, w, c]`, `w [k, c, kh, kw]` → `y [n, out_h, out_w, k]`.
 //!
-//! [`crate::plan::algorithm`] chooses the algorithm. `precise` excludes algorithms whose rounding error is
-//! larger than that of the direct sum. Fully connected layers are in [`crate::linear`].
+//! [`crate::plan::algorithm`] chooses the algorithm. `precise` excludes algorithms whose rounding
+//! error is larger than that of the direct sum. Fully connected layers are in [`crate::linear`].
 
 mod bn_relu;
 mod epilogue;

@@ -6,9 +6,10 @@ use super::epilogue::{BlockEpilogue, Epilogue, PassEpilogue};
 use super::pass::{PackedWeights, check_activations, correlate};
 use super::patches::{self, ConvWeights, KernelTap, PatchGrid};
 use super::winograd::{self, F2, F4, WinogradFilters};
+use crate::isa::Isa;
 use crate::plan::{self, Algorithm, Pass};
+use crate::shape::ConvShape;
 use crate::workspace::Workspace;
-use crate::{ConvShape, Isa};
 
 /// Convolution whose weights are packed once for many forward passes.
 ///
@@ -45,8 +46,8 @@ pub struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs weights `[k, c, kh, kw]` for the algorithm that suits the shape. Images of any other size can
-    /// be convolved with them.
+    /// Packs weights `[k, c, kh, kw]` for the algorithm that suits the shape. Images of any other
+    /// size can be convolved with them.
     ///
     /// # Panics
     /// If `w` does not have `s.w_len()` values.
@@ -66,12 +67,12 @@ impl PackedConv {
         Self { memory, isa, algorithm, shape: *s, taps }
     }
 
-    /// Computes `y = x * w`, then the epilogue. The shape may differ from that of [`PackedConv::new`] in
-    /// `n`, `h` and `w`.
+    /// Computes `y = x * w`, then the epilogue. The shape may differ from that of
+    /// [`PackedConv::new`] in `n`, `h` and `w`.
     ///
     /// # Panics
-    /// If the shape is of another layer, or `x`, `y` or a slice of the epilogue does not have the size that
-    /// it names.
+    /// If the shape is of another layer, or `x`, `y` or a slice of the epilogue does not have the
+    /// size that it names.
     pub fn forward(&self, x: &[f32], s: &ConvShape, epilogue: Epilogue<'_>, y: &mut [f32]) {
         check_activations(x, y.len(), s);
         self.compute(x, s, epilogue.into_pass(s.k()), y);
@@ -82,13 +83,13 @@ impl PackedConv {
         matches!(self.algorithm, Algorithm::Winograd4 | Algorithm::Winograd2)
     }
 
-    /// Computes the convolution, bias, ReLU and 2x2 max pooling with stride 2:
-    /// `y [n, out_h / 2, out_w / 2, k]`. The map before the pooling is never written. The bits are those of
-    /// the operations one after the other.
+    /// Computes the convolution, bias, ReLU and 2x2 max pooling with stride 2: `y [n, out_h / 2,
+    /// out_w / 2, k]`. The map before the pooling is never written. The bits are those of the
+    /// operations one after the other.
     ///
     /// # Panics
-    /// If [`PackedConv::can_fuse_max_pool`] is false, the shape is of another layer, or a slice does not
-    /// have the size that the shape names.
+    /// If [`PackedConv::can_fuse_max_pool`] is false, the shape is of another layer, or a slice
+    /// does not have the size that the shape names.
     pub fn forward_max_pool(&self, x: &[f32], s: &ConvShape, bias: &[f32], y: &mut [f32]) {
         assert!(self.can_fuse_max_pool(), "{:?} cannot fuse max pooling", self.algorithm);
         assert!(bias.len() == s.k(), "bias must have {} values", s.k());

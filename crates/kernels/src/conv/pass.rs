@@ -6,15 +6,16 @@ use super::epilogue::{BlockEpilogue, Epilogue, PassEpilogue};
 use super::patches::{self, ConvWeights, KernelTap, PatchGrid};
 use super::prologue::ConvInput;
 use super::winograd::{self, F2, F4, TileGrid, WinogradFilters};
+use crate::isa::Isa;
 use crate::plan::{self, Algorithm, Pass};
+use crate::shape::ConvShape;
 use crate::tasks::{self, DisjointSlice};
-use crate::{ConvShape, Isa};
 
 /// Computes `y = x * w`, then the epilogue.
 ///
 /// # Panics
-/// If `x`, `w` or `y` does not have the size that the shape names, or a slice of the epilogue does not have
-/// `k` values.
+/// If `x`, `w` or `y` does not have the size that the shape names, or a slice of the epilogue does
+/// not have `k` values.
 ///
 /// ```
 /// use residual_kernels::{ConvDims, ConvShape, Epilogue, conv};

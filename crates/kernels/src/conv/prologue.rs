@@ -1,8 +1,8 @@
 //! Prologue of a convolution: what happens to the input values while they are packed.
 //!
 //! A batch norm and a ReLU stand between one convolution and the next. The normalised map is never
-//! written: the next convolution reads the first one's output `[n, h, w, c]` and applies
-//! `max(0, scale x + shift)` on the way, with the same two roundings as [`crate::norm::forward`], so that
+//! written: the next convolution reads the first one's output `[n, h, w, c]` and applies `max(0,
+//! scale x + shift)` on the way, with the same two roundings as [`crate::norm::forward`], so that
 //! the bits are the same. The padding around an image stays zero.
 
 use pulp::Simd;
@@ -85,7 +85,8 @@ impl<S: Simd> AffineRow<S> {
     }
 }
 
-/// Operation on the input values, monomorphised for each variant so that the inner loops are branch-free.
+/// Operation on the input values, monomorphised for each variant so that the inner loops are
+/// branch-free.
 pub(crate) trait Prologue: Copy {
     /// Parameters of a vector of channels.
     type Channels<S: Simd>: Copy;
@@ -134,7 +135,8 @@ impl Prologue for &BnReluPrologue {
 
     #[inline(always)]
     unsafe fn channels<S: Simd>(self, simd: S, channel: usize) -> AffineRow<S> {
-        // SAFETY: the caller's channel exists in the input, and the prologue has the input's channels.
+        // SAFETY: the caller's channel exists in the input, and the prologue has the input's
+        // channels.
         unsafe { self.affine(simd, channel) }
     }
 

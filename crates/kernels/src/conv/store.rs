@@ -1,5 +1,5 @@
-//! Store step of the convolution epilogue, monomorphised for each variant so that the inner loops are
-//! branch-free.
+//! Store step of the convolution epilogue, monomorphised for each variant so that the inner loops
+//! are branch-free.
 
 use pulp::Simd;
 
@@ -27,8 +27,8 @@ pub(crate) struct OutputRegion {
 }
 
 impl OutputRegion {
-    /// Stores row `i` of the values; rows below the rectangle are skipped. `channels` are the parameters
-    /// of `store` for these channels.
+    /// Stores row `i` of the values; rows below the rectangle are skipped. `channels` are the
+    /// parameters of `store` for these channels.
     ///
     /// # Safety
     /// - the pixels of the rectangle must be readable and writable for `count` channels,
@@ -51,8 +51,8 @@ impl OutputRegion {
             let step = i * self.row + j * self.column;
             OutputVector { to: self.to.wrapping_add(step), at: self.at + step, count }
         };
-        // SAFETY: row `i` and the columns `j` below `width` are inside the rectangle, which the caller
-        // lets be accessed.
+        // SAFETY: row `i` and the columns `j` below `width` are inside the rectangle, which the
+        // caller lets be accessed.
         unsafe {
             if self.width == W && self.count >= S::F32_LANES {
                 for j in 0..W {
@@ -82,8 +82,8 @@ pub(crate) struct OutputVector {
 
 /// Operation on a vector of outputs before it is stored.
 pub(crate) trait Store: Copy {
-    /// Parameters of a vector of channels, loaded once for all of its outputs. A store may change any
-    /// memory as far as the compiler knows, so that it would reload them for each.
+    /// Parameters of a vector of channels, loaded once for all of its outputs. A store may change
+    /// any memory as far as the compiler knows, so that it would reload them for each.
     type Channels<S: Simd>: Copy;
 
     /// Loads the parameters of `count` channels from `channel` on.
@@ -121,7 +121,8 @@ impl BlockEpilogue<'_> {
     /// Runs `operation` with the store step of this epilogue.
     ///
     /// # Safety
-    /// - a bias must have a value for each output channel, an extra input must be as large as the output,
+    /// - a bias must have a value for each output channel, an extra input must be as large as the
+    ///   output,
     /// - no other task may access the outputs that the operation writes at the same time.
     #[inline(always)]
     pub(crate) unsafe fn with_store<S: Simd>(self, simd: S, operation: impl WithStore) {

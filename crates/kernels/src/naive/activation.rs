@@ -2,21 +2,21 @@
 
 use crate::activation::Mask;
 
-/// See [`crate::activation::relu`].
+/// Computes [`crate::activation::relu`] by its definition.
 pub fn relu(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = if x < 0.0 { 0.0 } else { x };
     }
 }
 
-/// See [`crate::activation::relu_backward`].
+/// Computes [`crate::activation::relu_backward`] by its definition.
 pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     for i in 0..dx.len() {
         dx[i] = if y[i] > 0.0 { dy[i] } else { 0.0 };
     }
 }
 
-/// See [`crate::activation::bias_relu_backward`].
+/// Computes [`crate::activation::bias_relu_backward`] by its definition.
 pub fn bias_relu_backward(y: Option<&[f32]>, dy: &[f32], k: usize, dz: &mut [f32], dbias: &mut [f32]) {
     for i in 0..dy.len() {
         dz[i] = if y.is_none_or(|y| y[i] > 0.0) { dy[i] } else { 0.0 };
@@ -26,7 +26,7 @@ pub fn bias_relu_backward(y: Option<&[f32]>, dy: &[f32], k: usize, dz: &mut [f32
     }
 }
 
-/// See [`crate::activation::dropout`].
+/// Computes [`crate::activation::dropout`] by its definition.
 pub fn dropout(x: &[f32], p: f32, key: [u64; 3], y: &mut [f32]) {
     let mask = Mask::new(p, key);
     for (i, (y, &x)) in y.iter_mut().zip(x).enumerate() {

@@ -1,6 +1,7 @@
 //! Convolution by its definition. `x [n, h, w, c]`, `w [k, c, kh, kw]`, `y [n, out_h, out_w, k]`.
 
-use crate::{ConvShape, Epilogue};
+use crate::conv::Epilogue;
+use crate::shape::ConvShape;
 
 /// Calls `visit(x index, w index, y index)` for every product of the convolution.
 fn each_product(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
@@ -28,7 +29,7 @@ fn each_product(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// See [`crate::conv::forward`]; `precise` has no meaning here.
+/// Computes [`crate::conv::forward`] by its definition. `precise` is ignored.
 pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, _precise: bool, epilogue: Epilogue<'_>, y: &mut [f32]) {
     let mut sums = vec![0f64; s.y_len()];
     each_product(s, |xi, wi, yi| sums[yi] += f64::from(x[xi]) * f64::from(w[wi]));
@@ -53,7 +54,7 @@ pub fn forward(x: &[f32], w: &[f32], s: &ConvShape, _precise: bool, epilogue: Ep
     }
 }
 
-/// See [`crate::conv::dx`].
+/// Computes [`crate::conv::dx`] by its definition.
 pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, _precise: bool, accumulate: bool, dx: &mut [f32]) {
     let mut sums = vec![0f64; s.x_len()];
     if accumulate {
@@ -67,7 +68,7 @@ pub fn dx(dy: &[f32], w: &[f32], s: &ConvShape, _precise: bool, accumulate: bool
     }
 }
 
-/// See [`crate::conv::dw`].
+/// Computes [`crate::conv::dw`] by its definition.
 pub fn dw(x: &[f32], dy: &[f32], s: &ConvShape, _precise: bool, dw: &mut [f32]) {
     let mut sums = vec![0f64; s.w_len()];
     each_product(s, |xi, wi, yi| sums[wi] += f64::from(x[xi]) * f64::from(dy[yi]));

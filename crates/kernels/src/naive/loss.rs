@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy by their definition. `logits [n, k]`.
 
-/// See [`crate::loss::softmax`].
+/// Computes [`crate::loss::softmax`] by its definition.
 pub fn softmax(logits: &[f32], n: usize, k: usize, y: &mut [f32]) {
     for (z, y) in logits.chunks_exact(k).zip(y.chunks_exact_mut(k)).take(n) {
         let max = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -11,7 +11,7 @@ pub fn softmax(logits: &[f32], n: usize, k: usize, y: &mut [f32]) {
     }
 }
 
-/// See [`crate::loss::softmax_cross_entropy`].
+/// Computes [`crate::loss::softmax_cross_entropy`] by its definition.
 pub fn softmax_cross_entropy(
     logits: &[f32],
     targets: &[f32],

@@ -1,8 +1,9 @@
-//! Local response normalisation by its definition (Krizhevsky 2012, section 3.3, in PyTorch's scaling). `x [rows, c]`.
+//! Local response normalisation by its definition (Krizhevsky 2012, section 3.3, in PyTorch's
+//! scaling). `x [rows, c]`.
 
 use crate::lrn::Lrn;
 
-/// `k + alpha / size * sum of squares` around channel `j` of the row.
+/// Returns `k + alpha / size * sum of squares` around channel `j` of the row.
 fn denominator(row: &[f32], j: usize, lrn: &Lrn) -> f64 {
     let from = j.saturating_sub(lrn.size / 2);
     let to = (j + (lrn.size - 1) / 2 + 1).min(row.len());
@@ -10,7 +11,7 @@ fn denominator(row: &[f32], j: usize, lrn: &Lrn) -> f64 {
     f64::from(lrn.k) + f64::from(lrn.alpha) / lrn.size as f64 * squares
 }
 
-/// See [`crate::lrn::forward`].
+/// Computes [`crate::lrn::forward`] by its definition.
 pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
         for j in 0..c {
@@ -19,13 +20,13 @@ pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     }
 }
 
-/// See [`crate::lrn::backward`].
+/// Computes [`crate::lrn::backward`] by its definition.
 pub fn backward(x: &[f32], _y: &[f32], dy: &[f32], c: usize, lrn: &Lrn, dx: &mut [f32]) {
     let beta = f64::from(lrn.beta);
     for ((x, dy), dx) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(dx.chunks_exact_mut(c)) {
         for i in 0..c {
             let mut sum = f64::from(dy[i]) * denominator(x, i, lrn).powf(-beta);
-            // The channels whose window holds channel i.
+            // Channels whose window holds channel i.
             for j in i.saturating_sub((lrn.size - 1) / 2)..(i + lrn.size / 2 + 1).min(c) {
                 let d = denominator(x, j, lrn);
                 let slope = -2.0 * beta * f64::from(lrn.alpha) / lrn.size as f64 * d.powf(-beta - 1.0);

@@ -1,7 +1,7 @@
-//! The reference: every kernel once more, as the formula reads, with `f64` sums and nothing else.
+//! Reference implementation: every kernel by its definition, with `f64` sums.
 //!
-//! Same names, arguments and layouts as the fast kernels. Tests of every crate compare against these; nothing else should
-//! call them, they are a thousand times slower.
+//! Names, arguments and layouts are those of the fast kernels. Tests compare against these
+//! functions; they are a thousand times slower, so that nothing else should call them.
 
 pub mod activation;
 pub mod conv;

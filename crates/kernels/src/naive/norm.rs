@@ -2,7 +2,7 @@
 
 use crate::norm::Norm;
 
-/// See [`crate::norm::statistics`].
+/// Computes [`crate::norm::statistics`] by its definition.
 pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
     let rows = (x.len() / c) as f64;
     for j in 0..c {
@@ -13,7 +13,7 @@ pub fn statistics(x: &[f32], c: usize, mean: &mut [f32], var: &mut [f32]) {
     }
 }
 
-/// See [`crate::norm::forward`].
+/// Computes [`crate::norm::forward`] by its definition.
 pub fn forward(x: &[f32], c: usize, norm: &Norm<'_>, skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
     for i in 0..x.len() {
         let mut v = f64::from(norm.gamma[i % c]) * hat(x, c, norm, i) + f64::from(norm.beta[i % c]);
@@ -22,18 +22,18 @@ pub fn forward(x: &[f32], c: usize, norm: &Norm<'_>, skip: Option<&[f32]>, relu:
     }
 }
 
-/// The normalised value.
+/// Returns the normalised value of element `i`.
 fn hat(x: &[f32], c: usize, norm: &Norm<'_>, i: usize) -> f64 {
     let j = i % c;
     (f64::from(x[i]) - f64::from(norm.mean[j])) / (f64::from(norm.var[j]) + f64::from(norm.eps)).sqrt()
 }
 
-/// `dy` where the ReLU let the value through.
+/// Returns `dy` where the ReLU was active, else zero.
 fn masked(y: Option<&[f32]>, dy: &[f32], i: usize) -> f64 {
     if y.is_none_or(|y| y[i] > 0.0) { f64::from(dy[i]) } else { 0.0 }
 }
 
-/// See [`crate::norm::backward`].
+/// Computes [`crate::norm::backward`] by its definition.
 pub fn backward(
     x: &[f32],
     y: Option<&[f32]>,
@@ -64,7 +64,7 @@ pub fn backward(
     }
 }
 
-/// See [`crate::norm::scale_shift`].
+/// Computes [`crate::norm::scale_shift`] by its definition.
 pub fn scale_shift(x: &[f32], c: usize, scale: &[f32], shift: &[f32], skip: Option<&[f32]>, relu: bool, y: &mut [f32]) {
     for i in 0..x.len() {
         let mut v = f64::from(x[i]) * f64::from(scale[i % c]) + f64::from(shift[i % c]);
@@ -73,7 +73,7 @@ pub fn scale_shift(x: &[f32], c: usize, scale: &[f32], shift: &[f32], skip: Opti
     }
 }
 
-/// See [`crate::norm::scale_shift_backward`].
+/// Computes [`crate::norm::scale_shift_backward`] by its definition.
 pub fn scale_shift_backward(
     x: &[f32],
     y: Option<&[f32]>,

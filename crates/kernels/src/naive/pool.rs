@@ -1,6 +1,6 @@
 //! Pooling by its definition. `x [n, h, w, c]`, `y [n, out_h, out_w, c]`.
 
-use crate::PoolShape;
+use crate::shape::PoolShape;
 
 /// Calls `visit(y index, x index)` for every image element under every window, row by row.
 fn each_pair(s: &PoolShape, mut visit: impl FnMut(usize, usize)) {
@@ -21,7 +21,7 @@ fn each_pair(s: &PoolShape, mut visit: impl FnMut(usize, usize)) {
     }
 }
 
-/// The index of each window's maximum: the first one, or the last NaN, as in PyTorch.
+/// Returns the index of the maximum of each window: the first one, or the last NaN, as in PyTorch.
 fn winners(x: &[f32], s: &PoolShape) -> Vec<usize> {
     let mut best = vec![usize::MAX; s.y_len()];
     each_pair(s, |to, from| {
@@ -32,14 +32,14 @@ fn winners(x: &[f32], s: &PoolShape) -> Vec<usize> {
     best
 }
 
-/// See [`crate::pool::max_forward`].
+/// Computes [`crate::pool::max_forward`] by its definition.
 pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     for (y, from) in y.iter_mut().zip(winners(x, s)) {
         *y = x[from];
     }
 }
 
-/// See [`crate::pool::max_backward`].
+/// Computes [`crate::pool::max_backward`] by its definition.
 pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     let mut sums = vec![0f64; dx.len()];
     for (dy, from) in dy.iter().zip(winners(x, s)) {
@@ -48,7 +48,7 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     store(&sums, dx);
 }
 
-/// See [`crate::pool::avg_forward`].
+/// Computes [`crate::pool::avg_forward`] by its definition.
 pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     let mut sums = vec![0f64; y.len()];
     each_pair(s, |to, from| sums[to] += f64::from(x[from]));
@@ -56,19 +56,19 @@ pub fn avg_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     store(&sums, y);
 }
 
-/// See [`crate::pool::avg_backward`].
+/// Computes [`crate::pool::avg_backward`] by its definition.
 pub fn avg_backward(dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     let mut sums = vec![0f64; dx.len()];
     each_pair(s, |to, from| sums[from] += f64::from(dy[to]) / (s.kernel() * s.kernel()) as f64);
     store(&sums, dx);
 }
 
-/// See [`crate::pool::global_average`].
+/// Computes [`crate::pool::global_average`] by its definition.
 pub fn global_average(x: &[f32], n: usize, hw: usize, c: usize, y: &mut [f32]) {
     adaptive_average(x, n, hw, 1, c, 1, 1, y);
 }
 
-/// See [`crate::pool::global_average_backward`].
+/// Computes [`crate::pool::global_average_backward`] by its definition.
 pub fn global_average_backward(dy: &[f32], n: usize, hw: usize, c: usize, dx: &mut [f32]) {
     adaptive_average_backward(dy, n, hw, 1, c, 1, 1, dx);
 }
@@ -97,14 +97,14 @@ fn each_adaptive(
     }
 }
 
-/// See [`crate::pool::adaptive_average`].
+/// Computes [`crate::pool::adaptive_average`] by its definition.
 pub fn adaptive_average(x: &[f32], n: usize, h: usize, w: usize, c: usize, oh: usize, ow: usize, y: &mut [f32]) {
     let mut sums = vec![0f64; y.len()];
     each_adaptive(n, h, w, c, oh, ow, |to, from, size| sums[to] += f64::from(x[from]) / size as f64);
     store(&sums, y);
 }
 
-/// See [`crate::pool::adaptive_average_backward`].
+/// Computes [`crate::pool::adaptive_average_backward`] by its definition.
 pub fn adaptive_average_backward(
     dy: &[f32],
     n: usize,

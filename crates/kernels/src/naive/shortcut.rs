@@ -1,4 +1,5 @@
-//! The parameter-free shortcut by its definition. `x [n, h, w, c]`, `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`.
+//! The parameter-free shortcut by its definition. `x [n, h, w, c]`, `y [n, ⌈h/stride⌉, ⌈w/stride⌉,
+//! k]`.
 
 /// Calls `visit(y index, x index)` for every element that is copied.
 fn each_pair(n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, mut visit: impl FnMut(usize, usize)) {
@@ -13,13 +14,13 @@ fn each_pair(n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, mu
     }
 }
 
-/// See [`crate::shortcut::subsample_pad`].
+/// Computes [`crate::shortcut::subsample_pad`] by its definition.
 pub fn subsample_pad(x: &[f32], n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, y: &mut [f32]) {
     y.fill(0.0);
     each_pair(n, h, w, c, stride, k, |to, from| y[to] = x[from]);
 }
 
-/// See [`crate::shortcut::subsample_pad_backward`].
+/// Computes [`crate::shortcut::subsample_pad_backward`] by its definition.
 pub fn subsample_pad_backward(
     dy: &[f32],
     n: usize,

@@ -2,7 +2,7 @@
 
 use crate::update::Sgd;
 
-/// See [`crate::update::sgd`].
+/// Computes [`crate::update::sgd`] by its definition.
 pub fn sgd(w: &mut [f32], dw: &[f32], v: &mut [f32], sgd: &Sgd) {
     let (lr, momentum, decay) = (f64::from(sgd.lr), f64::from(sgd.momentum), f64::from(sgd.weight_decay));
     for i in 0..w.len() {
@@ -14,7 +14,7 @@ pub fn sgd(w: &mut [f32], dw: &[f32], v: &mut [f32], sgd: &Sgd) {
     }
 }
 
-/// See [`crate::update::ema`].
+/// Computes [`crate::update::ema`] by its definition.
 pub fn ema(shadow: &mut [f32], w: &[f32], decay: f32) {
     for (shadow, &w) in shadow.iter_mut().zip(w) {
         let decay = f64::from(decay);
@@ -22,19 +22,19 @@ pub fn ema(shadow: &mut [f32], w: &[f32], decay: f32) {
     }
 }
 
-/// See [`crate::update::add`].
+/// Computes [`crate::update::add`] by its definition.
 pub fn add(x: &mut [f32], y: &[f32]) {
     for (x, &y) in x.iter_mut().zip(y) {
         *x += y;
     }
 }
 
-/// See [`crate::update::scale`].
+/// Computes [`crate::update::scale`] by its definition.
 pub fn scale(x: &mut [f32], a: f32) {
     x.iter_mut().for_each(|x| *x *= a);
 }
 
-/// See [`crate::update::sum_of_squares`].
+/// Computes [`crate::update::sum_of_squares`] by its definition.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     x.iter().map(|&x| f64::from(x) * f64::from(x)).sum()
 }

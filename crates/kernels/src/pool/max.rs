@@ -1,16 +1,19 @@
-//! Maximum pooling. Nothing is kept for the backward pass: it finds the maxima again in `x`.
+//! Maximum pooling. The backward pass finds the maxima again in `x`, so that nothing has to be
+//! kept.
 //!
-//! A vector of channels at a time: its maximum, and which tap it came from, stay in registers while the taps of a window pass.
+//! The maximum of a vector of channels, and the tap that it came from, stay in registers while the
+//! taps of a window pass.
 
 use pulp::{Simd, WithSimd};
 
-use super::{for_blocks, for_rows};
-use crate::PoolShape;
+use super::split::{for_blocks, for_rows};
 use crate::isa::Isa;
+use crate::shape::PoolShape;
 use crate::tasks::DisjointSlice;
 use crate::vector::{load_first, store_first};
 
-/// Calls `visit(offset of the tap's pixel in x)` for the taps of window `(oh, ow)` that lie in the image, in order.
+/// Runs `$body` for the taps of window `(oh, ow)` that lie in the image, in order, with the offset
+/// of the pixel in `x`.
 macro_rules! each_tap {
     ($s:expr, $oh:expr, $ow:expr, $offset:ident => $body:block) => {
         let (top, left) = ($oh * $s.stride(), $ow * $s.stride());
@@ -23,7 +26,20 @@ macro_rules! each_tap {
     };
 }
 
-/// `y` = the maximum under each window. A NaN under the window is the result, as in PyTorch.
+/// Computes the maximum under each window. A NaN under a window is its result, as in PyTorch.
+///
+/// # Panics
+/// If `x` or `y` does not have the size that the shape names.
+///
+/// ```
+/// use residual_kernels::{PoolDims, PoolShape, pool};
+///
+/// let s = PoolShape::new(PoolDims { n: 1, h: 2, w: 4, c: 1, kernel: 2, stride: 2, pad: 0 })?;
+/// let mut y = [0.; 2];
+/// pool::max_forward(&[1., 2., 5., 4., 3., 0., 7., 6.], &s, &mut y);
+/// assert_eq!(y, [3., 7.]);
+/// # Ok::<(), residual_kernels::ShapeError>(())
+/// ```
 pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     check(x, s);
     assert!(y.len() == s.y_len(), "y must have the size of {s:?}");
@@ -32,7 +48,11 @@ pub fn max_forward(x: &[f32], s: &PoolShape, y: &mut [f32]) {
     for_rows(s.n(), s.out_h(), x.len(), |image, oh| isa.run(Forward { x, s, y: &y, image, oh }));
 }
 
-/// The gradient of [`max_forward`]: `dy` goes to the first maximum of its window (the last NaN where there is one).
+/// Computes the gradient of [`max_forward`]: `dy` goes to the first maximum of its window, or to
+/// the last NaN.
+///
+/// # Panics
+/// If `x`, `dy` or `dx` does not have the size that the shape names.
 pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     check(x, s);
     assert!(dx.len() == s.x_len() && dy.len() == s.y_len(), "dx and dy must have the sizes of {s:?}");
@@ -43,12 +63,12 @@ pub fn max_backward(x: &[f32], dy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     });
 }
 
-/// The kernels read through pointers.
+/// Checks the size of the input: the kernels read through pointers.
 fn check(x: &[f32], s: &PoolShape) {
     assert!(x.len() == s.x_len(), "x must have the size of {s:?}");
 }
 
-/// One row of the output of one image.
+/// Computes one row of the output of one image.
 struct Forward<'a> {
     x: &'a [f32],
     s: &'a PoolShape,
@@ -67,7 +87,7 @@ impl WithSimd for Forward<'_> {
         let (out_h, out_w) = (s.out_h(), s.out_w());
         for ow in 0..out_w {
             let to = ((image * out_h + oh) * out_w + ow) * s.c();
-            // SAFETY: taps lie in the image, and this row of it is this task's alone.
+            // SAFETY: taps lie in the image, and this row of it belongs to this task alone.
             unsafe {
                 let to = y.pointer(to, s.c());
                 for channel in (0..s.c()).step_by(S::F32_LANES) {
@@ -84,19 +104,20 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// A value, or the best so far.
+/// Returns the value, or the best so far, whichever wins.
 #[inline(always)]
 pub(crate) fn larger<S: Simd>(simd: S, value: S::f32s, best: S::f32s) -> S::f32s {
     simd.select_f32s(wins(simd, value, best), value, best)
 }
 
-/// Whether a value takes the place of the best so far: it is larger, or NaN. Nothing is larger than a NaN.
+/// Tells whether a value replaces the best so far: it is larger, or NaN. No value is larger than a
+/// NaN.
 #[inline(always)]
 fn wins<S: Simd>(simd: S, value: S::f32s, best: S::f32s) -> S::m32s {
     simd.or_m32s(simd.greater_than_f32s(value, best), simd.not_m32s(simd.equal_f32s(value, value)))
 }
 
-/// Some channels of one image.
+/// Computes the gradient of some channels of one image.
 struct Backward<'a> {
     x: &'a [f32],
     dy: &'a [f32],
@@ -116,10 +137,11 @@ impl WithSimd for Backward<'_> {
         let start = image * s.h() * s.w() * s.c() + first;
         let x = x[start..].as_ptr();
         let (out_h, out_w) = (s.out_h(), s.out_w());
-        // Windows that tile the image write each pixel once: no zeros first, nothing to add to.
+        // Windows that tile the image write each pixel once, so that zeros and sums are not needed.
         let tiles =
             s.stride() == s.kernel() && s.pad() == 0 && out_h * s.stride() == s.h() && out_w * s.stride() == s.w();
-        // SAFETY: pixels lie in the image, and these channels of this image are this task's alone.
+        // SAFETY: pixels lie in the image, and these channels of this image belong to this task
+        // alone.
         unsafe {
             let dx = dx.pointer(start, (s.h() * s.w() - 1) * s.c() + channels);
             if !tiles {

@@ -1,4 +1,5 @@
-//! What the tests of the kernels share: numbers and shapes to compute with, equality of bits, and bounds on rounding errors.
+//! What the tests of the kernels share: numbers and shapes to compute with, equality of bits, and
+//! bounds on rounding errors.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use proptest::prelude::*;
@@ -25,7 +26,8 @@ pub fn magnitudes(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| v.abs()).collect()
 }
 
-/// Fails where a value is further from its reference than its bound allows; the reference's own rounding is allowed for.
+/// Fails where a value is further from its reference than its bound allows; the reference's own
+/// rounding is allowed for.
 #[track_caller]
 pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl Fn(usize) -> f64) {
     assert_eq!(values.len(), reference.len(), "{what}");
@@ -40,7 +42,8 @@ pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl 
     }
 }
 
-/// Fails where a value has other bits than its reference: for kernels that copy, choose or round once. 0 and -0 differ.
+/// Fails where a value has other bits than its reference: for kernels that copy, choose or round
+/// once. 0 and -0 differ.
 #[track_caller]
 pub fn assert_same_bits(what: &str, values: &[f32], reference: &[f32]) {
     assert_eq!(values.len(), reference.len(), "{what}");
@@ -53,9 +56,10 @@ pub fn assert_same_bits(what: &str, values: &[f32], reference: &[f32]) {
 const WINDOWS: [(usize, usize, usize); 10] =
     [(3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (7, 2, 3), (3, 1, 0), (3, 1, 2), (5, 3, 2)];
 
-/// Random convolutions with up to about `most` products. The batch stays as it was drawn; what is too much is halved in a random order,
-/// height, width or channels, each down to 8 at least, so that the others keep their sizes. With none above 15, five images under 3x3
-/// filters and a padding of 2 have 2.9 million products: less cannot be asked for.
+/// Random convolutions with up to about `most` products. The batch stays as it was drawn; what is
+/// too much is halved in a random order, height, width or channels, each down to 8 at least, so
+/// that the others keep their sizes. With none above 15, five images under 3x3 filters and a
+/// padding of 2 have 2.9 million products: less cannot be asked for.
 pub fn shapes(most: u64) -> impl Strategy<Value = ConvShape> {
     let sizes = (1usize..=5, 1usize..=40, 1usize..=40, 1usize..=70, 1usize..=70);
     let order = Just([0, 1, 2, 3]).prop_shuffle();
@@ -96,7 +100,8 @@ pub fn on_every_isa(check: impl Fn()) {
     }
 }
 
-/// A batch norm over `c` channels whose statistics are those of `x`, with scales and shifts of any sign.
+/// A batch norm over `c` channels whose statistics are those of `x`, with scales and shifts of any
+/// sign.
 pub struct Layer {
     pub mean: Vec<f32>,
     pub var: Vec<f32>,

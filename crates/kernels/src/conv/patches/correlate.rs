@@ -25,8 +25,8 @@ struct CorrelateJob<'a> {
     from: ConvInput<'a>,
     /// Panels `[panels, depth, P]`.
     packed: &'a [f32],
-    /// Whether the weights were packed before the pass: the weights of a whole network do not stay in the
-    /// caches, so that the next panel is worth a prefetch.
+    /// Whether the weights were packed before the pass: the weights of a whole network do not stay
+    /// in the caches, so that the next panel is worth a prefetch.
     cold: bool,
     outputs: usize,
     to: &'a DisjointSlice<'a, f32>,
@@ -37,8 +37,8 @@ struct CorrelateJob<'a> {
     rect: Option<KernelRect>,
 }
 
-/// Computes `to = from * weights` over one grid, then the epilogue. Where no tap reaches a pixel the
-/// products are zero.
+/// Computes `to = from * weights` over one grid, then the epilogue. Where no tap reaches a pixel
+/// the products are zero.
 ///
 /// `packed` holds the result of [`pack`] for the weights and this grid, if they were packed before.
 pub(crate) fn correlate(
@@ -65,8 +65,8 @@ pub(crate) fn correlate(
         tasks::for_each(blocks * chunks, |task| {
             isa.run(CorrelateTask {
                 job: &job,
-                // Blocks inside of chunks: the panels of a chunk are read from memory once, and there are
-                // few rows where there are several chunks.
+                // Blocks inside of chunks: the panels of a chunk are read from memory once, and
+                // there are few rows where there are several chunks.
                 block: task % blocks,
                 first: task / blocks * chunk,
                 last: panels.min((task / blocks + 1) * chunk),
@@ -122,7 +122,8 @@ impl WithSimd for CorrelateTask<'_> {
         let mut patches = Workspace::take(DEPTH.min(depth.next_multiple_of(lanes)) / lanes * step);
         for at in (0..depth).step_by(DEPTH) {
             let until = depth.min(at + DEPTH);
-            // SAFETY: `patches` holds DEPTH values of `rows` rows in lane blocks that are `step` apart.
+            // SAFETY: `patches` holds DEPTH values of `rows` rows in lane blocks that are `step`
+            // apart.
             unsafe { pack_patches(simd, grid, from, start, count, at..until, patches.as_mut_ptr(), step) };
             for panel in self.first..self.last {
                 let (next, next_at) = match panel + 1 {
@@ -140,8 +141,8 @@ impl WithSimd for CorrelateTask<'_> {
                     accumulate: at > 0,
                     to: sums[(panel - self.first) * rows * width..].as_mut_ptr(),
                 };
-                // SAFETY: `patches` holds these values of `rows` rows, the panels were checked above, and
-                // `sums` has `rows` rows for each panel.
+                // SAFETY: `patches` holds these values of `rows` rows, the panels were checked
+                // above, and `sums` has `rows` rows for each panel.
                 unsafe { product.run(simd) };
             }
         }
@@ -175,8 +176,8 @@ impl CorrelateTask<'_> {
                     accumulate: false,
                     to: sums[((panel - self.first) * rows + row) * width..].as_mut_ptr(),
                 };
-                // SAFETY: the buffer holds the windows of these positions, the caller checked `packed`, and
-                // `sums` has `rows` rows for each panel.
+                // SAFETY: the buffer holds the windows of these positions, the caller checked
+                // `packed`, and `sums` has `rows` rows for each panel.
                 unsafe { product.run(simd) };
             }
             row += here;
@@ -196,8 +197,8 @@ impl CorrelateTask<'_> {
         } else {
             1
         };
-        // SAFETY: `sums` is `[panels, rows, P]`, and these channels of these positions belong to this task
-        // alone.
+        // SAFETY: `sums` is `[panels, rows, P]`, and these channels of these positions belong to
+        // this task alone.
         unsafe { epilogue.with_store(simd, StoreBlock { task: self, start, count, together, distance, sums }) };
     }
 }
@@ -230,8 +231,8 @@ impl WithStore for StoreBlock<'_, '_> {
             for row in (0..count).step_by(together) {
                 let height = together.min(count - row);
                 let pixel = grid.target(start + row) * outputs;
-                // SAFETY: the pixels of these positions are `distance` apart, and the caller has their
-                // channels alone.
+                // SAFETY: the pixels of these positions are `distance` apart, and the caller has
+                // their channels alone.
                 let to = unsafe { to.pointer(pixel + channel, (height - 1) * distance * outputs + columns) };
                 let at = pixel + channel;
                 let region =

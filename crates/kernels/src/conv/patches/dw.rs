@@ -1,9 +1,9 @@
 //! Weight gradient by packed patches: patches of `x` times patches of `dy`, summed over positions.
 //!
-//! A task is a chunk `[depth, k]` of the result and a group of positions; both operands are packed block
-//! by block into L2. With too few chunks for the threads, the positions are split into groups, whose sums
-//! are added in order. With several chunks, all of them process one round of the positions before the next:
-//! what they read again is then still in L3.
+//! A task is a chunk `[depth, k]` of the result and a group of positions; both operands are packed
+//! block by block into L2. With too few chunks for the threads, the positions are split into
+//! groups, whose sums are added in order. With several chunks, all of them process one round of the
+//! positions before the next: what they read again is then still in L3.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use pulp::{Simd, WithSimd};
 
 use super::gather::{MAX_ROWS, block_step, pack_patches};
 use super::grid::PatchGrid;
-use crate::ConvShape;
 use crate::conv::prologue::ConvInput;
 use crate::isa::Isa;
 use crate::micro_kernel::AtbKernel;
+use crate::shape::ConvShape;
 use crate::tasks::{self, DisjointSlice};
 use crate::tuning::GRADIENT_CHUNK as CHUNK;
 use crate::workspace::Workspace;
@@ -177,8 +177,8 @@ impl WithSimd for DwTask<'_> {
                 columns: self.channels.len().next_multiple_of(lanes),
                 to_step: CHUNK,
             };
-            // SAFETY: the operands hold CHUNK values of ROWS rows, `sums` is CHUNK x CHUNK, and a chunk has
-            // at most CHUNK of either.
+            // SAFETY: the operands hold CHUNK values of ROWS rows, `sums` is CHUNK x CHUNK, and a
+            // chunk has at most CHUNK of either.
             unsafe { kernel.run(simd) };
         }
     }

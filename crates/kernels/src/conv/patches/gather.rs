@@ -1,7 +1,7 @@
 //! Packing of patches into an operand in lane blocks.
 //!
-//! A row of the operand belongs to a position of a grid; its values are the channels of the pixels under
-//! the taps, `[taps, c]` flat.
+//! A row of the operand belongs to a position of a grid; its values are the channels of the pixels
+//! under the taps, `[taps, c]` flat.
 
 use std::ops::Range;
 
@@ -47,8 +47,8 @@ pub(crate) unsafe fn pack_patches<S: Simd>(
     let mut origins = [PatchOrigin::default(); MAX_ROWS];
     let origins = &mut origins[..count];
     grid.origins(first, origins);
-    // SAFETY: the origins are positions of the grid, whose pixels are inside the tensor by the assertion;
-    // the caller lets `to` be written.
+    // SAFETY: the origins are positions of the grid, whose pixels are inside the tensor by the
+    // assertion; the caller lets `to` be written.
     unsafe {
         if let Some(rect) = rect {
             return pack_rows(simd, grid, rect, from, origins, to, step);
@@ -88,8 +88,8 @@ unsafe fn pack_vectors<S: Simd, P: Prologue>(
         let to = to.wrapping_add((at - depth.start) / lanes * step);
         for (i, origin) in origins.iter().enumerate() {
             let to = to.wrapping_add(i * lanes);
-            // SAFETY: a pixel under a tap is inside the tensor and holds the channels of whole vectors; the
-            // lane blocks are inside `to`.
+            // SAFETY: a pixel under a tap is inside the tensor and holds the channels of whole
+            // vectors; the lane blocks are inside `to`.
             unsafe {
                 match origin.offset_under(grid, &grid.taps[tap]) {
                     Some(offset) => {
@@ -108,8 +108,8 @@ unsafe fn pack_vectors<S: Simd, P: Prologue>(
     }
 }
 
-/// Packs whole patches of few channels: a run of `kw c` values for each kernel row goes into a buffer, and
-/// the buffer into lane blocks.
+/// Packs whole patches of few channels: a run of `kw c` values for each kernel row goes into a
+/// buffer, and the buffer into lane blocks.
 ///
 /// # Safety
 /// As [`pack_patches`], for the positions of `origins` and the whole depth.
@@ -131,11 +131,12 @@ unsafe fn pack_rows<S: Simd>(
             let values = &mut patch[row * run..];
             let (start, end) = (origin.offset_under(grid, &taps[0]), origin.offset_under(grid, &taps[kernel_w - 1]));
             match (start, end) {
-                // The whole run is inside; up to a vector more may be read, if that is in the tensor.
+                // The whole run is inside; up to a vector more may be read, if that is in the
+                // tensor.
                 (Some(start), Some(_)) if start + run + lanes <= from.len() => {
                     for at in (0..run).step_by(lanes) {
-                        // SAFETY: the guard keeps the load in the tensor; `patch` has room for a vector more
-                        // than the longest patch.
+                        // SAFETY: the guard keeps the load in the tensor; `patch` has room for a
+                        // vector more than the longest patch.
                         unsafe { store(simd, values[at..].as_mut_ptr(), load(simd, from.as_ptr().add(start + at))) };
                     }
                 }
@@ -150,7 +151,8 @@ unsafe fn pack_rows<S: Simd>(
             }
         }
         for block in 0..grid.depth().div_ceil(lanes) {
-            // SAFETY: the lane blocks are inside `to`; `patch` has a vector more than the longest patch.
+            // SAFETY: the lane blocks are inside `to`; `patch` has a vector more than the longest
+            // patch.
             unsafe { store(simd, to.add(block * step + i * lanes), load(simd, patch[block * lanes..].as_ptr())) };
         }
     }

@@ -1,12 +1,12 @@
-//! Grid of patch positions: which pixels lie under the kernel at each position, and which pixel each
-//! position writes.
+//! Grid of patch positions: which pixels lie under the kernel at each position, and which pixel
+//! each position writes.
 //!
-//! The pixel under a tap at position `(n, u, v)` is `(u step + dh, v step + dw)`, zero outside of the
-//! image. A forward pass has one grid; an input gradient has one for each phase of the stride.
+//! The pixel under a tap at position `(n, u, v)` is `(u step + dh, v step + dw)`, zero outside of
+//! the image. A forward pass has one grid; an input gradient has one for each phase of the stride.
 
 use std::sync::Arc;
 
-use crate::{ConvDims, ConvShape};
+use crate::shape::{ConvDims, ConvShape};
 
 /// Element of the kernel, and the offset of the pixel under it.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,8 @@ impl KernelTap {
     }
 }
 
-/// Pixels that a grid writes: position `(u, v)` writes `(top + u step, left + v step)` of an `h x w` image.
+/// Pixels that a grid writes: position `(u, v)` writes `(top + u step, left + v step)` of an `h x
+/// w` image.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     h: usize,
@@ -56,14 +57,15 @@ pub(crate) struct PatchGrid {
 }
 
 impl PatchGrid {
-    /// Grid of the forward pass: a position is an output pixel. Taps that reach no pixel are left out.
+    /// Grid of the forward pass: a position is an output pixel. Taps that reach no pixel are left
+    /// out.
     pub(crate) fn forward(s: &ConvShape) -> Self {
         let (rows, columns) = (s.out_h(), s.out_w());
         Self::with_taps(s, Self::reaching(KernelTap::all(s), [s.h(), s.w()], [rows, columns], s.stride()))
     }
 
-    /// Grid of the forward pass with the given taps. With all taps, weights that are packed for the grid
-    /// suit any size of image.
+    /// Grid of the forward pass with the given taps. With all taps, weights that are packed for the
+    /// grid suit any size of image.
     pub(crate) fn with_taps(s: &ConvShape, taps: Arc<[KernelTap]>) -> Self {
         let ConvDims { n, h, w, c, stride, .. } = s.dims();
         let (rows, columns) = (s.out_h(), s.out_w());
@@ -80,8 +82,8 @@ impl PatchGrid {
 
     /// Grids of the input gradient: a position is an input pixel, a patch is of `dy`.
     ///
-    /// Output row `oh` reaches input row `ih` through kernel row `i` where `oh stride + i = ih + pad`, so
-    /// the rows `ih = phase + stride u` share their taps.
+    /// Output row `oh` reaches input row `ih` through kernel row `i` where `oh stride + i = ih +
+    /// pad`, so the rows `ih = phase + stride u` share their taps.
     pub(crate) fn backward(s: &ConvShape) -> Vec<Self> {
         let ConvDims { n, h, w, k, kh, kw, stride, pad, .. } = s.dims();
         let (out_h, out_w) = (s.out_h(), s.out_w());
@@ -104,8 +106,8 @@ impl PatchGrid {
             .collect()
     }
 
-    /// Keeps the taps that touch the image from some position: on a 1x1 image only the middle of a 3x3
-    /// kernel does.
+    /// Keeps the taps that touch the image from some position: on a 1x1 image only the middle of a
+    /// 3x3 kernel does.
     fn reaching(
         taps: impl Iterator<Item = KernelTap>,
         [h, w]: [usize; 2],
@@ -135,15 +137,17 @@ impl PatchGrid {
         (image * h + top + u * step) * w + left + v * step
     }
 
-    /// Returns the distance in target pixels between neighbouring positions, and for how many positions in
-    /// a row it holds: all of them where the positions are the target's pixels, else those of one line.
+    /// Returns the distance in target pixels between neighbouring positions, and for how many
+    /// positions in a row it holds: all of them where the positions are the target's pixels, else
+    /// those of one line.
     pub(crate) fn target_step(&self) -> (usize, usize) {
         (self.target.step, if self.target.step == 1 { usize::MAX } else { self.columns })
     }
 
     /// Finds the origins of the patches of `origins.len()` positions from `first`.
     ///
-    /// Counts instead of dividing: a division for each position and tap takes as long as fifty products.
+    /// Counts instead of dividing: a division for each position and tap takes as long as fifty
+    /// products.
     #[inline(always)]
     pub(super) fn origins(&self, first: usize, origins: &mut [PatchOrigin]) {
         let (line, mut v) = (first / self.columns, first % self.columns);

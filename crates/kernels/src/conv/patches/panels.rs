@@ -1,7 +1,7 @@
 //! Weights packed into panels of output channels for [`crate::micro_kernel::GemmKernel`].
 //!
-//! Panel `p` is `[depth, P]` with `P = 2 L` output channels; the depth is `[taps, inputs]` of a grid. Output
-//! channels beyond the last are zero.
+//! Panel `p` is `[depth, P]` with `P = 2 L` output channels; the depth is `[taps, inputs]` of a
+//! grid. Output channels beyond the last are zero.
 
 use super::grid::PatchGrid;
 use crate::tasks::{self, DisjointSlice};

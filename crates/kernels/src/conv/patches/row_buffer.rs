@@ -1,9 +1,11 @@
-//! Row buffer for kernels on few channels, the stems: windows are read in place, without packing patches.
+//! Row buffer for kernels on few channels, the stems: windows are read in place, without packing
+//! patches.
 //!
-//! A kernel row covers `kw c` values that are contiguous in a row of pixels, and the window of the next
-//! position starts `stride c` values further. So the positions of one line are multiplied out of a buffer
-//! `[kh, width]` of pixel rows with the padding in it: 7x7/2 on three channels copies 16 KiB for 96
-//! positions, whose patches are 56. Channels that fill vectors are packed as whole vectors instead.
+//! A kernel row covers `kw c` values that are contiguous in a row of pixels, and the window of the
+//! next position starts `stride c` values further. So the positions of one line are multiplied out
+//! of a buffer `[kh, width]` of pixel rows with the padding in it: 7x7/2 on three channels copies
+//! 16 KiB for 96 positions, whose patches are 56. Channels that fill vectors are packed as whole
+//! vectors instead.
 
 use super::grid::{KernelTap, PatchGrid};
 use crate::conv::prologue::ConvInput;
@@ -47,8 +49,8 @@ impl KernelRect {
         ((count - 1) * grid.step + self.kw) * grid.c
     }
 
-    /// Copies the pixels under the windows of `count` positions from `column` on into `buffer [kh, width]`.
-    /// Lines are numbered over all images.
+    /// Copies the pixels under the windows of `count` positions from `column` on into `buffer [kh,
+    /// width]`. Lines are numbered over all images.
     pub(super) fn fill(
         &self,
         grid: &PatchGrid,
@@ -60,7 +62,8 @@ impl KernelRect {
     ) {
         let (width, c) = (self.width(grid, count), grid.c);
         let (image, top) = (line / grid.rows, line % grid.rows * grid.step);
-        // The column of the buffer's first pixel, and the range of its pixels that are in the image.
+        // The column of the buffer's first pixel, and the range of its pixels that are in the
+        // image.
         let left = (column * grid.step) as isize + self.dw;
         let end = (left + (width / c) as isize).clamp(0, grid.w as isize) as usize;
         let start = left.clamp(0, end as isize) as usize;

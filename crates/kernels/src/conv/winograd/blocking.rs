@@ -1,7 +1,8 @@
 //! Blocking of a Winograd correlation: blocks of tiles and chunks of output channels.
 //!
-//! Sums run over the tiles of a block, so the blocks depend on the shape and the instruction set alone.
-//! The sizes are in [`crate::tuning`]. The weight gradient has a blocking of its own: [`super::dw`].
+//! Sums run over the tiles of a block, so the blocks depend on the shape and the instruction set
+//! alone. The sizes are in [`crate::tuning`]. The weight gradient has a blocking of its own:
+//! [`super::dw`].
 
 use super::filter::WinogradFilters;
 use super::tile_grid::TileGrid;
@@ -9,8 +10,8 @@ use crate::isa::Isa;
 use crate::tuning::{PANEL_VECTORS, TileBlocking, even_blocks, min_tasks};
 use crate::workspace::odd_lines;
 
-/// Least number of blocks where each has at least [`MIN_BLOCK_TILES`] tiles, so that a few threads share
-/// one image evenly.
+/// Least number of blocks where each has at least [`MIN_BLOCK_TILES`] tiles, so that a few threads
+/// share one image evenly.
 const MIN_BLOCKS: usize = 8;
 const MIN_BLOCK_TILES: usize = 18;
 
@@ -35,7 +36,8 @@ pub(super) struct Blocking {
 }
 
 impl Blocking {
-    /// Chooses the blocking. With filters that were `packed` before, several tasks can read one chunk.
+    /// Chooses the blocking. With filters that were `packed` before, several tasks can read one
+    /// chunk.
     pub(super) fn new(tiles: &TileGrid, filters: &WinogradFilters<'_>, points: usize, packed: bool, isa: Isa) -> Self {
         let lanes = isa.lanes();
         let sizes = TileBlocking::of(isa);
@@ -45,8 +47,8 @@ impl Blocking {
         let large = 4 * points * filters.inputs * filters.outputs > FILTER_BYTES;
         let least = if large { 1 } else { MIN_BLOCKS.min(tiles.count() / MIN_BLOCK_TILES) };
         let (block, blocks) = even_blocks(tiles.count(), tiles.count().div_ceil(most).max(least));
-        // An image of 28x28 has two blocks: more threads than that share the channels, if no filter has
-        // to be transformed twice for it.
+        // An image of 28x28 has two blocks: more threads than that share the channels, if no filter
+        // has to be transformed twice for it.
         let idle = packed && blocks < rayon::current_num_threads();
         let by_channels = idle || large && 4 * tiles.count() < 3 * filters.outputs;
         let panels = filters.panels(lanes);

@@ -1,10 +1,10 @@
-//! Winograd weight gradient: transformed tiles of `x` and of `dy` are multiplied over the tiles, one matrix
-//! `[c, k]` for each point, and one transform at the end gives the taps.
+//! Winograd weight gradient: transformed tiles of `x` and of `dy` are multiplied over the tiles,
+//! one matrix `[c, k]` for each point, and one transform at the end gives the taps.
 //!
-//! There are two loop orders. Where the matrices are small (up to 128 x 128 channels, 2.4 MB), a task is a
-//! group of tile blocks with its own sum. Where they are large, a round of blocks is transformed for all
-//! tasks, and a task is a chunk of the matrices, 64 x 64 channels of every point, which stays in L2 while
-//! all blocks of the round are added to it.
+//! There are two loop orders. Where the matrices are small (up to 128 x 128 channels, 2.4 MB), a
+//! task is a group of tile blocks with its own sum. Where they are large, a round of blocks is
+//! transformed for all tasks, and a task is a chunk of the matrices, 64 x 64 channels of every
+//! point, which stays in L2 while all blocks of the round are added to it.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -27,8 +27,8 @@ use crate::workspace::Workspace;
 /// Bytes of transformed gradients up to which they are summed by groups of blocks.
 const GROUP_BYTES: usize = 5 << 19;
 
-/// Largest number of groups: enough for the threads of a large machine, few enough that adding them costs
-/// little.
+/// Largest number of groups: enough for the threads of a large machine, few enough that adding them
+/// costs little.
 const GROUPS: usize = 16;
 
 /// Bytes of the partial sums of all groups.
@@ -80,7 +80,8 @@ pub(crate) fn dw<W: WinogradTransforms<M, N>, const M: usize, const N: usize>(
     }
 }
 
-/// Part of the product matrices, one for each point: `[N N, c, columns]`, `columns` a multiple of the lanes.
+/// Part of the product matrices, one for each point: `[N N, c, columns]`, `columns` a multiple of
+/// the lanes.
 #[derive(Clone, Copy)]
 struct PointMatrices {
     /// First channel of `x`.
@@ -140,8 +141,8 @@ impl WinogradDwJob<'_> {
             before: 0,
             zeros,
         };
-        // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has as many
-        // values as either has channels, and both blocks were checked above.
+        // SAFETY: `x` and `dy` have the sizes of the shape by the check at the entry, `zeros` has
+        // as many values as either has channels, and both blocks were checked above.
         unsafe {
             let to = data.as_mut_ptr();
             let range = tiles.clone();
@@ -151,8 +152,8 @@ impl WinogradDwJob<'_> {
         }
     }
 
-    /// Returns a prefetch of `x` and `dy` of the block after `block`, if that is one of `blocks`, in as many
-    /// parts as there are points.
+    /// Returns a prefetch of `x` and `dy` of the block after `block`, if that is one of `blocks`,
+    /// in as many parts as there are points.
     fn prefetch(&self, block: usize, blocks: &Range<usize>, points: usize) -> [Prefetch; 2] {
         let next = if block + 1 < blocks.end { self.tiles_of(block + 1) } else { 0..0 };
         [
@@ -184,8 +185,8 @@ impl WinogradDwJob<'_> {
         let stride = N * N * step;
         for point in 0..N * N {
             prefetch.iter_mut().for_each(Prefetch::read_next);
-            // SAFETY: the operands and `sums` were checked above; the channels of `part` are inside `c` and
-            // `k`, so that their lane blocks are inside the operands.
+            // SAFETY: the operands and `sums` were checked above; the channels of `part` are inside
+            // `c` and `k`, so that their lane blocks are inside the operands.
             unsafe {
                 let a = data.as_ptr().add(part.c_first / lanes * stride + point * step);
                 let b = gradient.as_ptr().add(part.k_first / lanes * stride + point * step);
@@ -228,7 +229,8 @@ fn by_groups<W: WinogradTransforms<M, N>, const M: usize, const N: usize>(
         let blocks = group * share..job.blocks.min((group + 1) * share);
         isa.run(GroupTask::<W, M, N> { job, part, blocks, sums, algorithm: PhantomData });
     });
-    // The sums of all groups are added in order as they lie in memory: the taps would read each in strides.
+    // The sums of all groups are added in order as they lie in memory: the taps would read each in
+    // strides.
     let (sum, others) = memory.split_at_mut(len);
     let sum = DisjointSlice::new(sum);
     tasks::for_ranges(if others.is_empty() { 0 } else { len }, tasks::TASK_LEN, |_, range| {
@@ -302,7 +304,8 @@ impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize> WithSimd for F
             let from = sums[row * part.columns + column..].as_ptr();
             let source = Strided { from, row: N * part.point(), column: part.point() };
             let mut sink = PointSink { to: taps.as_flattened_mut().as_mut_ptr(), step: MAX_LANES };
-            // SAFETY: the matrices were checked above; a row of `taps` has as many lanes as any vector.
+            // SAFETY: the matrices were checked above; a row of `taps` has as many lanes as any
+            // vector.
             unsafe { transform_2d::<S, FilterGradientTransform<W, M, N>, N, 3>(simd, &source, &mut sink) };
             for lane in 0..count {
                 let filter = (part.k_first + column + lane) * job.c + part.c_first + row;

@@ -1,8 +1,8 @@
 //! Filters transformed into panels for [`crate::micro_kernel::GemmKernel`].
 //!
-//! `w [k, c, 3, 3]` becomes `U [⌈k / P⌉, N N, c, P]` with panels of `P = 2 L` output channels; the points are
-//! an odd number of cache lines apart. The input gradient exchanges `k` and `c` and rotates the taps by
-//! 180°.
+//! `w [k, c, 3, 3]` becomes `U [⌈k / P⌉, N N, c, P]` with panels of `P = 2 L` output channels; the
+//! points are an odd number of cache lines apart. The input gradient exchanges `k` and `c` and
+//! rotates the taps by 180°.
 
 use pulp::Simd;
 
@@ -11,7 +11,8 @@ use crate::tuning::PANEL_VECTORS;
 use crate::vector::MAX_LANES;
 use crate::workspace::odd_lines;
 
-/// View of weights `[k, c, 3, 3]` as the filters of a correlation from `inputs` to `outputs` channels.
+/// View of weights `[k, c, 3, 3]` as the filters of a correlation from `inputs` to `outputs`
+/// channels.
 #[derive(Clone, Copy)]
 pub(crate) struct WinogradFilters<'a> {
     pub(crate) w: &'a [f32],
@@ -70,10 +71,12 @@ impl<'a> WinogradFilters<'a> {
         }
     }
 
-    /// Transforms the input channels `first .. last` of one panel, `G g Gᵀ`, into that panel at `to`.
+    /// Transforms the input channels `first .. last` of one panel, `G g Gᵀ`, into that panel at
+    /// `to`.
     ///
     /// # Safety
-    /// - `to` must be writable for a panel of `N N` points that are `point_step(lanes)` floats apart,
+    /// - `to` must be writable for a panel of `N N` points that are `point_step(lanes)` floats
+    ///   apart,
     /// - no other task may access these input channels of the panel at the same time.
     #[inline(always)]
     pub(crate) unsafe fn transform<S: Simd, W: WinogradTransforms<M, N>, const M: usize, const N: usize>(
@@ -92,7 +95,8 @@ impl<'a> WinogradFilters<'a> {
             let count = INPUTS.min(last - start);
             self.copy_taps(panel, width, start, count, &mut taps);
             for (i, v) in (0..count).flat_map(|i| (0..PANEL_VECTORS).map(move |v| (i, v))) {
-                // SAFETY: `taps` holds nine rows of `width` for each input; the caller lets `to` be written.
+                // SAFETY: `taps` holds nine rows of `width` for each input; the caller lets `to` be
+                // written.
                 unsafe {
                     let taps = taps.as_ptr().add(i * 9 * width + v * lanes);
                     let to = to.add((start + i) * width + v * lanes);

@@ -1,9 +1,9 @@
 //! Winograd correlation: the forward pass, and the input gradient with rotated filters.
 //!
-//! There are two loop orders. With many tiles, the filters are transformed first and a task is a block of
-//! tiles. With few tiles and large filters (4x4 maps of 512 channels: 38 MB of transformed filters for
-//! 9 MB of tiles), the tiles are transformed first and a task is a chunk of output channels, whose filters
-//! stay in the caches.
+//! There are two loop orders. With many tiles, the filters are transformed first and a task is a
+//! block of tiles. With few tiles and large filters (4x4 maps of 512 channels: 38 MB of transformed
+//! filters for 9 MB of tiles), the tiles are transformed first and a task is a chunk of output
+//! channels, whose filters stay in the caches.
 
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -22,8 +22,8 @@ pub(super) struct WinogradJob<'a> {
     pub(super) tiles: TileGrid,
     pub(super) filters: WinogradFilters<'a>,
     pub(super) blocking: Blocking,
-    /// Whether the filters were packed before the pass: the filters of a whole network do not stay in the
-    /// caches, so that the next panel is worth a prefetch.
+    /// Whether the filters were packed before the pass: the filters of a whole network do not stay
+    /// in the caches, so that the next panel is worth a prefetch.
     pub(super) cold: bool,
     pub(super) from: ConvInput<'a>,
     /// At least as many zeros as input channels, in whole vectors.
@@ -71,15 +71,15 @@ impl WinogradJob<'_> {
         let (tiles, c, size) = (self.tiles_of(block), self.filters.inputs, self.blocking.block);
         assert!(to.len() >= block_len(N * N, c, size, S::F32_LANES), "a block of tiles is too small");
         let (zeros, to) = (self.zeros.as_ptr(), to.as_mut_ptr());
-        // SAFETY: `from` is `[n, h, w, c]` by the check at the entry, `zeros` has `c` values in whole
-        // vectors, and `to` holds a block by the check above.
+        // SAFETY: `from` is `[n, h, w, c]` by the check at the entry, `zeros` has `c` values in
+        // whole vectors, and `to` holds a block by the check above.
         unsafe {
             transform_input::<S, DataTransform<W, M, N>, N>(simd, &self.tiles, self.from, c, zeros, tiles, size, to);
         }
     }
 
-    /// Returns a prefetch of what a block will write and the next one will read, in as many parts as the
-    /// block has products.
+    /// Returns a prefetch of what a block will write and the next one will read, in as many parts
+    /// as the block has products.
     pub(super) fn prefetch(&self, block: usize, points: usize) -> BlockPrefetch {
         let Self { tiles, filters, from, to, epilogue, .. } = self;
         let parts = points * filters.inputs.div_ceil(DEPTH);
@@ -132,8 +132,8 @@ impl WinogradJob<'_> {
                 let next = panels.as_ptr().wrapping_add(next * panel_step + next_at * width);
                 // One vector suffices where the last panel is half empty.
                 let full = (first + panel) * width + lanes < self.filters.outputs;
-                // SAFETY: the checks above hold `N N` points of `data`, `panels` and `products`; rows are
-                // below `count`, which is at most the block.
+                // SAFETY: the checks above hold `N N` points of `data`, `panels` and `products`;
+                // rows are below `count`, which is at most the block.
                 unsafe {
                     GemmKernel {
                         rows: count,

@@ -1,5 +1,5 @@
-//! Store step of a Winograd correlation: the transform from products back to outputs, the epilogue, and
-//! 2x2 max pooling where it is fused.
+//! Store step of a Winograd correlation: the transform from products back to outputs, the epilogue,
+//! and 2x2 max pooling where it is fused.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -25,8 +25,8 @@ pub(super) fn store_panels<S: Simd, W: WinogradTransforms<M, N>, const M: usize,
 ) {
     let step = job.blocking.product_step(S::F32_LANES);
     assert!(products.len() >= panels.len() * N * N * step, "products are too small");
-    // SAFETY: the products are in bounds by the check above, and this task alone has these channels of
-    // these tiles.
+    // SAFETY: the products are in bounds by the check above, and this task alone has these channels
+    // of these tiles.
     unsafe {
         match job.epilogue {
             BlockEpilogue::BiasReluMaxPool { bias } => {
@@ -54,7 +54,8 @@ fn output_tiles(job: &WinogradJob<'_>, block: usize, pool: usize) -> [OutputTile
     tiles
 }
 
-/// Part of the output that a tile writes: its first element, and the rows and columns inside the output.
+/// Part of the output that a tile writes: its first element, and the rows and columns inside the
+/// output.
 #[derive(Clone, Copy, Default)]
 struct OutputTile {
     at: usize,
@@ -62,7 +63,8 @@ struct OutputTile {
     width: usize,
 }
 
-/// Stores the products of some panels. `POOL`, 1 or 2, is the side of the windows whose maximum is stored.
+/// Stores the products of some panels. `POOL`, 1 or 2, is the side of the windows whose maximum is
+/// stored.
 struct StoreTiles<'a, 'b, W, const M: usize, const N: usize, const POOL: usize> {
     job: &'b WinogradJob<'a>,
     block: usize,
@@ -117,8 +119,8 @@ impl<W: WinogradTransforms<M, N>, const M: usize, const N: usize, const POOL: us
                     let source = Strided { from, row: N * step, column: step };
                     let count = lanes.min(k - channel);
                     let len = (height - 1) * row + (width_in - 1) * column + count;
-                    // SAFETY: the caller holds the products in bounds and these channels of these tiles
-                    // alone; the last row and column are inside the output.
+                    // SAFETY: the caller holds the products in bounds and these channels of these
+                    // tiles alone; the last row and column are inside the output.
                     unsafe {
                         let to = to.pointer(at + channel, len);
                         let region = OutputRegion { to, at: at + channel, row, column, height, width: width_in, count };

@@ -1,14 +1,15 @@
-//! Grid of output tiles over a batch of images, and the transform of their input windows into packed
-//! operands.
+//! Grid of output tiles over a batch of images, and the transform of their input windows into
+//! packed operands.
 //!
-//! Tile `(th, tw)` of an image covers the outputs `[M th .. M th + M) x [M tw .. M tw + M)` and reads a
-//! window of `N = M + 2` inputs a side that starts `pad` before. A block of tiles is transformed into
-//! `[⌈c / L⌉, N N, block, L]`: for each point of the transformed tile an operand in lane blocks (see
-//! [`crate::micro_kernel`]).
+//! Tile `(th, tw)` of an image covers the outputs `[M th .. M th + M) x [M tw .. M tw + M)` and
+//! reads a window of `N = M + 2` inputs a side that starts `pad` before. A block of tiles is
+//! transformed into `[⌈c / L⌉, N N, block, L]`: for each point of the transformed tile an operand
+//! in lane blocks (see [`crate::micro_kernel`]).
 //!
-//! The points of a lane block lie together, an odd number of cache lines apart: the 36 stores of a tile
-//! fall into some 14 pages and into different sets of L1. With all channels of a point together they fell
-//! into 36 pages, and misses of the 64-entry TLB doubled the time of the transforms.
+//! The points of a lane block lie together, an odd number of cache lines apart: the 36 stores of a
+//! tile fall into some 14 pages and into different sets of L1. With all channels of a point
+//! together they fell into 36 pages, and misses of the 64-entry TLB doubled the time of the
+//! transforms.
 
 use std::ops::Range;
 
@@ -72,7 +73,8 @@ impl TileGrid {
         self.rows_of(tiles, 0, self.side, [self.out_h, self.out_w, k])
     }
 
-    /// Returns whole rows, from `before` rows above the first tile to `after` below the top of the last.
+    /// Returns whole rows, from `before` rows above the first tile to `after` below the top of the
+    /// last.
     fn rows_of(&self, tiles: Range<usize>, before: usize, after: usize, [h, w, c]: [usize; 3]) -> Range<usize> {
         /// A range is worth a prefetch up to this many times the elements of the tiles.
         const MAX_RATIO: usize = 2;
@@ -98,8 +100,8 @@ pub(crate) fn block_len(points: usize, c: usize, block: usize, lanes: usize) -> 
     c.div_ceil(lanes) * points * point_step(block, lanes)
 }
 
-/// Tiles that are transformed together, channel by channel: their pixels and a lane block of their points
-/// stay in L1.
+/// Tiles that are transformed together, channel by channel: their pixels and a lane block of their
+/// points stay in L1.
 const GROUP: usize = 8;
 
 /// Windows of a group of tiles.
@@ -124,13 +126,14 @@ pub(crate) struct WindowReader<P> {
     pub(crate) zeros: *const f32,
 }
 
-/// Transforms the input windows of the tiles of `range` into a block of `block` tiles at `to`, with the
-/// prologue of the input.
+/// Transforms the input windows of the tiles of `range` into a block of `block` tiles at `to`, with
+/// the prologue of the input.
 ///
 /// # Safety
 /// - `input.values` must hold `tiles.n * tiles.h * tiles.w * c` values,
 /// - `zeros` must point to `c` zeros in whole vectors,
-/// - `to` must be writable for `block_len(N * N, c, block, lanes)` floats, and `range` at most `block` long.
+/// - `to` must be writable for `block_len(N * N, c, block, lanes)` floats, and `range` at most
+///   `block` long.
 #[inline(always)]
 pub(crate) unsafe fn transform_input<S: Simd, T: Transform<N, N>, const N: usize>(
     simd: S,
@@ -197,8 +200,8 @@ impl<P: Prologue> WindowReader<P> {
     /// # Safety
     /// - `from` must be readable for the images of `tiles`, `[n, h, w, c]`,
     /// - `zeros` must point to `c` zeros in whole vectors,
-    /// - `to` must be writable for `block_len(N * N, c, block, lanes)` floats, and `range` at most `block`
-    ///   long.
+    /// - `to` must be writable for `block_len(N * N, c, block, lanes)` floats, and `range` at most
+    ///   `block` long.
     #[inline(always)]
     pub(crate) unsafe fn transform<S: Simd, T: Transform<E, N>, const E: usize, const N: usize>(
         &self,
@@ -223,8 +226,8 @@ impl<P: Prologue> WindowReader<P> {
                     if (channel / lanes).is_multiple_of(LINE_FLOATS / lanes) && i < next.len() {
                         self.prefetch(ahead, i, channel);
                     }
-                    // SAFETY: `find` put pixels of the tensor or `zeros` into `here`, both readable for
-                    // the channels from `channel` on; `to` is inside the caller's block.
+                    // SAFETY: `find` put pixels of the tensor or `zeros` into `here`, both readable
+                    // for the channels from `channel` on; `to` is inside the caller's block.
                     unsafe { self.tile::<S, T, E, N>(simd, here, i, channel, to.add(i * lanes), step) };
                 }
             }
@@ -253,7 +256,8 @@ impl<P: Prologue> WindowReader<P> {
         let edge = EdgeWindow { pixels: &windows.edge[i], channel };
         let outside = self.zeros.wrapping_add(channel);
         let mut sink = PointSink { to, step };
-        // SAFETY: by the caller, the addresses are readable for `count` channels and the sink is writable.
+        // SAFETY: by the caller, the addresses are readable for `count` channels and the sink is
+        // writable.
         unsafe {
             let channels = self.prologue.channels(simd, channel);
             match (windows.inside[i].is_null(), whole) {
@@ -280,8 +284,8 @@ impl<P: Prologue> WindowReader<P> {
 
 /// Values of a window after the prologue.
 ///
-/// `WHOLE`: a whole vector of channels is read, not only the first `count`. `EDGE`: some addresses are
-/// `outside` of the image, where the padding stays zero.
+/// `WHOLE`: a whole vector of channels is read, not only the first `count`. `EDGE`: some addresses
+/// are `outside` of the image, where the padding stays zero.
 struct WindowValues<S: Simd, P: Prologue, A, const WHOLE: bool, const EDGE: bool> {
     addresses: A,
     channels: P::Channels<S>,

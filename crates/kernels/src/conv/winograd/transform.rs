@@ -1,9 +1,9 @@
 //! One-dimensional transforms of Winograd's minimal filtering, F(4, 3) and F(2, 3).
 //!
-//! In the notation of Lavin & Gray 2016 (section 4), `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` for a filter `g` of 3, data
-//! `d` of `N = M + 2` and `M` outputs `y`. In two dimensions each transform is applied to the columns and
-//! then to the rows. The weight gradient is the transpose of the same bilinear form:
-//! `dg = Gᵀ [(A dy) ⊙ (Bᵀ d)]`.
+//! In the notation of Lavin & Gray 2016 (section 4), `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` for a filter `g` of
+//! 3, data `d` of `N = M + 2` and `M` outputs `y`. In two dimensions each transform is applied to
+//! the columns and then to the rows. The weight gradient is the transpose of the same bilinear
+//! form: `dg = Gᵀ [(A dy) ⊙ (Bᵀ d)]`.
 //!
 //! Interpolation points are 0, ±1, ±2 and infinity for F(4, 3), and 0, ±1 and infinity for F(2, 3).
 
@@ -29,8 +29,8 @@ pub(crate) trait WinogradTransforms<const M: usize, const N: usize>: Copy + Send
 
 /// One of the five transforms, from `E` to `N` values.
 ///
-/// A type and not a closure: only a function marked `inline(always)` is certain to be inlined, and a call
-/// with vectors in its arguments costs as much as the transform.
+/// A type and not a closure: only a function marked `inline(always)` is certain to be inlined, and
+/// a call with vectors in its arguments costs as much as the transform.
 pub(crate) trait Transform<const E: usize, const N: usize> {
     /// Transforms one column or row.
     fn apply<S: Simd>(simd: S, values: [S::f32s; E]) -> [S::f32s; N];
@@ -124,8 +124,8 @@ impl<S: Simd, P: Addresses> TileSource<S> for P {
     }
 }
 
-/// Destination of the rows of a transformed square, one after the other: a row that is used at once stays
-/// in registers.
+/// Destination of the rows of a transformed square, one after the other: a row that is used at once
+/// stays in registers.
 pub(crate) trait TileSink<S: Simd, const N: usize> {
     /// Takes row `i`.
     ///
