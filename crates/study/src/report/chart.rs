@@ -241,7 +241,7 @@ impl Chart {
                 figcaption {
                     span class="chart-title" { (self.title) }
                     @if log.is_some() {
-                        label class="switch" { input type="checkbox" class="log-switch" checked[self.log_first]; (lang.of("log scale", "로그 눈금")) }
+                        label class="switch" { input type="checkbox" class="log-switch" checked[self.log_first]; (lang.text("log-scale")) }
                     }
                 }
                 (self.legend())
@@ -305,10 +305,12 @@ impl Chart {
         let ends = self.named().filter_map(|series| {
             let (first, last) = (series.points.first()?, series.points.last()?);
             let (a, b) = (reading(first.1, self.unit), reading(last.1, self.unit));
-            Some(lang.of(
-                format!("{}: {a}{} to {b}{}", series.name, self.unit, self.unit),
-                format!("{}: {a}{}에서 {b}{}로", series.name, self.unit, self.unit),
-            ))
+            let values = [
+                ("name", series.name.as_str().into()),
+                ("first", format!("{a}{}", self.unit).into()),
+                ("last", format!("{b}{}", self.unit).into()),
+            ];
+            Some(lang.format("chart-ends", &values))
         });
         format!("{}. {}", self.title, ends.collect::<Vec<_>>().join("; "))
     }
@@ -381,7 +383,7 @@ impl Chart {
         };
         html! {
             details class="values" {
-                summary { (lang.of("values as a table", "값을 표로 보기")) }
+                summary { (lang.text("values-as-a-table")) }
                 div class="scroll" {
                     table {
                         thead { tr { th scope="col" { (self.x) } @for series in self.named() { th scope="col" { (series.name) } } } }

@@ -13,12 +13,9 @@ pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
     html! {
         p class="note" {
             (hint(lang)) " "
-            (lang.of(
-                "Training values are those of the augmented batches as they were seen while the weights changed: behind a validation error that was measured at the end of an epoch, without augmentation, they may seem too high.",
-                "학습 곡선은 가중치가 바뀌는 동안 증강된 배치에서 잰 값입니다. 검증 오류율은 에폭이 끝난 뒤 증강 없이 재므로, 학습 오류율이 검증 오류율보다 높게 보일 수 있습니다.",
-            ))
+            (lang.text("curves-note"))
             @if !validated {
-                " " (lang.of("There is no validation split: the last weights are those that are tested.", "검증 세트를 나누지 않았으므로 마지막 가중치로 시험합니다."))
+                " " (lang.text("curves-no-validation"))
             }
         }
         div class="grid" { @for chart in charts.iter().filter(|chart| !chart.is_empty()) { (chart.render(lang)) } }
@@ -27,10 +24,7 @@ pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
 
 /// How values are read off a chart.
 pub fn hint(lang: Lang) -> &'static str {
-    lang.of(
-        "Beside each name stands its last value; point at a chart, or focus it and use the arrow keys, for the others.",
-        "이름 옆의 값은 마지막 값입니다. 다른 값은 차트에 포인터를 올리거나, 초점을 맞추고 화살표 키를 눌러 볼 수 있습니다.",
-    )
+    lang.text("chart-hint")
 }
 
 /// `training`, or with several runs `resnet-20: training`.
@@ -56,12 +50,12 @@ fn pairs(
             series.push(Series { name: String::new(), colour: colours.0, stroke: Stroke::Faint, points });
         }
         let points = thinned(&if noisy { smoothed(&seen) } else { seen }, MOST_POINTS);
-        let name = named(runs, run, lang.of("training", "학습"));
+        let name = named(runs, run, lang.text("training"));
         series.push(Series { name, colour: colours.0, stroke: Stroke::Dashed, points });
         let points: Vec<(f64, f64)> =
             run.epochs.iter().filter_map(|epoch| Some((epoch.step as f64, validation(epoch)?))).collect();
         if !points.is_empty() {
-            let name = named(runs, run, lang.of("validation", "검증"));
+            let name = named(runs, run, lang.text("validation"));
             series.push(Series { name, colour: colours.1, stroke: Stroke::Solid, points });
         }
     }
@@ -82,24 +76,19 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 fn chart(title: &str, unit: &'static str, lang: Lang, series: Vec<Series>) -> Chart {
-    let x = lang.of("step", "스텝").to_owned();
+    let x = lang.text("step").to_owned();
     Chart { title: title.to_owned(), x, unit, from_zero: true, log_switch: true, log_first: false, series, range: None }
 }
 
 fn loss(runs: &[&Record], lang: Lang) -> Chart {
     let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
-    chart(lang.of("Loss", "손실"), "", lang, pairs(runs, lang, true, steps, |epoch| epoch.val_loss))
+    chart(lang.text("loss"), "", lang, pairs(runs, lang, true, steps, |epoch| epoch.val_loss))
 }
 
 /// Training and validation error of each epoch.
 pub fn error(runs: &[&Record], lang: Lang) -> Chart {
     let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.train_error)).collect();
-    chart(
-        lang.of("Top-1 error, %", "Top-1 오류율, %"),
-        " %",
-        lang,
-        pairs(runs, lang, false, epochs, |epoch| epoch.val_error),
-    )
+    chart(lang.text("top1-error-percent"), " %", lang, pairs(runs, lang, false, epochs, |epoch| epoch.val_error))
 }
 
 /// A curve for each run.
@@ -115,12 +104,12 @@ fn singles(runs: &[&Record], points: impl Fn(&Record) -> Vec<(f64, f64)>) -> Vec
 
 fn rate(runs: &[&Record], lang: Lang) -> Chart {
     let steps = |run: &Record| run.steps.iter().map(|step| (step.step as f64, step.lr)).collect();
-    chart(lang.of("Learning rate", "학습률"), "", lang, singles(runs, steps))
+    chart(lang.text("learning-rate"), "", lang, singles(runs, steps))
 }
 
 fn speed(runs: &[&Record], lang: Lang) -> Chart {
     let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.images_per_second)).collect();
-    chart(lang.of("Training images per second", "초당 학습 이미지 수"), "", lang, singles(runs, epochs))
+    chart(lang.text("training-speed"), "", lang, singles(runs, epochs))
 }
 
 #[cfg(test)]

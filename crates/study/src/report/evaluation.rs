@@ -21,9 +21,9 @@ const LISTED: usize = 25;
 /// The split in words.
 pub fn split_name(split: Split, lang: Lang) -> &'static str {
     match split {
-        Split::Test => lang.of("test", "시험"),
-        Split::Validation => lang.of("validation", "검증"),
-        Split::Train => lang.of("training", "학습"),
+        Split::Test => lang.text("test"),
+        Split::Validation => lang.text("validation"),
+        Split::Train => lang.text("training"),
     }
 }
 
@@ -35,30 +35,27 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     let split = split_name(subject.split, lang);
     let flipped = subject.split == Split::Test && subject.record.recipe.data.test == Views::Flip;
     let seen = match flipped {
-        false => lang.of("once at its centre", "한 번씩, 중앙 영역으로"),
-        true => lang.of("as it is and mirrored, probabilities averaged", "원본과 좌우 반전을 평균하여"),
+        false => lang.text("tested-at-center"),
+        true => lang.text("tested-with-flip"),
     };
     html! {
         p class="note" {
-            (lang.of(
-                format!("{} images of the {split} split, each seen {seen}.", thousands(images)),
-                format!("{split} 세트의 이미지 {}장을 {seen} 평가했습니다.", thousands(images)),
-            ))
+            (lang.format("errors-note", &[("images", thousands(images).into()), ("split", split.into()), ("protocol", seen.into())]))
             @if subject.split != Split::Test {
-                " " (lang.of("The run is not finished, so the test images have not been looked at.", "아직 끝나지 않은 학습이므로 시험 세트는 보지 않았습니다."))
+                " " (lang.text("errors-unfinished"))
             }
         }
         div class="grid" {
             div {
-                h3 { (lang.of("Confusion matrix", "혼동 행렬")) }
+                h3 { (lang.text("confusion-matrix")) }
                 @if classes <= MATRIX_UP_TO { (matrix(subject, &confusion, lang)) } @else { (list(subject, &confusion, lang)) }
             }
             div {
-                h3 { (lang.of("Accuracy by class", "클래스별 정확도")) }
+                h3 { (lang.text("accuracy-by-class")) }
                 (by_class(subject, &confusion, lang))
             }
         }
-        h3 { (lang.of("Calibration", "보정(calibration)")) }
+        h3 { (lang.text("calibration")) }
         (calibration(subject, lang))
     }
 }
@@ -71,22 +68,18 @@ pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
     let images = thousands(subject.predictions.rows.len() as u64);
     let confusions = confusions(&subject.predictions.confusion(subject.classes.len()));
     let Some(&(n, truth, told)) = confusions.first() else {
-        return Some(lang.of(
-            format!("All {images} test images are told right."),
-            format!("시험 이미지 {images}장을 모두 맞혔습니다."),
-        ));
+        return Some(lang.format("all-correct", &[("images", images.into())]));
     };
     let wrong = thousands(confusions.iter().map(|(n, ..)| n).sum());
     let (truth, told) = (subject.class(truth), subject.class(told));
-    Some(lang.of(
-        format!(
-            "{wrong} of {images} test images are taken for something else, most often {truth} for {told} ({}).",
-            if n == 1 { "once".to_owned() } else { format!("{n} times") }
-        ),
-        format!(
-            "시험 이미지 {images}장 가운데 {wrong}장을 틀렸습니다. 가장 잦은 혼동은 {truth} → {told}({n}번)입니다."
-        ),
-    ))
+    let values = [
+        ("wrong", wrong.into()),
+        ("images", images.into()),
+        ("label", truth.into()),
+        ("prediction", told.into()),
+        ("times", n.into()),
+    ];
+    Some(lang.format("errors-sentence", &values))
 }
 
 fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
@@ -108,8 +101,8 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     html! {
         // Narrower columns would cut numbers of three digits off.
         div class="scroll" tabindex="0" { table class="confusion" style=(format!("min-width:{:.1}em", 7.2 + 2.2 * confusion.len() as f64)) {
-            caption class="visually-hidden" { (lang.of("Rows: true class. Columns: class told by the network.", "행: 실제 클래스, 열: 신경망의 예측")) }
-            thead { tr { th class="row" { span class="visually-hidden" { (lang.of("true class", "실제 클래스")) } } @for name in &subject.classes { th scope="col" { span { (name) } } } } }
+            caption class="visually-hidden" { (lang.text("confusion-caption")) }
+            thead { tr { th class="row" { span class="visually-hidden" { (lang.text("label")) } } @for name in &subject.classes { th scope="col" { span { (name) } } } } }
             tbody {
                 @for (truth, row) in confusion.iter().enumerate() {
                     tr {
@@ -119,7 +112,7 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
                 }
             }
         } }
-        p class="note" { (lang.of("A row for each true class, a column for each answer.", "행은 실제 클래스, 열은 신경망의 답입니다.")) }
+        p class="note" { (lang.text("confusion-note")) }
     }
 }
 
@@ -139,7 +132,7 @@ fn list(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table {
-                thead { tr { th class="text" { (lang.of("true", "실제")) } th class="text" { (lang.of("told", "예측")) } th { (lang.of("images", "이미지")) } } }
+                thead { tr { th class="text" { (lang.text("label")) } th class="text" { (lang.text("predicted")) } th { (lang.text("images-column")) } } }
                 tbody { @for (n, truth, told) in confusions(confusion).into_iter().take(LISTED) {
                     tr { th scope="row" class="text" { (subject.class(truth)) } td class="text" { (subject.class(told)) } td { (n) } }
                 } }
@@ -173,10 +166,10 @@ fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
         div class="scroll tall" tabindex="0" {
             table class="bars" {
                 thead { tr {
-                    th class="text" scope="col" { (lang.of("class", "클래스")) }
-                    th scope="col" { span class="visually-hidden" { (lang.of("bar", "막대")) } }
-                    th scope="col" { (lang.of("accuracy", "정확도")) }
-                    th class="text" scope="col" { (lang.of("taken for", "주로 혼동하는 클래스")) }
+                    th class="text" scope="col" { (lang.text("class")) }
+                    th scope="col" { span class="visually-hidden" { (lang.text("bar")) } }
+                    th scope="col" { (lang.text("accuracy")) }
+                    th class="text" scope="col" { (lang.text("most-confused-with")) }
                 } }
                 tbody { @for (class, share, _) in rows {
                     tr {
@@ -198,28 +191,25 @@ fn calibration(subject: &Subject, lang: Lang) -> Markup {
     let mean = 100.0 * mean / subject.predictions.rows.len().max(1) as f64;
     let accuracy = 100.0 - subject.predictions.top1_error();
     let verdict = match mean - accuracy {
-        d if d > 1.0 => {
-            lang.of("on the whole it is more confident than right", "전반적으로 실제 정확도보다 확신이 지나칩니다")
-        }
-        d if d < -1.0 => {
-            lang.of("on the whole it is more right than confident", "전반적으로 실제 정확도보다 확신이 부족합니다")
-        }
-        _ => lang.of("on the whole it is as confident as right", "전반적으로 확신과 정확도가 일치합니다"),
+        d if d > 1.0 => lang.text("calibration-overconfident"),
+        d if d < -1.0 => lang.text("calibration-underconfident"),
+        _ => lang.text("calibration-matched"),
     };
     html! {
         figure class="beside" {
             (PreEscaped(diagram(&bins, lang)))
             figcaption {
-                p { (lang.of(
-                    format!("Mean confidence {mean:.1} %, accuracy {accuracy:.1} %: {verdict}."),
-                    format!("평균 확신도 {mean:.1} %, 정확도 {accuracy:.1} %: {verdict}."),
-                )) }
-                p { (lang.of(format!("Expected calibration error {error:.3}."), format!("기대 보정 오차(ECE) {error:.3}."))) }
+                p { (lang.format("calibration-means", &[
+                    ("confidence", format!("{mean:.1}").into()),
+                    ("accuracy", format!("{accuracy:.1}").into()),
+                    ("verdict", verdict.into()),
+                ])) }
+                p { (lang.format("calibration-error", &[("error", format!("{error:.3}").into())])) }
                 ul class="key" {
-                    li { (key("bar")) (lang.of("answers of that confidence that were right", "해당 확신도로 내놓은 답이 맞은 비율")) }
-                    li { (key("over")) (lang.of("more confident than right", "정확도보다 확신이 지나친 부분")) }
-                    li { (key("under")) (lang.of("more right than confident", "확신보다 정확도가 높은 부분")) }
-                    li { (key("count")) (lang.of("how many answers", "답의 개수")) }
+                    li { (key("bar")) (lang.text("calibration-key-accuracy")) }
+                    li { (key("over")) (lang.text("calibration-key-over")) }
+                    li { (key("under")) (lang.text("calibration-key-under")) }
+                    li { (key("count")) (lang.text("calibration-key-count")) }
                 }
             }
         }
@@ -237,16 +227,18 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
     let (left, top, side, strip) = (40.0, 8.0, 270.0, 40.0);
     let most = bins.iter().map(|bin| bin.images).max().unwrap_or(1).max(1) as f64;
     let width = side / BINS as f64;
-    let name = lang.of("Calibration diagram: accuracy by confidence", "보정 다이어그램: 확신도별 정확도");
+    let name = lang.text("calibration-diagram");
     let mut svg = format!(r#"<svg class="diagram" viewBox="0 0 330 364" role="img" aria-label="{name}">"#);
     for (i, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.images > 0) {
         let (right, sure) = (bin.right as f64 / bin.images as f64, bin.confidence / bin.images as f64);
         let x = left + i as f64 * width + 1.0;
         let y = |share: f64| top + side * (1.0 - share);
-        let words = lang.of(
-            format!("confidence {:.0} %: {:.0} % of {} right", 100.0 * sure, 100.0 * right, bin.images),
-            format!("확신도 {:.0} %: {}개 중 {:.0} % 정답", 100.0 * sure, bin.images, 100.0 * right),
-        );
+        let values = [
+            ("confidence", format!("{:.0}", 100.0 * sure).into()),
+            ("accuracy", format!("{:.0}", 100.0 * right).into()),
+            ("images", bin.images.into()),
+        ];
+        let words = lang.format("calibration-bin", &values);
         let gap = if sure > right { "over" } else { "under" };
         // Written to a String: cannot fail.
         let _ = write!(
@@ -286,7 +278,7 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
         r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text></svg>"#,
         left + side / 2.0,
         bottom + 80.0,
-        lang.of("confidence", "확신도")
+        lang.text("confidence")
     );
     svg
 }

@@ -1,5 +1,6 @@
-//! The two languages of a page. Both texts stand side by side where they are used, so that neither is forgotten.
+//! The languages of a page, and the phrases that are translated within names.
 
+use super::messages::{self, Catalogue, Value};
 use maud::{Markup, html};
 use residual::error::{Error, Result};
 use std::str::FromStr;
@@ -15,17 +16,29 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// The text of this language.
-    pub fn of<T>(self, en: T, ko: T) -> T {
+    fn catalogue(self) -> &'static Catalogue {
         match self {
-            Self::En => en,
-            Self::Ko => ko,
+            Self::En => &messages::EN,
+            Self::Ko => &messages::KO,
         }
     }
 
-    /// The value of HTML's `lang`.
+    /// Returns the message of `key` in this language; see `messages/en.ftl`.
+    pub fn text(self, key: &'static str) -> &'static str {
+        self.catalogue().text(key)
+    }
+
+    /// Returns the message of `key` with `values` in place of its variables.
+    pub fn format(self, key: &str, values: &[(&'static str, Value<'_>)]) -> String {
+        self.catalogue().format(key, values)
+    }
+
+    /// Returns the value of HTML's `lang`.
     pub fn code(self) -> &'static str {
-        self.of("en", "ko")
+        match self {
+            Self::En => "en",
+            Self::Ko => "ko",
+        }
     }
 }
 
@@ -36,85 +49,34 @@ impl FromStr for Lang {
         match text {
             "en" => Ok(Self::En),
             "ko" => Ok(Self::Ko),
-            _ => Err(Error::usage(format!("no page can be written in \"{text}\"")).with_hint("one of en, ko")),
+            _ => Err(Error::usage(format!("there are no pages in the language \"{text}\"")).with_hint("one of en, ko")),
         }
     }
 }
 
-/// Phrases of the papers' tables and what they are in Korean; longer ones first.
-const ROWS: &[(&str, &str)] = &[
-    (
-        "three 3x3 against one 7x7: weights in C², receptive field in pixels, and how many more weights in %",
-        "3x3 세 개와 7x7 하나: 가중치(C²), 수용 영역(픽셀), 가중치 증가율(%)",
-    ),
-    ("multiply-adds at 224 px, and VGG's beside them", "224픽셀에서의 곱셈-덧셈 횟수, VGG와 비교"),
-    ("depth with and without shortcuts on ImageNet", "지름길 연결의 유무와 깊이, ImageNet"),
-    ("parameters of the CIFAR networks", "CIFAR용 신경망의 매개변수"),
-    ("mean of five; the best is 6.43", "다섯 번의 평균, 최저 6.43"),
-    ("an independent replication", "독립 재현 실험"),
-    ("single networks on ImageNet", "단일 신경망, ImageNet"),
-    ("by 5x5 windows, and both", "5x5 창, 둘의 평균"),
-    ("one 7x7 over three 3x3", "3x3 세 개 대비 7x7 하나"),
-    ("weights of three 3x3", "3x3 세 개의 가중치"),
-    ("weights of one 7x7", "7x7 하나의 가중치"),
-    ("field of three 3x3", "3x3 세 개의 수용 영역"),
-    ("field of one 7x7", "7x7 하나의 수용 영역"),
-    ("three 3x3, trained", "3x3 세 개, 학습"),
-    ("one 7x7, trained", "7x7 하나, 학습"),
-    ("dense at five scales", "조밀 평가, 다섯 크기"),
-    ("S in 256 to 512", "S=256–512"),
-    ("nets D and E averaged", "구성 D와 E의 평균"),
-    ("nets D and E", "구성 D와 E"),
-    (" on CIFAR-10", ", CIFAR-10"),
-    (" on ImageNet", ", ImageNet"),
-    ("parameters", "매개변수"),
-    ("multi-crop", "다중 크롭"),
-    ("ten views", "10개 시점"),
-    ("ten-crop", "10-크롭"),
-    ("Figure ", "그림 "),
-    ("Table ", "표 "),
-    ("dense", "조밀 평가"),
-    ("center", "중앙 영역"),
-    ("/both", "/둘의 평균"),
-    ("net ", "구성 "),
-];
-
-/// Kinds of layers.
-const LAYERS: &[(&str, &str)] = &[
-    ("adaptive average", "적응 평균 풀링"),
-    ("subsample", "건너뛰어 표본화"),
-    ("maxpool", "최대 풀링"),
-    ("average", "평균 풀링"),
-    ("dropout", "드롭아웃"),
-    ("linear", "완전 연결"),
-    ("conv", "합성곱"),
-    ("norm", "정규화"),
-    ("relu", "ReLU"),
-    ("lrn", "LRN"),
-];
-
-/// What stands behind the name of a data set.
-const PIXELS: &[(&str, &str)] =
-    &[("(not canonical pixels)", "(배포된 원본과 다른 픽셀)"), ("(pixels not verified)", "(픽셀 미확인)")];
-
-fn translated(text: &str, phrases: &[(&str, &str)], lang: Lang) -> String {
-    let korean = |text: String, (en, ko): &(&str, &str)| text.replace(en, ko);
-    lang.of(text.to_owned(), phrases.iter().fold(text.to_owned(), korean))
+/// Replaces each English phrase of `group` in `text` by the one of the page's language, longer ones first.
+fn translated(text: &str, group: &str, lang: Lang) -> String {
+    if lang == Lang::En {
+        return text.to_owned();
+    }
+    let mut phrases: Vec<(&str, &str)> = messages::EN.beginning_with(group).collect();
+    phrases.sort_by_key(|(_, english)| std::cmp::Reverse(english.len()));
+    phrases.into_iter().fold(text.to_owned(), |text, (key, english)| text.replace(english, lang.text(key)))
 }
 
-/// A title or a name from the papers' tables, in the page's language.
+/// Translates a title or a name from the papers' tables.
 pub fn row(text: &str, lang: Lang) -> String {
-    translated(text, ROWS, lang)
+    translated(text, "phrase-row-", lang)
 }
 
-/// The kind of a layer, in the page's language.
+/// Translates the kind of a layer.
 pub fn layer(kind: &str, lang: Lang) -> String {
-    translated(kind, LAYERS, lang)
+    translated(kind, "phrase-layer-", lang)
 }
 
-/// A data set's label, in the page's language; its name stays as it is.
+/// Translates what follows a data set's name in its label; the name stays as it is.
 pub fn data(label: &str, lang: Lang) -> String {
-    translated(label, PIXELS, lang)
+    translated(label, "phrase-pixels-", lang)
 }
 
 /// What the program said, which it says in English on every page, without telling where things lie.
@@ -198,7 +160,7 @@ mod tests {
             "linear (배포된 원본과 다른 픽셀)",
             "a folder's name"
         );
-        assert_eq!(layer("conv3x3/2", Lang::Ko), "합성곱3x3/2");
+        assert_eq!(layer("conv3x3/2", Lang::Ko), "합성곱 3x3/2");
     }
 
     #[test]

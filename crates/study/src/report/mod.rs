@@ -13,6 +13,7 @@ mod gallery;
 pub mod images;
 pub mod lab;
 pub mod lang;
+mod messages;
 mod network;
 pub mod page;
 mod paper;
@@ -84,10 +85,10 @@ pub fn reproduction(
 /// The page about stacks of filters that were trained beside their counts.
 pub fn stacks(outcome: &Outcome, specimens: &[Specimen], lang: Lang) -> String {
     let sections = vec![
-        Section::new("paper", lang.of("Beside the paper", "논문과 비교"), paper::outcome(outcome, lang)),
-        Section::new("curves", lang.of("Learning curves", "학습 곡선"), lab::stacks(specimens, lang)),
+        Section::new("paper", lang.text("paper-title"), paper::outcome(outcome, lang)),
+        Section::new("curves", lang.text("learning-curves"), lab::stacks(specimens, lang)),
     ];
-    let over = lang.of("Reproduction, shortened", "재현 실험 (단축)").to_owned();
+    let over = lang.text("reproduction-shortened").to_owned();
     Page { lang, over, title: lang::row(&outcome.title, lang), head: html! {}, sections }.render()
 }
 
@@ -129,7 +130,7 @@ fn render(subjects: &mut [Subject], outcome: Option<&Outcome>, lang: Lang) -> Re
 fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<Page> {
     let records: Vec<&Record> = subjects.iter().map(|subject| &subject.record).collect();
     let mut sections = Vec::new();
-    let beside = lang.of("Beside the paper", "논문과 비교");
+    let beside = lang.text("paper-title");
     match (outcome, subjects) {
         (Some(outcome), _) => sections.push(Section::new("paper", beside, paper::outcome(outcome, lang))),
         (None, [one]) => sections.extend(paper::beside(one, lang).map(|body| Section::new("paper", beside, body))),
@@ -137,10 +138,10 @@ fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<P
     }
     let several = subjects.len() > 1;
     if several {
-        sections.push(Section::new("runs", lang.of("The runs", "학습 비교"), overview(subjects, lang)));
+        sections.push(Section::new("runs", lang.text("runs-title"), overview(subjects, lang)));
     }
     if records.iter().any(|record| !record.steps.is_empty()) {
-        sections.push(Section::new("curves", lang.of("Learning curves", "학습 곡선"), curves::curves(&records, lang)));
+        sections.push(Section::new("curves", lang.text("learning-curves"), curves::curves(&records, lang)));
     }
     for (i, subject) in subjects.iter().enumerate() {
         sections.extend(parts(subject, several.then_some(i), lang)?);
@@ -149,9 +150,7 @@ fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<P
         (Some(outcome), _) => lang::row(&outcome.title, lang),
         (None, [one]) => one.title(lang),
         (None, [a, b]) => format!("{} · {}", a.record.name(), b.record.name()),
-        (None, several) => {
-            lang.of(format!("{} runs side by side", several.len()), format!("학습 {}개 비교", several.len()))
-        }
+        (None, several) => lang.format("runs-compared", &[("count", several.len().into())]),
     };
     let head = match (outcome, subjects) {
         // A run's own test may have looked in another way than the paper, and is one seed of several.
@@ -161,9 +160,9 @@ fn page(subjects: &[Subject], outcome: Option<&Outcome>, lang: Lang) -> Result<P
         (None, several) => headlines(several, lang),
     };
     let over = match outcome {
-        Some(outcome) if outcome.scale == Some(Scale::Quick) => lang.of("Reproduction, shortened", "재현 실험 (단축)"),
-        Some(_) => lang.of("Reproduction", "재현 실험"),
-        None => lang.of("Training report", "학습 보고서"),
+        Some(outcome) if outcome.scale == Some(Scale::Quick) => lang.text("reproduction-shortened"),
+        Some(_) => lang.text("reproduction"),
+        None => lang.text("training-report"),
     };
     Ok(Page { lang, over: over.to_owned(), title, head, sections })
 }
@@ -184,11 +183,11 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
         sections.push(section);
     };
     if !subject.predictions.rows.is_empty() && !subject.classes.is_empty() {
-        add("errors", lang.of("Where it errs", "오류 분석"), evaluation::evaluation(subject, lang));
+        add("errors", lang.text("errors-title"), evaluation::evaluation(subject, lang));
     }
     let images = html! {
         @if let Some(why) = &subject.without {
-            p class="warning" { (lang.of("The images could not be opened: ", "이미지를 열지 못했습니다: ")) (lang::told(why)) }
+            p class="warning" { (lang.text("images-not-opened")) " " (lang::told(why)) }
         }
         @if !subject.uncertain.is_empty() { (gallery::answers(subject, lang)?) }
         (gallery::explained(subject, lang)?)
@@ -198,22 +197,22 @@ fn parts(subject: &Subject, number: Option<usize>, lang: Lang) -> Result<Vec<Sec
         }
     };
     if !images.0.is_empty() {
-        add("images", lang.of("Images", "이미지"), images);
+        add("images", lang.text("images-title"), images);
     }
     if let Some(summary) = &subject.summary {
-        add("network", lang.of("The network", "신경망"), network::layers(summary, lang));
+        add("network", lang.text("network-title"), network::layers(summary, lang));
     }
-    add("facts", lang.of("Recipe and machine", "레시피와 환경"), facts::facts(subject, lang));
+    add("facts", lang.text("facts-title"), facts::facts(subject, lang));
     Ok(sections)
 }
 
 /// How a run stands, in the page's language.
 fn state(state: State, lang: Lang) -> &'static str {
     match state {
-        State::Running => lang.of("running", "학습 중"),
-        State::Finished => lang.of("finished", "완료"),
-        State::Interrupted => lang.of("interrupted", "중단됨"),
-        State::Failed => lang.of("failed", "실패"),
+        State::Running => lang.text("state-running"),
+        State::Finished => lang.text("state-finished"),
+        State::Interrupted => lang.text("state-interrupted"),
+        State::Failed => lang.text("state-failed"),
     }
 }
 
@@ -226,7 +225,7 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
     html! {
         @if record.state != State::Finished {
             p class="lead" {
-                (lang.of("This run is not finished: ", "아직 끝나지 않은 학습입니다: ")) (state(record.state, lang))
+                (lang.format("run-unfinished", &[("state", state(record.state, lang).into())]))
                 @if let Some(failure) = &record.failure { " – " (lang::told(failure)) }
             }
         }
@@ -235,24 +234,24 @@ fn headline(subject: &Subject, lang: Lang) -> Markup {
             @if let Some(error) = result.and_then(|result| result.test_top1_error) {
                 div class="first" {
                     dt {
-                        (lang.of("test error, top-1", "시험 오류율 (Top-1)"))
-                        @if images > 0 { small { (lang.of("95 %: ", "95 % 구간: ")) (evaluation::interval_of_error(error, images)) } }
+                        (lang.text("test-error-top1"))
+                        @if images > 0 { small { (lang.format("interval", &[("interval", evaluation::interval_of_error(error, images).into())])) } }
                     }
                     dd { (percent(error)) }
                 }
             }
             @if let Some(error) = result.and_then(|result| result.test_top5_error) {
-                div { dt { (lang.of("test error, top-5", "시험 오류율 (Top-5)")) } dd { (percent(error)) } }
+                div { dt { (lang.text("test-error-top5")) } dd { (percent(error)) } }
             }
             @if let Some(error) = validation {
-                div { dt { (lang.of("best validation error", "최저 검증 오류율")) } dd { (percent(error)) } }
+                div { dt { (lang.text("best-validation-error")) } dd { (percent(error)) } }
             }
             @if let Some(summary) = &subject.summary {
-                div { dt { (lang.of("parameters", "매개변수")) } dd { (short(summary.params)) } }
+                div { dt { (lang.text("parameters")) } dd { (short(summary.params)) } }
             }
-            div { dt { (lang.of("training time", "학습 시간")) } dd { (duration(record.seconds(), lang)) } }
+            div { dt { (lang.text("training-time")) } dd { (duration(record.seconds(), lang)) } }
             @if let Some(epoch) = record.epochs.last() {
-                div { dt { (lang.of("images per second", "초당 이미지")) } dd { (thousands(epoch.images_per_second.round() as u64)) } }
+                div { dt { (lang.text("images-per-second")) } dd { (thousands(epoch.images_per_second.round() as u64)) } }
             }
         }
     }
@@ -267,7 +266,7 @@ fn headlines(subjects: &[Subject], lang: Lang) -> Markup {
     let best = tested.iter().map(|(_, error)| *error).reduce(f64::min);
     html! {
         @if !tested.is_empty() {
-            p class="lead" { (versus(subjects, lang).unwrap_or_else(|| lang.of("Test error, top-1:", "시험 오류율 (Top-1):").to_owned())) }
+            p class="lead" { (versus(subjects, lang).unwrap_or_else(|| lang.text("test-errors-top1").to_owned())) }
             dl class="figures" {
                 @for (name, error) in &tested {
                     div class=[(Some(*error) == best).then_some("first")] { dt { (name) } dd { (percent(*error)) } }
@@ -287,20 +286,11 @@ fn versus(subjects: &[Subject], lang: Lang) -> Option<String> {
     let (better, worse) = if difference.difference > 0.0 { (a, b) } else { (b, a) };
     let (better, worse) = (better.record.name(), worse.record.name());
     let points = format!("{:.2}", difference.difference.abs());
+    let values = [("better", better.into()), ("worse", worse.into()), ("points", points.into())];
     Some(if difference.is_real() {
-        lang.of(
-            format!("The test error of {better} is {points} points lower than that of {worse}, which is more than chance (McNemar's test)."),
-            format!("{better}의 시험 오류율이 {worse}보다 {points}퍼센트포인트 낮으며, 우연으로 보기 어려운 차이입니다(맥니마 검정)."),
-        )
+        lang.format("difference-significant", &values)
     } else {
-        lang.of(
-            format!(
-                "{better} and {worse} differ by {points} points of test error, which may be chance (McNemar's test)."
-            ),
-            format!(
-                "{better}와(과) {worse}의 시험 오류율 차이는 {points}퍼센트포인트이며, 우연일 수 있습니다(맥니마 검정)."
-            ),
-        )
+        lang.format("difference-by-chance", &values)
     })
 }
 
@@ -315,14 +305,14 @@ fn overview(subjects: &[Subject], lang: Lang) -> Markup {
         div class="scroll" tabindex="0" {
             table {
                 thead { tr {
-                    th class="text" scope="col" { (lang.of("run", "실행")) }
-                    th class="text" scope="col" { (lang.of("network", "신경망")) }
-                    th class="text" scope="col" { (lang.of("state", "상태")) }
-                    th scope="col" { (lang.of("parameters", "매개변수")) }
-                    th scope="col" { (lang.of("training error", "학습 오류율")) }
-                    th scope="col" { (lang.of("best validation error", "최저 검증 오류율")) }
-                    th scope="col" { (lang.of("test error", "시험 오류율")) }
-                    th scope="col" { (lang.of("time", "시간")) }
+                    th class="text" scope="col" { (lang.text("run")) }
+                    th class="text" scope="col" { (lang.text("network")) }
+                    th class="text" scope="col" { (lang.text("state")) }
+                    th scope="col" { (lang.text("parameters")) }
+                    th scope="col" { (lang.text("training-error")) }
+                    th scope="col" { (lang.text("best-validation-error")) }
+                    th scope="col" { (lang.text("test-error")) }
+                    th scope="col" { (lang.text("time")) }
                 } }
                 tbody { @for (subject, error) in subjects.iter().zip(&errors) {
                     @let record = &subject.record;

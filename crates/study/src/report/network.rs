@@ -22,27 +22,22 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
     };
     html! {
         p class="note" {
-            (lang.of(
-                format!(
-                    "{} parameters, {} multiply-adds for one {input}×{input} image. The receptive field is the side, in input pixels, of the square that one value of a layer sees; the bar compares it with the image.",
-                    thousands(summary.params), short(summary.macs)
-                ),
-                format!(
-                    "매개변수 {}개, {input}×{input} 이미지 한 장당 곱셈-덧셈 {}회입니다. 수용 영역은 한 층의 값 하나가 보는 입력 영역의 한 변(픽셀)이며, 막대는 이를 이미지 크기와 견준 것입니다.",
-                    thousands(summary.params), short(summary.macs)
-                ),
-            ))
+            (lang.format("network-note", &[
+                ("params", thousands(summary.params).into()),
+                ("macs", short(summary.macs).into()),
+                ("side", input.into()),
+            ]))
         }
         div class="scroll tall" tabindex="0" {
             table class="field" {
                 thead { tr {
-                    th class="text" scope="col" { (lang.of("layer", "층")) }
-                    th class="text" scope="col" { (lang.of("kind", "종류")) }
-                    th scope="col" { (lang.of("output", "출력")) }
-                    th scope="col" { (lang.of("parameters", "매개변수")) }
-                    th scope="col" { (lang.of("multiply-adds", "곱셈-덧셈")) }
-                    th scope="col" { (lang.of("receptive field", "수용 영역")) }
-                    th scope="col" { span class="visually-hidden" { (lang.of("share of the image", "이미지 대비")) } }
+                    th class="text" scope="col" { (lang.text("layer")) }
+                    th class="text" scope="col" { (lang.text("kind")) }
+                    th scope="col" { (lang.text("output")) }
+                    th scope="col" { (lang.text("parameters")) }
+                    th scope="col" { (lang.text("multiply-adds")) }
+                    th scope="col" { (lang.text("receptive-field")) }
+                    th scope="col" { span class="visually-hidden" { (lang.text("share-of-image")) } }
                 } }
                 tbody { @for layer in summary.layers.iter().filter(|layer| is_shown(&layer.kind)) {
                     tr {
@@ -51,7 +46,7 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
                         td { (layer.output[0]) "×" (layer.output[1]) "×" (layer.output[2]) }
                         td { (thousands(layer.params)) }
                         td { (short(layer.macs)) }
-                        td { @if let Some(field) = layer.receptive_field { (field) } @else { (lang.of("all", "전체")) } }
+                        td { @if let Some(field) = layer.receptive_field { (field) } @else { (lang.text("whole-image")) } }
                         td class="reach" { (reach(layer.receptive_field)) }
                     }
                 } }

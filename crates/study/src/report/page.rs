@@ -76,7 +76,7 @@ impl Page {
                         h1 { (heading(&self.title)) }
                         (self.head)
                     }
-                    nav aria-label=(lang.of("Sections", "차례")) {
+                    nav aria-label=(lang.text("contents")) {
                         ul { @for section in &self.sections { @if let Some(name) = &section.nav { li { a href=(format!("#{}", section.id)) { (name) } } } } }
                     }
                     main {
@@ -87,7 +87,7 @@ impl Page {
                             }
                         }
                     }
-                    footer { (lang.of("Made by residual ", "residual ")) (env!("CARGO_PKG_VERSION")) (lang.of(". This page is one file and loads nothing from the network.", "에서 만들었습니다. 이 페이지는 파일 하나로 되어 있으며 네트워크에서 아무것도 불러오지 않습니다.")) }
+                    footer { (lang.format("footer", &[("version", env!("CARGO_PKG_VERSION").into())])) }
                     script { (PreEscaped(SCRIPT)) }
                 }
             }

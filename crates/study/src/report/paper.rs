@@ -10,34 +10,29 @@ use maud::{Markup, html};
 use residual::numbers::{percent, significant};
 
 fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
-    let korean = match verdict {
-        Verdict::Reproduced => "재현됨",
-        Verdict::Better => "더 좋음: 잡음보다 큰 차이",
-        Verdict::WithinNoise => "판단 불가: 허용 오차를 벗어났으나 잡음 범위 안",
-        Verdict::NotReproduced => "재현되지 않음",
-        Verdict::Shortened => "판단하지 않음: 단축 실행",
-        Verdict::OtherImages => "판단하지 않음: 논문과 다른 이미지",
-        Verdict::OtherNetwork => "판단하지 않음: 논문과 다른 신경망",
-    };
-    lang.of(verdict.words(), korean)
+    lang.text(match verdict {
+        Verdict::Reproduced => "verdict-reproduced",
+        Verdict::Better => "verdict-better",
+        Verdict::WithinNoise => "verdict-within-noise",
+        Verdict::NotReproduced => "verdict-not-reproduced",
+        Verdict::Shortened => "verdict-shortened",
+        Verdict::OtherImages => "verdict-other-images",
+        Verdict::OtherNetwork => "verdict-other-network",
+    })
 }
 
 fn order(order: Order, lang: Lang) -> &'static str {
-    let korean = match order {
-        Order::Holds => "잡음보다 큰 차이",
-        Order::WithinNoise => "잡음 범위 안",
-        Order::Fails => "반대 방향으로 잡음보다 큰 차이",
-    };
-    lang.of(order.words(), korean)
+    lang.text(match order {
+        Order::Holds => "order-holds",
+        Order::WithinNoise => "order-within-noise",
+        Order::Fails => "order-fails",
+    })
 }
 
 /// What a shortened run is, for those who read only the page.
 fn shortened(lang: Lang) -> Markup {
     html! {
-        p class="warning" { (lang.of(
-            "A shortened run: far fewer steps and images than the paper's. It compares the networks with each other and says nothing about the paper's numbers.",
-            "단축 실행입니다. 논문보다 스텝과 이미지가 훨씬 적습니다. 신경망끼리 견줄 수는 있으나 논문의 수치에 대해서는 아무것도 말해 주지 않습니다.",
-        )) }
+        p class="warning" { (lang.text("shortened-note")) }
     }
 }
 
@@ -59,7 +54,7 @@ fn compared(
         } @else if let Some((reference, source)) = reference {
             (value(reference, unit)) " (" (lang::row(source, lang)) ")"
         } @else if let Some(least) = at_least {
-            (lang.of(format!("above {}", value(least, unit)), format!("{} 초과", value(least, unit))))
+            (lang.format("above", &[("value", value(least, unit).into())]))
         } @else { "–" }
     }
 }
@@ -68,15 +63,15 @@ fn compared(
 fn head(top5: bool, lang: Lang) -> Markup {
     html! {
         thead { tr {
-            th class="text" scope="col" { (lang.of("row", "항목")) }
-            th scope="col" { (lang.of("paper", "논문")) }
-            th scope="col" { (lang.of("ours", "결과")) }
+            th class="text" scope="col" { (lang.text("table-row")) }
+            th scope="col" { (lang.text("paper")) }
+            th scope="col" { (lang.text("ours")) }
             @if top5 {
-                th scope="col" { (lang.of("paper, top-5", "논문, top-5")) }
-                th scope="col" { (lang.of("ours, top-5", "결과, top-5")) }
+                th scope="col" { (lang.text("paper-top5")) }
+                th scope="col" { (lang.text("ours-top5")) }
             }
-            th scope="col" { (lang.of("tolerance", "허용 오차")) }
-            th class="text" scope="col" { (lang.of("verdict", "판정")) }
+            th scope="col" { (lang.text("tolerance")) }
+            th class="text" scope="col" { (lang.text("verdict")) }
         } }
     }
 }
@@ -113,7 +108,7 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
         @if mark.scale == Scale::Quick { (shortened(lang)) }
         p class="note" {
             (lang::row(&mark.title, lang)) " (" code { (mark.id) } "). "
-            (lang.of("One seed; the 95 % interval is that of the test images alone.", "시드 하나의 결과이며, 95 % 구간은 시험 이미지 수만 고려한 것입니다."))
+            (lang.text("one-seed-interval"))
         }
         div class="scroll" tabindex="0" { table {
             (head(mark.paper_top5.is_some(), lang))
@@ -125,7 +120,7 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
                 td { (mark.tolerance) }
                 td class="text" { @match judged {
                     Some(judged) => (verdict(judged, lang)),
-                    None => (lang.of(format!("to be judged by {}", mark.protocol), format!("{} 방식으로 판단", lang::row(&mark.protocol, lang)))),
+                    None => (lang.format("judged-by", &[("protocol", lang::row(&mark.protocol, lang).into())])),
                 } }
             } }
         } }
@@ -147,7 +142,7 @@ pub fn headline(outcome: &Outcome, lang: Lang) -> Markup {
                     dt {
                         (lang::row(&row.name, lang))
                         small {
-                            (lang.of("paper: ", "논문: "))
+                            (lang.text("paper")) ": "
                             (compared(row.paper, row.reference.zip(row.source.as_deref()), row.at_least, &row.unit, lang))
                         }
                     }
@@ -160,18 +155,13 @@ pub fn headline(outcome: &Outcome, lang: Lang) -> Markup {
 
 /// Everything that an experiment gave.
 pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
-    let seeds = match outcome.seeds {
-        1 => lang.of("One seed.".into(), "시드 1개의 결과입니다.".into()),
-        n => {
-            lang.of(format!("Mean ± standard deviation of {n} seeds."), format!("시드 {n}개의 평균 ± 표준 편차입니다."))
-        }
-    };
+    let seeds = lang.format("mean-of-seeds", &[("seeds", outcome.seeds.into())]);
     let has_top5 = outcome.rows.iter().any(|row| row.paper_top5.is_some());
     html! {
         @if outcome.scale == Some(Scale::Quick) { (shortened(lang)) }
         p class="note" {
             (lang::row(&outcome.title, lang)) " (" code { (outcome.id) } "). " (seeds)
-            @if let Some(data) = &outcome.data { " " (lang.of("Tested on ", "시험 데이터: ")) (lang::data(data, lang)) "." }
+            @if let Some(data) = &outcome.data { " " (lang.format("tested-on", &[("data", lang::data(data, lang).into())])) }
         }
         div class="scroll" tabindex="0" { table {
             (head(has_top5, lang))
@@ -185,13 +175,13 @@ pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
             } } }
         } }
         @if !outcome.claims.is_empty() {
-            h3 { (lang.of("The paper's argument", "논문의 주장")) }
+            h3 { (lang.text("claims-title")) }
             div class="scroll" tabindex="0" { table {
                 thead { tr {
-                    th class="text" scope="col" { (lang.of("errs more", "오류가 더 많은 쪽")) }
-                    th class="text" scope="col" { (lang.of("errs less", "오류가 더 적은 쪽")) }
-                    th scope="col" { (lang.of("difference, points", "차이 (퍼센트포인트)")) }
-                    th class="text" scope="col" { (lang.of("found", "결과")) }
+                    th class="text" scope="col" { (lang.text("higher-error")) }
+                    th class="text" scope="col" { (lang.text("lower-error")) }
+                    th scope="col" { (lang.text("difference-points")) }
+                    th class="text" scope="col" { (lang.text("claim-result")) }
                 } }
                 tbody { @for claim in &outcome.claims { tr {
                     th class="text" scope="row" { (lang::row(&claim.worse, lang)) }

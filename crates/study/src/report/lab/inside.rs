@@ -30,7 +30,7 @@ fn panels<'a>(kind: Kind, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a>> {
         for net in &group.nets {
             let depth = net.row.depth;
             let at = panels.iter().position(|(known, _)| *known == depth).unwrap_or_else(|| {
-                let title = lang.of(format!("{depth} layers"), format!("{depth}층"));
+                let title = lang.format("layers-of-depth", &[("depth", depth.into())]);
                 panels.push((depth, Panel { title, nets: Vec::new() }));
                 panels.len() - 1
             });
@@ -57,7 +57,7 @@ fn at_the_end(one: &Specimen, of: impl Fn(&Look) -> &Vec<Measured>) -> Vec<Measu
 
 /// Figure 7: standard deviations of layer responses, in order and sorted.
 pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
-    let (layer, rank) = (lang.of("layer", "층"), lang.of("rank", "순위"));
+    let (layer, rank) = (lang.text("layer"), lang.text("rank"));
     let ordered = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.responses));
     let sorted = |net: &Averaged| {
         let mut values: Vec<f64> = ordered(net).iter().map(|point| point.1).collect();
@@ -67,29 +67,23 @@ pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let pairs = panels(kind, groups, lang).into_iter().map(|panel| {
         let title = |what: &str| format!("{}, {what}", panel.title);
         vec![
-            chart(&title(lang.of("in the order of the layers", "층 순서")), layer, "", true, panel.series(ordered)),
-            chart(&title(lang.of("sorted", "큰 순서")), rank, "", true, panel.series(sorted)),
+            chart(&title(lang.text("in-layer-order")), layer, "", true, panel.series(ordered)),
+            chart(&title(lang.text("sorted")), rank, "", true, panel.series(sorted)),
         ]
     });
     let pairs: Vec<_> = pairs.collect();
     let means = groups.iter().flat_map(|group| &group.nets);
     let means = means.filter_map(|net| Some(format!("{} {}", net.name, significant(net.mean(|row| row.response)?, 3))));
     html! {
-        p class="note" { (lang.of(
-            "Standard deviation of what each convolution gives for 128 training images, behind its batch norm where it has one, before the addition and the ReLU. Projections on shortcuts are left out.",
-            "학습 이미지 128장에 대해 각 합성곱 층이 내는 값의 표준 편차입니다. 배치 정규화 뒤, 덧셈과 ReLU 앞에서 쟀으며 지름길 연결의 사영 층은 뺐습니다.",
-        )) }
+        p class="note" { (lang.text("responses-note")) }
         @if kind == Kind::Depth {
-            p { (lang.of(
-                "A residual block adds to what it is given; where its layers respond less than those of a plain network, it changes the signal only a little, which is what residual learning expects (He et al. 2016, §4.2).",
-                "잔차 블록은 받은 신호에 더하기만 합니다. 층의 반응이 일반 신경망보다 작다면 신호를 조금씩만 바꾼다는 뜻이며, 이는 잔차 학습의 가정과 맞습니다(He 외 2016, 4.2절).",
-            )) }
+            p { (lang.text("responses-depth")) }
             (side_by_side(pairs.into_iter().flatten().collect(), lang))
         } @else {
             // What is normalised and what is not has no scale in common.
             @for pair in pairs { (side_by_side(pair, lang)) }
         }
-        p class="note" { (lang.of("Means: ", "평균: ")) (means.collect::<Vec<_>>().join("; ")) "." }
+        p class="note" { (lang.format("responses-means", &[("means", means.collect::<Vec<_>>().join("; ").into())])) }
     }
 }
 
@@ -100,7 +94,7 @@ fn by_magnitude(title: &str, x: &str, series: Vec<Series>) -> Chart {
 
 /// Gradient norms at the start and at the end, along training, and the first layer's beside the last one's.
 pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
-    let (layer, step) = (lang.of("layer", "층"), lang.of("step", "스텝"));
+    let (layer, step) = (lang.text("layer"), lang.text("step"));
     let start =
         |net: &Averaged| net.layers(|one| one.looks.first().map(|look| look.gradients.clone()).unwrap_or_default());
     let end = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.gradients));
@@ -108,25 +102,22 @@ pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let by_layer = panels.iter().map(|panel| {
         let title = |what: &str| format!("{}, {what}", panel.title);
         vec![
-            by_magnitude(&title(lang.of("at the start", "학습 시작 시점")), layer, panel.series(start)),
-            by_magnitude(&title(lang.of("after the last step", "마지막 스텝 뒤")), layer, panel.series(end)),
+            by_magnitude(&title(lang.text("at-the-start")), layer, panel.series(start)),
+            by_magnitude(&title(lang.text("after-the-last-step")), layer, panel.series(end)),
         ]
     });
     let by_layer: Vec<_> = by_layer.collect();
     let ratios = panels.iter().map(|panel| {
         let ratio = |net: &Averaged| net.looks(Look::gradient_ratio);
-        let title = format!("{}, {}", panel.title, lang.of("first layer over last layer", "첫 층 대 마지막 층의 비"));
+        let title = format!("{}, {}", panel.title, lang.text("first-over-last"));
         by_magnitude(&title, step, panel.series(ratio))
     });
     let ratios = ratios.collect();
     html! {
-        p class="note" { (lang.of(
-            "L2 norm of the gradient of the loss with respect to the weights of each convolution, for 128 training images. Where it changes by orders of magnitude from layer to layer, no single learning rate suits all of them.",
-            "학습 이미지 128장에 대한 손실을 각 합성곱 층의 가중치로 미분한 기울기의 L2 노름입니다. 층마다 몇 자릿수씩 다르면 모든 층에 맞는 학습률 하나를 찾을 수 없습니다.",
-        )) }
+        p class="note" { (lang.text("gradients-note")) }
         @for pair in by_layer { (side_by_side(pair, lang)) }
         (heats(groups, lang))
-        h3 { (lang.of("The first layer beside the last, along training", "학습 과정에서 첫 층과 마지막 층의 비교")) }
+        h3 { (lang.text("gradients-ratio-title")) }
         (side_by_side(ratios, lang))
     }
 }
@@ -187,26 +178,23 @@ fn heats(groups: &[Group], lang: Lang) -> Markup {
             (end(column.first()), end(column.last()))
         };
         let (first, last) = (ends(&heat.columns[0]), ends(&heat.columns[heat.columns.len() - 1]));
-        lang.of(
-            format!(
-                "{}: gradient norms of {} layers along {} steps; first and last layer {} and {} at the start, {} and {} at the end",
-                heat.name, heat.layers(), thousands(heat.steps), first.0, first.1, last.0, last.1
-            ),
-            format!(
-                "{}: {}개 층의 기울기 노름, {}스텝; 첫 층과 마지막 층은 시작 시점에 {}, {}, 끝에 {}, {}",
-                heat.name, heat.layers(), thousands(heat.steps), first.0, first.1, last.0, last.1
-            ),
-        )
+        let values = [
+            ("name", heat.name.as_str().into()),
+            ("layers", heat.layers().into()),
+            ("steps", thousands(heat.steps).into()),
+            ("start-first", first.0.into()),
+            ("start-last", first.1.into()),
+            ("end-first", last.0.into()),
+            ("end-last", last.1.into()),
+        ];
+        lang.format("gradients-heat-alt", &values)
     };
     html! {
-        h3 { (lang.of("Every layer, along training", "모든 층의 학습 과정")) }
-        p class="note" { (lang.of(
-            "A row for each layer, the first at the top; a column for each look, the start at the left. One scale of colours for all networks, logarithmic.",
-            "행은 층(맨 위가 첫 층), 열은 관찰 시점(맨 왼쪽이 시작 시점)입니다. 모든 신경망이 같은 로그 색 눈금을 씁니다.",
-        )) }
+        h3 { (lang.text("gradients-all-title")) }
+        p class="note" { (lang.text("gradients-heat-note")) }
         p class="scale" {
             (label_of(low)) " "
-            img src=(address(&scale)) alt=(lang.of("colours from small to large", "작은 값에서 큰 값으로 가는 색")) width="192" height="12";
+            img src=(address(&scale)) alt=(lang.text("gradients-scale")) width="192" height="12";
             " " (label_of(high))
         }
         ul class="heats" { @for heat in &heats { li {

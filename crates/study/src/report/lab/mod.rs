@@ -94,31 +94,27 @@ struct Group<'a> {
 pub fn page(about: &About, specimens: &[Specimen], lang: Lang) -> Page {
     let groups = groups(about.kind, specimens, lang);
     let mut sections = vec![
-        Section::new("result", lang.of("What came out", "결과"), result(about.kind, &groups, lang)),
-        Section::new(
-            "curves",
-            lang.of("Training and test error", "학습 오류율과 시험 오류율"),
-            errors(about.kind, &groups, lang),
-        ),
+        Section::new("result", lang.text("lab-result"), result(about.kind, &groups, lang)),
+        Section::new("curves", lang.text("lab-errors"), errors(about.kind, &groups, lang)),
     ];
     if specimens.iter().any(|one| one.looks.iter().any(|look| !look.responses.is_empty())) {
-        let title = lang.of("How strongly layers respond", "층의 반응 크기");
+        let title = lang.text("responses-title");
         let mut section = Section::new("responses", title, inside::responses(about.kind, &groups, lang));
-        section.nav = Some(lang.of("Responses", "반응 크기").to_owned());
+        section.nav = Some(lang.text("responses").to_owned());
         sections.push(section);
-        let title = lang.of("How much gradient reaches each layer", "각 층에 도달하는 기울기");
+        let title = lang.text("gradients-title");
         let mut section = Section::new("gradients", title, inside::gradients(about.kind, &groups, lang));
-        section.nav = Some(lang.of("Gradients", "기울기").to_owned());
+        section.nav = Some(lang.text("gradients").to_owned());
         sections.push(section);
     }
     if let Some(body) = shortcuts::shortcuts(&groups, lang) {
-        sections.insert(2, Section::new("shortcuts", lang.of("Shortcuts A, B and C", "지름길 연결 A, B, C"), body));
+        sections.insert(2, Section::new("shortcuts", lang.text("shortcuts-title"), body));
     }
-    sections.push(Section::new("facts", lang.of("How it was made", "실험 방법"), facts(about, specimens, lang)));
+    sections.push(Section::new("facts", lang.text("lab-method"), facts(about, specimens, lang)));
     let (title, lead) = title(about.kind, lang);
     Page {
         lang,
-        over: lang.of("Lab report", "실험실 보고서").to_owned(),
+        over: lang.text("lab-report").to_owned(),
         title: title.to_owned(),
         head: html! { p class="lead" { (lead) } p class="note" { code { (about.command) } } },
         sections,
@@ -127,27 +123,9 @@ pub fn page(about: &About, specimens: &[Specimen], lang: Lang) -> Page {
 
 fn title(kind: Kind, lang: Lang) -> (&'static str, &'static str) {
     match kind {
-        Kind::Depth => (
-            lang.of("Deeper, with and without shortcuts", "지름길 연결의 유무와 깊이"),
-            lang.of(
-                "Plain networks get worse when they get deeper, in training already: they do not overfit, they are harder to train. With shortcuts they are not (He et al. 2016, Figure 6).",
-                "일반 신경망은 깊어지면 학습 오류율부터 나빠집니다. 과적합이 아니라 학습 자체가 어려워지는 것입니다. 지름길 연결이 있으면 그렇지 않습니다(He 외 2016, 그림 6).",
-            ),
-        ),
-        Kind::Vgg => (
-            lang.of("VGG's depth", "VGG의 깊이"),
-            lang.of(
-                "The configurations of VGG's Table 1 under one recipe, with and without batch normalisation, and net A with local response normalisation.",
-                "VGG 표 1의 구성을 같은 레시피로, 배치 정규화를 쓰는 경우와 쓰지 않는 경우로 나누어 학습했습니다. 구성 A는 지역 반응 정규화(LRN)도 함께 견줍니다.",
-            ),
-        ),
-        Kind::Nonlinearity => (
-            lang.of("Why stacking small filters helps", "작은 필터를 쌓으면 좋은 이유"),
-            lang.of(
-                "Three 3x3 filters see as far as one 7x7. What they gain is the ReLU between them: without ReLUs any stack is one linear filter.",
-                "3x3 필터 세 개는 7x7 필터 하나와 같은 영역을 봅니다. 쌓아서 얻는 것은 그 사이의 ReLU입니다. ReLU가 없으면 아무리 쌓아도 선형 필터 하나와 같습니다.",
-            ),
-        ),
+        Kind::Depth => (lang.text("lab-depth-title"), lang.text("lab-depth-lead")),
+        Kind::Vgg => (lang.text("lab-vgg-title"), lang.text("lab-vgg-lead")),
+        Kind::Nonlinearity => (lang.text("lab-nonlinearity-title"), lang.text("lab-nonlinearity-lead")),
     }
 }
 
@@ -155,10 +133,10 @@ fn title(kind: Kind, lang: Lang) -> (&'static str, &'static str) {
 fn name(row: &Row, lang: Lang) -> String {
     match row.net.split_once(" per stage, ") {
         None => row.net.clone(),
-        Some((stack, relu)) => lang.of(
-            row.net.clone(),
-            format!("단계마다 {stack}, ReLU {}", if relu.starts_with("no") { "없음" } else { "있음" }),
-        ),
+        Some((stack, relu)) => {
+            let key = if relu.starts_with("no") { "stack-without-relu" } else { "stack-with-relu" };
+            lang.format(key, &[("stack", stack.into())])
+        }
     }
 }
 
@@ -169,14 +147,12 @@ fn groups<'a>(kind: Kind, specimens: &'a [Specimen], lang: Lang) -> Vec<Group<'a
         Kind::Vgg | Kind::Nonlinearity => row.family.clone(),
     };
     let title = |row: &Row| match (kind, row.family.as_str(), row.shortcut.as_deref()) {
-        (Kind::Depth, "plain", _) => lang.of("Plain", "일반").to_owned(),
-        (Kind::Depth, _, Some(option)) => {
-            lang.of(format!("Residual, shortcuts {option}"), format!("잔차, 지름길 연결 {option}"))
-        }
-        (Kind::Vgg, "vgg-bn", _) => lang.of("With batch norm", "배치 정규화 있음").to_owned(),
-        (Kind::Vgg, ..) => lang.of("Without batch norm", "배치 정규화 없음").to_owned(),
-        (Kind::Nonlinearity, "relu", _) => lang.of("With ReLUs", "ReLU 있음").to_owned(),
-        (Kind::Nonlinearity, ..) => lang.of("Without ReLUs", "ReLU 없음").to_owned(),
+        (Kind::Depth, "plain", _) => lang.text("group-plain").to_owned(),
+        (Kind::Depth, _, Some(option)) => lang.format("group-residual", &[("shortcut", option.into())]),
+        (Kind::Vgg, "vgg-bn", _) => lang.text("group-batch-norm").to_owned(),
+        (Kind::Vgg, ..) => lang.text("group-no-batch-norm").to_owned(),
+        (Kind::Nonlinearity, "relu", _) => lang.text("group-relu").to_owned(),
+        (Kind::Nonlinearity, ..) => lang.text("group-no-relu").to_owned(),
         (Kind::Depth, other, None) => other.to_owned(),
     };
     let mut keys: Vec<String> = Vec::new();
@@ -230,13 +206,13 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
         @for line in conclusions::conclusions(kind, groups, lang) { p { (line) } }
         div class="scroll" tabindex="0" { table {
             thead { tr {
-                th class="text" scope="col" { (lang.of("network", "신경망")) }
-                th scope="col" { (lang.of("weight layers", "가중치 층")) }
-                th scope="col" { (lang.of("parameters", "매개변수")) }
-                th scope="col" { (lang.of("training error", "학습 오류율")) }
-                th scope="col" { (lang.of("test error", "시험 오류율")) }
-                th scope="col" { (lang.of("seeds", "시드")) }
-                th scope="col" { (lang.of("time", "시간")) }
+                th class="text" scope="col" { (lang.text("network")) }
+                th scope="col" { (lang.text("weight-layers")) }
+                th scope="col" { (lang.text("parameters")) }
+                th scope="col" { (lang.text("training-error")) }
+                th scope="col" { (lang.text("test-error")) }
+                th scope="col" { (lang.text("seeds")) }
+                th scope="col" { (lang.text("time")) }
             } }
             tbody { @for net in groups.iter().flat_map(|group| &group.nets) { tr {
                 th class="text" scope="row" { (net.name) }
@@ -249,15 +225,9 @@ fn result(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
             } } }
         } }
         @if kind == Kind::Vgg {
-            p class="note" { (lang.of(
-                "Weight layers as the paper counts them; for small images one fully connected layer stands for its three.",
-                "가중치 층은 논문의 방식대로 셌습니다. 작은 이미지에서는 완전 연결 층 하나가 논문의 세 층을 대신합니다.",
-            )) }
+            p class="note" { (lang.text("lab-vgg-note")) }
         }
-        p class="note" { (lang.of(
-            "Errors after the last step, on all training images as they are and on all test images. Time includes the looks inside.",
-            "마지막 스텝 뒤에 변형하지 않은 학습 이미지 전체와 시험 이미지 전체에서 잰 오류율입니다. 시간에는 내부 관찰에 걸린 시간도 들어 있습니다.",
-        )) }
+        p class="note" { (lang.text("lab-errors-note")) }
     }
 }
 
@@ -268,35 +238,26 @@ pub(super) fn stacks(specimens: &[Specimen], lang: Lang) -> Markup {
 
 /// Figure 6: training dashed, test solid.
 fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
-    let step = lang.of("step", "스텝");
+    let step = lang.text("step");
     let curves = |group: &Group| {
         let mut series = Vec::new();
         for net in &group.nets {
             let name = |what: &str| format!("{}: {what}", net.name);
             let train = net.looks(|look| (look.step > 0).then_some(look.train_error));
             let test = net.looks(|look| look.test_error.filter(|_| look.step > 0));
-            series.push(net.series(name(lang.of("training", "학습")), Stroke::Dashed, train));
-            series.push(net.series(name(lang.of("test", "시험")), Stroke::Solid, test));
+            series.push(net.series(name(lang.text("training")), Stroke::Dashed, train));
+            series.push(net.series(name(lang.text("test")), Stroke::Solid, test));
         }
         chart(&group.title, step, " %", true, series)
     };
     let how = match kind {
-        Kind::Nonlinearity => lang.of(
-            "Training error is that of the batches as they were seen, varied, since the point before; test error that of all test images.",
-            "학습 오류율은 앞 시점 이후 증강된 배치에서, 시험 오류율은 시험 이미지 전체에서 잰 값입니다.",
-        ),
-        Kind::Depth | Kind::Vgg => lang.of(
-            "Measured on the way on up to 2,000 images of either split, evenly spaced and unvaried; nothing was chosen by them.",
-            "학습 도중 두 세트에서 고르게 뽑은 최대 2,000장을 변형 없이 잰 값이고, 이 값으로 무엇을 고르지는 않았습니다.",
-        ),
+        Kind::Nonlinearity => lang.text("lab-curves-batches"),
+        Kind::Depth | Kind::Vgg => lang.text("lab-curves-probes"),
     };
     html! {
         p class="note" {
             (hint(lang)) " "
-            (lang.of(
-                "Dashed: training error; solid: test error; all charts share their axes.",
-                "점선은 학습 오류율, 실선은 시험 오류율이며 모든 그림의 축이 같습니다.",
-            ))
+            (lang.text("lab-curves-key"))
             " " (how)
         }
         (side_by_side(groups.iter().map(curves).collect(), lang))
@@ -307,14 +268,8 @@ fn errors(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
 /// The last network of each group: what the groups are compared by. Of stacks, the charts above say it all.
 fn deepest(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let title = match kind {
-        Kind::Depth => lang.of(
-            "The deepest of each kind: training error of each epoch, on varied images",
-            "종류별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
-        ),
-        Kind::Vgg => lang.of(
-            "The deepest with and without batch norm: training error of each epoch, on varied images",
-            "배치 정규화 유무별 가장 깊은 신경망: 에폭별 학습 오류율(증강된 이미지)",
-        ),
+        Kind::Depth => lang.text("lab-deepest-kinds"),
+        Kind::Vgg => lang.text("lab-deepest-batch-norm"),
         Kind::Nonlinearity => return html! {},
     };
     let last = groups.iter().enumerate().filter_map(|(i, group)| Some((i, group.nets.last()?)));
@@ -322,7 +277,7 @@ fn deepest(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
         colour: i % 8,
         ..net.series(net.name.clone(), Stroke::Solid, net.curve(|one| one.training.clone()))
     });
-    html! { div class="grid" { (chart(title, lang.of("step", "스텝"), " %", true, series.collect()).render(lang)) } }
+    html! { div class="grid" { (chart(title, lang.text("step"), " %", true, series.collect()).render(lang)) } }
 }
 
 fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
@@ -334,23 +289,23 @@ fn facts(about: &About, specimens: &[Specimen], lang: Lang) -> Markup {
     let steps = specimens.iter().map(|one| one.row.steps).max().unwrap_or(0);
     let total = specimens.iter().map(|one| one.row.seconds).sum();
     let rows = [
-        (lang.of("data", "데이터"), lang::data(&about.data, lang)),
-        (lang.of("steps", "스텝"), thousands(steps)),
-        (lang.of("seeds", "시드"), seeds.join(", ")),
-        (lang.of("time, all networks", "전체 시간"), duration(total, lang)),
-        (lang.of("versions", "버전"), versions(&machine)),
-        (lang.of("processor", "프로세서"), machine.cpu),
-        (lang.of("threads", "스레드"), format!("{}, {}", machine.threads, machine.isa)),
-        (lang.of("system", "시스템"), machine.system),
+        (lang.text("data"), lang::data(&about.data, lang)),
+        (lang.text("steps"), thousands(steps)),
+        (lang.text("seeds"), seeds.join(", ")),
+        (lang.text("time-all-networks"), duration(total, lang)),
+        (lang.text("versions"), versions(&machine)),
+        (lang.text("processor"), machine.cpu),
+        (lang.text("threads"), format!("{}, {}", machine.threads, machine.isa)),
+        (lang.text("system"), machine.system),
     ];
     html! {
         div class="grid" {
             div {
-                h3 { (lang.of("Circumstances", "실행 환경")) }
+                h3 { (lang.text("environment")) }
                 div class="scroll" { table class="facts" { tbody { @for (name, value) in rows { tr { th scope="row" class="text" { (name) } td { (value) } } } } } }
             }
             div {
-                h3 { (lang.of("Recipe of all networks", "공통 레시피")) }
+                h3 { (lang.text("lab-recipe")) }
                 pre tabindex="0" { (lang::nameless(about.recipe.trim_end())) }
             }
         }
