@@ -1,9 +1,8 @@
-//! Ctrl-C, and SIGTERM, by which schedulers and `docker stop` end a process: the first asks a run to write its checkpoint
-//! and end, the second ends the process.
+//! Handles Ctrl-C and SIGTERM, which schedulers and `docker stop` send.
 //!
-//! Where there is no step to wait for the first one ends the process: in commands that have nothing to save, while
-//! images are read before a run, while it is tested after its last checkpoint. Terminals that close (SIGHUP) are left to
-//! `nohup`.
+//! The first signal asks a training run to write a checkpoint and stop; the second ends the process
+//! at once. Outside of training (reading data, the final test, other commands) there is nothing to
+//! save, so the first signal ends the process. SIGHUP keeps its default action, so `nohup` works.
 
 use residual::{Error, Kind, Result};
 use residual_train::train::{Event, Sink};
@@ -12,24 +11,24 @@ use std::sync::{Arc, OnceLock};
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// The last step of the run under way, while its next checkpoint is worth waiting for; else 0.
+/// Last step of the current run while a checkpoint should be awaited; 0 otherwise.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// Exit code of a process that was interrupted: 128 and the signal's number, SIGINT's unless it was another.
+/// Exit code after an interrupt: 128 plus the signal number, SIGINT's by default.
 static CODE: AtomicU8 = AtomicU8::new(130);
 
-/// Starts listening; called once, by `main`.
-pub fn listen() -> Result<()> {
-    listen_to_signals().map_err(|error| Error::new(Kind::Io, format!("cannot listen to Ctrl-C: {error}")))
+/// Installs the signal handlers. `main` calls it once.
+pub fn install() -> Result<()> {
+    handle_signals().map_err(|error| Error::new(Kind::Io, format!("cannot install the Ctrl-C handler: {error}")))
 }
 
 #[cfg(unix)]
-fn listen_to_signals() -> std::io::Result<()> {
+fn handle_signals() -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let listen = move || {
         for signal in signals.forever() {
-            // Both numbers are far below 128.
+            // 2 or 15.
             CODE.store(128 + signal as u8, Ordering::Relaxed);
             interrupt();
         }
@@ -38,26 +37,28 @@ fn listen_to_signals() -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn listen_to_signals() -> std::result::Result<(), ctrlc::Error> {
+fn handle_signals() -> std::result::Result<(), ctrlc::Error> {
     ctrlc::set_handler(interrupt)
 }
 
 fn interrupt() {
     match STOP.get() {
         Some(stop) if LAST.load(Ordering::Relaxed) > 0 && !stop.swap(true, Ordering::Relaxed) => {
-            crate::ui::interject("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once");
+            crate::ui::print_from_signal(
+                "stopping after this step, with a checkpoint; press Ctrl-C again to stop at once",
+            );
         }
         _ => end(),
     }
 }
 
-/// The flag that the first Ctrl-C sets while a run is under way, as [`heeding`] hears.
-pub fn save_first() -> Arc<AtomicBool> {
+/// Returns the flag that the first Ctrl-C sets while a run observed by [`ctrl_c_sink`] trains.
+pub fn stop_flag() -> Arc<AtomicBool> {
     Arc::clone(STOP.get_or_init(Arc::default))
 }
 
-/// A sink before `sink` that hears between which events a checkpoint is worth waiting for.
-pub fn heeding(sink: &mut dyn Sink) -> impl FnMut(&Event) {
+/// Wraps `sink` to track when Ctrl-C should wait for a checkpoint instead of ending the process.
+pub fn ctrl_c_sink(sink: &mut dyn Sink) -> impl FnMut(&Event) {
     move |event: &Event| {
         let last = match event {
             Event::Start { step, steps, .. } if step < steps => Some(*steps),
@@ -72,13 +73,13 @@ pub fn heeding(sink: &mut dyn Sink) -> impl FnMut(&Event) {
     }
 }
 
-/// The exit code of a process that was interrupted.
+/// Returns the exit code of an interrupted process.
 pub fn code() -> u8 {
     CODE.load(Ordering::Relaxed)
 }
 
-#[expect(clippy::exit, reason = "the second Ctrl-C means now; checkpoints are atomic, so nothing is lost")]
+#[expect(clippy::exit, reason = "the second Ctrl-C ends at once; checkpoint writes are atomic, so nothing is lost")]
 fn end() {
-    crate::ui::give_back();
+    crate::ui::restore_terminal();
     std::process::exit(i32::from(code()))
 }

@@ -143,7 +143,7 @@ fn the_page_of_a_lab_opens_like_that_of_a_run() {
     let folder = tempfile::tempdir().expect("a folder");
     for lang in ["en", "ko"] {
         // Its networks are trained once.
-        let lab = ["lab", "depth", "--depths", "8,14", "--data", "shapes", "--steps", "4", "--looks", "2"];
+        let lab = ["lab", "depth", "--depths", "8,14", "--data", "shapes", "--steps", "4", "--probes", "2"];
         residual(&[&lab[..], &SMALL, &["--lang", lang, "--out"]].concat(), &[folder.path()]);
         assert_opens(&browser, &folder.path().join("report.html"), &folder.path().join("profile"));
     }

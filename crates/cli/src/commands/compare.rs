@@ -1,4 +1,5 @@
-//! `residual compare`: what differs between two runs, and whether the difference of their errors is more than chance.
+//! `residual compare`: compares the recipes and results of two runs and tests the difference of
+//! their test errors for significance.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent};
@@ -9,22 +10,22 @@ use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Tell what differs between two runs, and whether it is more than chance
+/// Compare two runs: recipe, results, and whether the difference is significant
 #[derive(Debug, clap::Args)]
-pub struct Compare {
+pub struct CompareArgs {
     /// A run folder
     #[arg(value_name = "RUN")]
     a: PathBuf,
 
-    /// The run folder to compare it with
+    /// The run folder to compare with
     #[arg(value_name = "RUN")]
     b: PathBuf,
 }
 
-/// A line of `--json`: a key of the recipes that differs, a result, or the verdict.
+/// Line of `--json`: a recipe key that differs, a result, or the verdict.
 #[derive(Debug, Serialize)]
-struct Row {
-    /// `recipe`, `machine`, `result` or `verdict`.
+struct CompareRow {
+    /// `recipe`, `result` or `verdict`.
     kind: &'static str,
     key: String,
     a: serde_json::Value,
@@ -35,7 +36,7 @@ struct Row {
     verdict: Option<&'static str>,
 }
 
-impl Row {
+impl CompareRow {
     fn new(kind: &'static str, key: impl Into<String>, a: impl Serialize, b: impl Serialize) -> Self {
         let value = |v: serde_json::Result<serde_json::Value>| v.unwrap_or_default();
         let (a, b) = (value(serde_json::to_value(a)), value(serde_json::to_value(b)));
@@ -43,8 +44,8 @@ impl Row {
     }
 }
 
-impl Compare {
-    /// Prints recipes' differences, both results, and the verdict.
+impl CompareArgs {
+    /// Prints the recipe keys that differ, both results, and the verdict.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let (a, b) = (Record::read(&self.a)?, Record::read(&self.b)?);
         let recipe = recipe_rows(&a, &b)?;
@@ -65,24 +66,24 @@ impl Compare {
         ui.line(&match &verdict {
             Some(row) => sentence(&a, &b, row),
             None if [&a, &b].iter().all(|run| run.result.is_some()) => {
-                "one of them has no predictions.csv any more: nothing to judge".to_owned()
+                "no verdict: predictions.csv is missing from one of the runs".to_owned()
             }
-            None => "one of them has no test error yet: nothing to judge".to_owned(),
+            None => "no verdict: one of the runs has no test error yet".to_owned(),
         })
     }
 }
 
-fn recipe_rows(a: &Record, b: &Record) -> Result<Vec<Row>> {
+fn recipe_rows(a: &Record, b: &Record) -> Result<Vec<CompareRow>> {
     let (keys_a, keys_b) = (a.recipe.flattened()?, b.recipe.flattened()?);
     let names: std::collections::BTreeSet<&String> = keys_a.keys().chain(keys_b.keys()).collect();
     let differing = names.into_iter().filter(|key| keys_a.get(*key) != keys_b.get(*key));
-    Ok(differing.map(|key| Row::new("recipe", key, keys_a.get(key), keys_b.get(key))).collect())
+    Ok(differing.map(|key| CompareRow::new("recipe", key, keys_a.get(key), keys_b.get(key))).collect())
 }
 
-fn result_rows(a: &Record, b: &Record) -> Vec<Row> {
-    let both = |key: &str, value: &dyn Fn(&Record) -> Option<f64>| Row::new("result", key, value(a), value(b));
+fn result_rows(a: &Record, b: &Record) -> Vec<CompareRow> {
+    let both = |key: &str, value: &dyn Fn(&Record) -> Option<f64>| CompareRow::new("result", key, value(a), value(b));
     vec![
-        Row::new("result", "state", a.state, b.state),
+        CompareRow::new("result", "state", a.state, b.state),
         both("train_top1_error", &|run| run.epochs.last().map(|epoch| epoch.train_error)),
         both("best_val_top1_error", &Record::best_val_error),
         both("test_top1_error", &|run| run.result.as_ref()?.test_top1_error),
@@ -92,32 +93,33 @@ fn result_rows(a: &Record, b: &Record) -> Vec<Row> {
     ]
 }
 
-/// Whether the test errors differ by more than the test set's noise.
-fn verdict(a: &Record, b: &Record) -> Result<Option<Row>> {
+/// Tests whether the test errors differ by more than the sampling noise of the test set.
+fn verdict(a: &Record, b: &Record) -> Result<Option<CompareRow>> {
     let error = |run: &Record| run.result.as_ref().and_then(|result| result.test_top1_error);
     let (Some(error_a), Some(error_b)) = (error(a), error(b)) else { return Ok(None) };
-    let (Some(told_a), Some(told_b)) = (a.predictions()?, b.predictions()?) else { return Ok(None) };
-    let paired = if a.is_tested_as(b) { Difference::paired(&told_a, &told_b) } else { None };
-    let difference =
-        paired.unwrap_or_else(|| Difference::unpaired((error_a, told_a.rows.len()), (error_b, told_b.rows.len())));
+    let (Some(predictions_a), Some(predictions_b)) = (a.predictions()?, b.predictions()?) else { return Ok(None) };
+    let paired = if a.is_tested_as(b) { Difference::paired(&predictions_a, &predictions_b) } else { None };
+    let difference = paired.unwrap_or_else(|| {
+        Difference::unpaired((error_a, predictions_a.rows.len()), (error_b, predictions_b.rows.len()))
+    });
     let interval = |error: f64, n: usize| {
         let (low, high) = wilson(error / 100.0, n);
         [100.0 * low, 100.0 * high]
     };
     let verdict = if difference.is_real() { "different" } else { "within noise" };
-    Ok(Some(Row {
+    Ok(Some(CompareRow {
         difference: Some(difference),
         verdict: Some(verdict),
-        ..Row::new(
+        ..CompareRow::new(
             "verdict",
             "test_top1_error",
-            interval(error_a, told_a.rows.len()),
-            interval(error_b, told_b.rows.len()),
+            interval(error_a, predictions_a.rows.len()),
+            interval(error_b, predictions_b.rows.len()),
         )
     }))
 }
 
-fn table(title: &str, rows: &[Row], show: &dyn Fn(&str, &serde_json::Value) -> String) -> String {
+fn table(title: &str, rows: &[CompareRow], show: &dyn Fn(&str, &serde_json::Value) -> String) -> String {
     let mut table = Table::new(&[(title, Align::Left), ("A", Align::Right), ("B", Align::Right)]);
     for row in rows {
         table.row(vec![row.key.clone(), show(&row.key, &row.a), show(&row.key, &row.b)]);
@@ -138,7 +140,7 @@ fn figure(key: &str, value: &serde_json::Value) -> String {
     }
 }
 
-fn sentence(a: &Record, b: &Record, row: &Row) -> String {
+fn sentence(a: &Record, b: &Record, row: &CompareRow) -> String {
     let Some(difference) = &row.difference else { return String::new() };
     let Difference { difference: points, low, high, p, .. } = difference;
     let how = match (difference.only_a_wrong, difference.only_b_wrong) {
@@ -154,15 +156,15 @@ fn sentence(a: &Record, b: &Record, row: &Row) -> String {
     };
     format!(
         "B − A: {points:+.2} points of test error (95 %: {low:+.2} to {high:+.2}, p = {p}), {verdict}\n({how}; \
-         another seed moves a result as well: `residual reproduce --seeds` tells how much)",
-        p = Short(*p),
+         seeds add variance of their own: `residual reproduce --seeds` measures it)",
+        p = PValue(*p),
     )
 }
 
-/// A probability: two digits, or less than one in ten thousand.
-struct Short(f64);
+/// Formats a p-value with four decimals, or in scientific notation below 0.0001.
+struct PValue(f64);
 
-impl std::fmt::Display for Short {
+impl std::fmt::Display for PValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0 < 1e-4 { write!(f, "{:.0e}", self.0) } else { write!(f, "{:.4}", self.0) }
     }

@@ -1,4 +1,4 @@
-//! `residual data`: data sets on the disk.
+//! `residual data`: fetches and checks data sets.
 
 use crate::ui::Ui;
 use crate::ui::numbers::thousands;
@@ -9,40 +9,40 @@ use std::path::PathBuf;
 
 /// Fetch or check a data set
 #[derive(Debug, clap::Subcommand)]
-pub enum Data {
+pub enum DataCommand {
     /// Fetch a published data set, or write the built-in images, and check it
-    Fetch(Fetch),
-    /// Read all of a data set and say what it is
-    Check(Check),
+    Fetch(FetchArgs),
+    /// Read a whole data set and describe it
+    Check(CheckArgs),
 }
 
 /// Fetch a published data set, or write the built-in images, and check it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Fetched data sets go to RESIDUAL_CACHE, or to the platform's cache folder.")]
-pub struct Fetch {
+pub struct FetchArgs {
     /// cifar10, cifar100, mnist, fashion-mnist, or shapes (written in CIFAR's binary layout)
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Take the archive (or a folder of archives) from here, rather than from the network
-    #[arg(long, value_name = "F")]
+    /// Use this archive, or folder of archives, instead of downloading
+    #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
 
-    /// The folder to put it into [default: the cache]
+    /// The folder to write to [default: the cache]
     #[arg(long, visible_alias = "out", value_name = "DIR")]
     to: Option<PathBuf>,
 }
 
-/// Read all of a data set and say what it is
+/// Read a whole data set and describe it
 #[derive(Debug, clap::Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// A folder or an archive of images
     #[arg(value_name = "DIR")]
     path: PathBuf,
 }
 
-impl Data {
-    /// Fetches or checks, and prints what was found.
+impl DataCommand {
+    /// Fetches or checks the data set and prints a summary.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let mut bars = ui.bars();
         let report = match self {
@@ -56,14 +56,14 @@ impl Data {
     }
 }
 
-impl Fetch {
+impl FetchArgs {
     fn run(&self, progress: &mut dyn data::Progress) -> Result<Report> {
         if self.name == "shapes" && self.to.is_none() {
-            return Err(Error::usage("shapes are built in: there is nothing to fetch")
-                .with_hint("--data shapes takes them as they are; --to DIR writes them to a folder"));
+            return Err(Error::usage("shapes is built in and needs no download")
+                .with_hint("use it with --data shapes; --to DIR writes it to a folder"));
         }
         if self.name == "shapes" && self.from_file.is_some() {
-            return Err(Error::usage("--from-file: shapes are drawn, not read from a file"));
+            return Err(Error::usage("--from-file does not apply to shapes, which are generated"));
         }
         let options = FetchOptions { from_file: self.from_file.clone(), to: self.to.clone() };
         data::fetch(&self.name, &options, progress)
@@ -74,7 +74,7 @@ fn describe(report: &Report) -> String {
     let canonical = match report.canonical {
         Some(true) => "yes, the published pixels",
         Some(false) => "no: results on them are not comparable with published ones",
-        None => "nothing published can tell",
+        None => "unknown: no published fingerprint",
     };
     let [train, validation, test] = report.splits.map(|images| thousands(images as u64));
     let mut table = Table::new(&[("", Align::Left), (report.label.as_str(), Align::Left)]);
@@ -91,7 +91,7 @@ fn describe(report: &Report) -> String {
     table.render()
 }
 
-/// The first dozen names.
+/// Joins the first twelve names.
 fn some(names: &[String]) -> String {
     match names.len() {
         0..=12 => names.join(", "),

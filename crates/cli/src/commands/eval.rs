@@ -1,6 +1,6 @@
-//! `residual eval`: what trained weights are worth.
+//! `residual eval`: tests trained weights on a data set.
 
-use super::parsed;
+use super::parse_name;
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
@@ -10,22 +10,23 @@ use residual_train::eval::{Ensemble, Evaluation, Views, Weights};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// A confusion matrix of more classes does not fit a terminal; the worst confusions are listed instead.
+/// Most classes for which the whole confusion matrix is printed; beyond, it does not fit a
+/// terminal.
 const MATRIX_UP_TO: usize = 12;
 
-/// Confusions that are listed then.
-const WORST: usize = 10;
+/// Rows of the list of most frequent confusions that replaces the matrix.
+const MOST_FREQUENT: usize = 10;
 
 /// Test trained weights
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Protocols: center (once), flip (mirrored too), ten-crop (corners and centre, mirrored too), multi-crop (a grid of 5x5 windows, mirrored too), \
-dense (the network applied fully convolutionally to the whole image and its mirror image). Several, and several files, \
-are tested one after the other; with --fuse their probabilities are averaged:
+Protocols: center (one centre crop), flip (and its mirror image), ten-crop (corners and centre, mirrored too), multi-crop \
+(a 5x5 grid of crops, mirrored too), dense (the network applied fully convolutionally to the whole image and its mirror \
+image). Several protocols or files are tested one after the other; with --fuse their probabilities are averaged:
 
   residual eval vgg.safetensors --data imagenet --protocol dense,multi-crop --scales 256,384,512 --fuse
   residual eval a.safetensors b.safetensors --data imagenet --protocol ten-crop --scales 256 --fuse")]
-pub struct Eval {
+pub struct EvalArgs {
     /// Weights files, such as a run folder's best.safetensors
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -35,14 +36,14 @@ pub struct Eval {
     data: Option<String>,
 
     /// Which part of the data
-    #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parsed::<Split>)]
+    #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parse_name::<Split>)]
     split: Split,
 
-    /// How each image is looked at: center, flip, ten-crop, dense, multi-crop
-    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parsed::<Views>)]
+    /// Test protocol: center, flip, ten-crop, dense, multi-crop
+    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parse_name::<Views>)]
     protocol: Vec<Views>,
 
-    /// Bring the shorter side of each image to these sizes, and average over them
+    /// Resize the shorter side of each image to these sizes and average over them
     #[arg(long, value_name = "Q,…", value_delimiter = ',')]
     scales: Vec<usize>,
 
@@ -50,26 +51,26 @@ pub struct Eval {
     #[arg(long)]
     fuse: bool,
 
-    /// Leave out images that do not decode, rather than stop
+    /// Skip images that cannot be decoded
     #[arg(long)]
     skip_bad: bool,
 }
 
-/// A result, and what it belongs to.
+/// Line of `--json`: the files that were tested and the result.
 #[derive(Debug, Serialize)]
-struct Tested {
+struct EvalReport {
     /// Absolute paths of the weights.
     files: Vec<PathBuf>,
     #[serde(flatten)]
     result: Evaluation,
 }
 
-impl Eval {
-    /// Tests and prints.
+impl EvalArgs {
+    /// Tests the weights and prints the results.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let mut bars = ui.bars();
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
-        // What cannot be looked at so is told before the images are read.
+        // Refuses impossible protocols before the images are read.
         let ensembles = self.ensembles(&weights)?;
         let data = data::open(&self.data_options(&weights)?, &mut bars)?;
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
@@ -77,19 +78,19 @@ impl Eval {
         if self.fuse {
             Weights::same_classes(&weights)?;
         }
-        self.tell_of_classes(&weights, &data, ui);
+        self.warn_about_classes(&weights, &data, ui);
         for warning in &data.warnings {
             ui.warning(warning, None);
         }
         let mut results = Vec::new();
-        // With --fuse there is one ensemble, and all files mean the same by a class's number.
+        // With --fuse there is one ensemble, and `same_classes` made sure that its files agree.
         for ((files, ensemble), data) in ensembles.into_iter().zip(&known) {
             let result = ensemble.evaluate(data.split(self.split), &data.classes, self.skip_bad, &mut bars)?;
-            let tested = Tested { files, result };
+            let report = EvalReport { files, result };
             if ui.json() {
-                ui.value(&tested)?;
+                ui.value(&report)?;
             }
-            results.push(tested);
+            results.push(report);
         }
         if ui.json() {
             return Ok(());
@@ -98,7 +99,7 @@ impl Eval {
         ui.line(&format!("{} on {} ({})", names.join(", "), data.label(), self.split))?;
         ui.line("")?;
         ui.line(&headline(&results))?;
-        if let [Tested { result, .. }] = results.as_slice() {
+        if let [EvalReport { result, .. }] = results.as_slice() {
             ui.line("")?;
             ui.line(&per_class(result))?;
             ui.line("")?;
@@ -107,7 +108,8 @@ impl Eval {
         Ok(())
     }
 
-    /// The images. What one network was validated on, another may have been trained on: they must split the data alike.
+    /// Returns the options to open the data with. Several networks must have been trained on the
+    /// same split: the validation images of one may be training images of another.
     fn data_options(&self, weights: &[Weights]) -> Result<DataOptions> {
         let of = |weights: &Weights| weights.data_options(self.data.as_deref(), self.split, self.skip_bad);
         let options = of(&weights[0])?;
@@ -117,26 +119,29 @@ impl Eval {
                 && (theirs.train_size, theirs.validation) != (options.train_size, options.validation)
             {
                 let (a, b) = (weights[0].path.display(), other.path.display());
-                return Err(Error::usage(format!("{a} and {b} were trained on other splits of the data"))
+                return Err(Error::usage(format!("{a} and {b} were trained on different splits of the data"))
                     .with_hint("test them one after the other, or both on --split test"));
             }
         }
         Ok(options)
     }
 
-    /// What matching classes took for granted.
-    fn tell_of_classes(&self, weights: &[Weights], data: &Dataset, ui: &Ui) {
+    /// Warns where classes are matched by order, or only some of them are tested.
+    fn warn_about_classes(&self, weights: &[Weights], data: &Dataset, ui: &Ui) {
         for Weights { path, metadata, .. } in weights {
             let (file, known, here) = (path.display(), metadata.classes.len(), data.classes.len());
             if data::is_numbered(&metadata.classes) && !data::is_numbered(&data.classes) {
-                ui.warning(&format!("{file} only numbers its classes: {}'s are taken in their order", data.name), None);
+                ui.warning(
+                    &format!("{file} has no class names: the classes of {} are matched by order", data.name),
+                    None,
+                );
             } else if here < known {
                 ui.warning(&format!("{} has {here} of the {known} classes of {file}", data.name), None);
             }
         }
     }
 
-    /// What is tested: every file by every protocol, or all of them together.
+    /// Returns the ensembles to test: every file with every protocol, or all fused into one.
     fn ensembles(&self, weights: &[Weights]) -> Result<Vec<(Vec<PathBuf>, Ensemble)>> {
         let mut members = Vec::new();
         for weights in weights {
@@ -154,7 +159,7 @@ impl Eval {
     }
 }
 
-fn headline(results: &[Tested]) -> String {
+fn headline(results: &[EvalReport]) -> String {
     let mut table = Table::new(&[
         ("weights", Align::Left),
         ("protocol", Align::Left),
@@ -168,7 +173,7 @@ fn headline(results: &[Tested]) -> String {
         ("time", Align::Right),
         ("images/s", Align::Right),
     ]);
-    for Tested { files, result } in results {
+    for EvalReport { files, result } in results {
         let scales: Vec<String> = result.scales.iter().map(usize::to_string).collect();
         table.row(vec![
             short_name(files),
@@ -187,7 +192,7 @@ fn headline(results: &[Tested]) -> String {
     table.render()
 }
 
-/// The file, with the folder that tells runs apart; how many where there are several.
+/// Returns the file with its folder's name, or the number of files.
 fn short_name(files: &[PathBuf]) -> String {
     let [file] = files else { return format!("{} files", files.len()) };
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -205,15 +210,15 @@ fn per_class(result: &Evaluation) -> String {
     table.render()
 }
 
-/// The whole matrix where it fits, the largest entries off its diagonal where not.
+/// Formats the confusion matrix, or its largest off-diagonal entries if it is too large.
 fn confusions(result: &Evaluation) -> String {
-    if result.per_class.len() <= MATRIX_UP_TO { matrix(result) } else { worst(result) }
+    if result.per_class.len() <= MATRIX_UP_TO { matrix(result) } else { most_frequent(result) }
 }
 
 fn matrix(result: &Evaluation) -> String {
     let initial = |name: &str| name.chars().take(6).collect::<String>();
     let heads: Vec<String> = result.per_class.iter().map(|class| initial(&class.class)).collect();
-    let mut columns = vec![("true \\ told", Align::Left)];
+    let mut columns = vec![("label \\ prediction", Align::Left)];
     columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
     let mut table = Table::new(&columns);
     for (class, row) in result.per_class.iter().zip(&result.confusion) {
@@ -224,17 +229,17 @@ fn matrix(result: &Evaluation) -> String {
     table.render()
 }
 
-fn worst(result: &Evaluation) -> String {
+fn most_frequent(result: &Evaluation) -> String {
     let name = |i: usize| result.per_class[i].class.clone();
     let mut errors: Vec<(u64, usize, usize)> = Vec::new();
-    for (truth, row) in result.confusion.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|(told, n)| *told != truth && **n > 0);
-        errors.extend(wrong.map(|(told, n)| (*n, truth, told)));
+    for (label, row) in result.confusion.iter().enumerate() {
+        let wrong = row.iter().enumerate().filter(|(prediction, n)| *prediction != label && **n > 0);
+        errors.extend(wrong.map(|(prediction, n)| (*n, label, prediction)));
     }
-    errors.sort_by_key(|(n, truth, told)| (std::cmp::Reverse(*n), *truth, *told));
-    let mut table = Table::new(&[("true", Align::Left), ("told", Align::Left), ("images", Align::Right)]);
-    for (n, truth, told) in errors.into_iter().take(WORST) {
-        table.row(vec![name(truth), name(told), n.to_string()]);
+    errors.sort_by_key(|(n, label, prediction)| (std::cmp::Reverse(*n), *label, *prediction));
+    let mut table = Table::new(&[("label", Align::Left), ("prediction", Align::Left), ("images", Align::Right)]);
+    for (n, label, prediction) in errors.into_iter().take(MOST_FREQUENT) {
+        table.row(vec![name(label), name(prediction), n.to_string()]);
     }
     format!("most frequent confusions\n{}", table.render())
 }

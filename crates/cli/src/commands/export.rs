@@ -1,4 +1,4 @@
-//! `residual export`: a trained network as a file for other programs.
+//! `residual export`: writes a trained network for other programs.
 
 use crate::ui::Ui;
 use burn::tensor::Device;
@@ -10,103 +10,108 @@ use residual_train::{export, weights};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Write a network as ONNX or safetensors
+/// Export a network as ONNX or safetensors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual export RUN/best.safetensors --format onnx --out net.onnx
   residual export RUN/best.safetensors --format onnx --with-preprocessing --out camera.onnx
   residual export RUN/best.safetensors --format safetensors --out torchvision.safetensors
   residual export RUN/best.safetensors --format safetensors --preset cifar-akamaster --out akamaster.safetensors")]
-pub struct Export {
+pub struct ExportArgs {
     /// A weights file, such as a run folder's best.safetensors
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// What to write
+    /// File format
     #[arg(long, value_name = "FORMAT")]
-    format: Format,
+    format: FormatArg,
 
-    /// Keep batch normalisations rather than fold them into convolutions (onnx)
+    /// Keep batch norms instead of folding them into the convolutions (onnx)
     #[arg(long)]
     keep_bn: bool,
 
-    /// Take bytes [n, h, w, c] and give probabilities (onnx)
+    /// Include preprocessing and softmax: bytes [n, h, w, c] in, probabilities out (onnx)
     #[arg(long)]
     with_preprocessing: bool,
 
-    /// Whose names: torchvision or cifar-akamaster (safetensors)
+    /// Names of the weights: torchvision or cifar-akamaster (safetensors)
     #[arg(long, value_name = "PRESET", default_value = "torchvision", value_parser = preset)]
     preset: Preset,
 
-    /// Run the written file in an independent reader (in tract too if built with it) and compare with the network here
+    /// Run the written file in an independent engine and compare its outputs
     #[arg(long)]
     verify: bool,
 
-    /// Where the result goes
+    /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
-/// A format of `--format`.
+/// Value of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum FormatArg {
     /// Opset 17, NCHW
     Onnx,
-    /// Weights by name, for PyTorch
+    /// Named weights, for PyTorch
     Safetensors,
 }
 
 fn preset(text: &str) -> std::result::Result<Preset, String> {
     let known = [Preset::Torchvision, Preset::CifarAkamaster];
-    known.into_iter().find(|preset| preset.name() == text).ok_or_else(|| "torchvision or cifar-akamaster".to_owned())
+    known
+        .into_iter()
+        .find(|preset| preset.name() == text)
+        .ok_or_else(|| "must be torchvision or cifar-akamaster".to_owned())
 }
 
-/// `--json`.
+/// Object of `--json`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct ExportReport {
     path: PathBuf,
     keys: usize,
-    /// Of the file's outputs to the network's, as a share of the largest output; `null` without `--verify`.
+    /// Largest difference between the outputs of the file and of the network, relative to the
+    /// largest output; `null` without `--verify`.
     max_difference: Option<f64>,
 }
 
-impl Export {
-    /// Reads, writes, and names the file.
+impl ExportArgs {
+    /// Writes the file, verifies it if asked to, and prints its path.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        super::not_onto(&self.file, &self.out)?;
-        if self.format == Format::Safetensors && (self.keep_bn || self.with_preprocessing) {
-            return Err(Error::usage("--keep-bn and --with-preprocessing belong to --format onnx")
-                .with_hint("safetensors hold weights alone, normalisations among them"));
+        super::refuse_overwrite(&self.file, &self.out)?;
+        if self.format == FormatArg::Safetensors && (self.keep_bn || self.with_preprocessing) {
+            return Err(Error::usage("--keep-bn and --with-preprocessing need --format onnx")
+                .with_hint("a safetensors file holds only weights, batch norms included"));
         }
-        if self.format == Format::Onnx && self.preset != Preset::Torchvision {
-            return Err(Error::usage("--preset belongs to --format safetensors")
-                .with_hint("ONNX needs no names of weights: the graph is in the file"));
+        if self.format == FormatArg::Onnx && self.preset != Preset::Torchvision {
+            return Err(Error::usage("--preset needs --format safetensors")
+                .with_hint("an ONNX file holds the graph, so the names of weights do not matter"));
         }
         let (model, metadata) = weights::load(&self.file, &Device::flex())?;
         let options = OnnxOptions { keep_bn: self.keep_bn, with_preprocessing: self.with_preprocessing };
         let keys = match self.format {
-            Format::Onnx => onnx::write(&self.out, &model, &metadata, options)?,
-            Format::Safetensors => export::safetensors(&self.out, &model, &metadata, self.preset)?,
+            FormatArg::Onnx => onnx::write(&self.out, &model, &metadata, options)?,
+            FormatArg::Safetensors => export::safetensors(&self.out, &model, &metadata, self.preset)?,
         };
         let verify = || match self.format {
-            Format::Onnx => verify::onnx(&self.out, &model, &metadata, options),
-            Format::Safetensors => verify::safetensors(&self.out, &model, &metadata, self.preset),
+            FormatArg::Onnx => verify::onnx(&self.out, &model, &metadata, options),
+            FormatArg::Safetensors => verify::safetensors(&self.out, &model, &metadata, self.preset),
         };
-        if self.format == Format::Safetensors
+        if self.format == FormatArg::Safetensors
             && self.preset == Preset::Torchvision
             && let Some(unlike) = export::unlike_torchvision(&model.spec)
         {
             ui.warning(unlike, Some("change the strides of torchvision's layer2 to layer4, or export ONNX"));
         }
         let max_difference = self.verify.then(verify).transpose()?;
-        let path = std::path::absolute(&self.out)
-            .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", self.out.display())))?;
+        let path = std::path::absolute(&self.out).map_err(|error| {
+            Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", self.out.display()))
+        })?;
         if ui.json() {
-            return ui.value(&Report { path, keys, max_difference });
+            return ui.value(&ExportReport { path, keys, max_difference });
         }
         let verified = max_difference.map_or(String::new(), |difference| {
-            let by = if cfg!(feature = "tract") && self.format == Format::Onnx { " by tract too" } else { "" };
-            format!(", verified{by}: outputs differ by {difference:.1e} of the largest")
+            let engine = if cfg!(feature = "tract") && self.format == FormatArg::Onnx { " with tract too" } else { "" };
+            format!(", verified{engine}: outputs differ by at most {difference:.1e} relative")
         });
         ui.line(&format!("{}: {keys} tensors{verified}\n{}", model.spec.name, path.display()))
     }

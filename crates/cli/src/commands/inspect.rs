@@ -1,4 +1,5 @@
-//! `residual inspect`: a network as a table of layers, or what a recipe does to an image as a sheet of examples.
+//! `residual inspect`: prints the layers of a network, or draws the augmentations of a recipe as a
+//! contact sheet.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
@@ -16,17 +17,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual inspect vgg19_bn --input 32 --against 224
-  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   what training does to an image")]
-pub struct Inspect {
+  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   a recipe's augmentations")]
+pub struct InspectArgs {
     /// A network (`residual models` lists them), or a weights file; with --augment, an image
     #[arg(value_name = "NAME|FILE")]
     what: String,
 
-    /// Draw what this recipe's augmentations do to the image
+    /// Draw the augmentations of this recipe on the image
     #[arg(long, value_name = "RECIPE", requires = "out", conflicts_with_all = ["against", "classes"])]
     augment: Option<String>,
 
-    /// Where the sheet of examples goes, a PNG
+    /// The contact sheet to write, a PNG
     #[arg(long, value_name = "FILE", requires = "augment")]
     out: Option<PathBuf>,
 
@@ -42,14 +43,14 @@ pub struct Inspect {
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
 
-    /// Mark the layers that are different, or not there, at this input size
+    /// Mark the layers that differ, or are missing, at this input size
     #[arg(long, value_name = "SIZE")]
     against: Option<usize>,
 }
 
-/// `--json`: the summary, and what `--against` found.
+/// Object of `--json`: the summary, and the comparison of `--against`.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct InspectReport<'a> {
     name: &'a str,
     family: &'a str,
     params: u64,
@@ -57,41 +58,39 @@ struct Report<'a> {
     receptive_field: usize,
     input: [usize; 3],
     classes: usize,
-    layers: Vec<Marked<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    against: Option<Against<'a>>,
+    layers: Vec<MarkedLayer<'a>>,
+    against: Option<Comparison<'a>>,
 }
 
-/// A layer, and whether the other size has the same.
+/// Layer, and whether it differs at the size of `--against`; `null` without `--against`.
 #[derive(Debug, Serialize)]
-struct Marked<'a> {
+struct MarkedLayer<'a> {
     #[serde(flatten)]
     layer: &'a Layer,
-    #[serde(skip_serializing_if = "Option::is_none")]
     differs: Option<bool>,
 }
 
-/// The network at the other size.
+/// The network at the size of `--against`.
 #[derive(Debug, Serialize)]
-struct Against<'a> {
+struct Comparison<'a> {
     input: [usize; 3],
     params: u64,
     macs: u64,
-    /// Layers that are only there, or different there.
+    /// Layers that exist only at that size, or differ there.
     layers: Vec<&'a Layer>,
 }
 
-/// `--json` of a sheet.
+/// Object of `--json` with `--augment`.
 #[derive(Debug, Serialize)]
-struct Sheet {
+struct SheetReport {
     path: PathBuf,
 }
 
-impl Inspect {
-    /// Prints the table, or draws the sheet.
+impl InspectArgs {
+    /// Prints the table, or draws the contact sheet.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         if let (Some(recipe), Some(out)) = (&self.augment, &self.out) {
-            return self.sheet(recipe, out, ui);
+            return self.contact_sheet(recipe, out, ui);
         }
         let options = self.options()?;
         let summary = models::summary(&options)?;
@@ -108,7 +107,7 @@ impl Inspect {
         }
     }
 
-    fn sheet(&self, recipe: &str, out: &Path, ui: &mut Ui) -> Result<()> {
+    fn contact_sheet(&self, recipe: &str, out: &Path, ui: &mut Ui) -> Result<()> {
         let recipe = Recipe::load(recipe, &[])?;
         let image = Image::open(Path::new(&self.what))?;
         let side = self.side(&recipe)?;
@@ -121,27 +120,27 @@ impl Inspect {
             filter: recipe.data.filter,
             normalize: match self.channels {
                 Some(1) => Normalize::Channel { mean: vec![0.5], std: vec![0.25] },
-                _ => Normalize::known("imagenet").expect("its constants are known"),
+                _ => Normalize::known("imagenet").expect("ImageNet's constants are built in"),
             },
         };
         let (augment, training) = (Augment::from(&recipe.augment), recipe.augment.size.unwrap_or(side));
         let sheet = report::sheet(&augment, &image, &preprocessing, training, recipe.train.seed)?;
         sheet.save_png(out)?;
         let path = std::path::absolute(out)
-            .map_err(|error| Error::new(Kind::Io, format!("cannot name {}: {error}", out.display())))?;
-        if ui.json() { ui.value(&Sheet { path }) } else { ui.line(&path.display().to_string()) }
+            .map_err(|error| Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", out.display())))?;
+        if ui.json() { ui.value(&SheetReport { path }) } else { ui.line(&path.display().to_string()) }
     }
 
-    /// Height and width in testing, as far as that can be known without opening the data.
+    /// Returns the input size in testing, as far as it is known without opening the data.
     fn side(&self, recipe: &Recipe) -> Result<usize> {
-        let said = self.input.or(recipe.model.input);
-        match said.or(data::native_size(&recipe.data.source)) {
+        let given = self.input.or(recipe.model.input);
+        match given.or(data::native_size(&recipe.data.source)) {
             Some(side) => Ok(side),
             None => Ok(models::find(&recipe.model.name)?.input),
         }
     }
 
-    /// The network that is meant; a weights file says which it belongs to.
+    /// Returns the options of the network, from its name or from the weights file.
     fn options(&self) -> Result<ModelOptions> {
         let path = Path::new(&self.what);
         let is_file = path.is_file() || path.extension().is_some_and(|extension| extension == "safetensors");
@@ -156,7 +155,8 @@ impl Inspect {
         Ok(options)
     }
 
-    /// The same network, built for another size: with the stem and the head that belong to it.
+    /// Summarises the same network built for another input size, with the stem and head of that
+    /// size.
     fn at(&self, options: &ModelOptions, size: usize) -> Result<Summary> {
         let auto = ModelOptions::default();
         let other = ModelOptions { input: Some(size), stem: auto.stem, head: auto.head, ..options.clone() };
@@ -164,9 +164,9 @@ impl Inspect {
     }
 }
 
-fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> Report<'a> {
-    let marked = |layer| Marked { layer, differs: other.map(|other| differs(layer, other)) };
-    Report {
+fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> InspectReport<'a> {
+    let marked = |layer| MarkedLayer { layer, differs: other.map(|other| differs(layer, other)) };
+    InspectReport {
         name: &summary.name,
         family: &summary.family,
         params: summary.params,
@@ -175,7 +175,7 @@ fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> Report<'a> {
         input: summary.input,
         classes: summary.classes,
         layers: summary.layers.iter().map(marked).collect(),
-        against: other.map(|other| Against {
+        against: other.map(|other| Comparison {
             input: other.input,
             params: other.params,
             macs: other.macs,
@@ -184,8 +184,8 @@ fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> Report<'a> {
     }
 }
 
-/// Whether `other` has no such layer, or one of another kind or another number of parameters. Maps grow with the input,
-/// so their sizes do not count.
+/// Returns whether `other` has no layer of this name, kind and number of parameters. Output sizes
+/// grow with the input and are not compared.
 fn differs(layer: &Layer, other: &Summary) -> bool {
     let same = |l: &Layer| l.name == layer.name && l.kind == layer.kind && l.params == layer.params;
     !other.layers.iter().any(same)
@@ -210,7 +210,7 @@ fn table(summary: &Summary, other: Option<&Summary>) -> String {
         ("output", Align::Left),
         ("params", Align::Right),
         ("multiply-adds", Align::Right),
-        ("sees px", Align::Right),
+        ("receptive field", Align::Right),
     ];
     if other.is_some() {
         columns.push(("", Align::Left));

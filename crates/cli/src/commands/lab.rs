@@ -1,10 +1,10 @@
-//! `residual lab`: the papers' argument, trained and drawn.
+//! `residual lab`: trains networks side by side and draws the papers' comparisons.
 
-use super::lasting;
+use super::absolute_if_exists;
 use crate::interrupt;
 use crate::ui::Ui;
+use crate::ui::multi_run::MultiRunView;
 use crate::ui::numbers::{duration, percent, short};
-use crate::ui::rounds::Rounds;
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
 use residual_study::lab::{self, Kind, Net, Options, Row, Specimen};
@@ -14,60 +14,61 @@ use residual_train::models::options::Shortcut;
 use residual_train::recipe::Recipe;
 use std::path::{Path, PathBuf};
 
-/// Train networks against each other and draw what happens
+/// Compare networks by training them, and draw the results
 #[derive(Debug, clap::Subcommand)]
-pub enum Lab {
-    /// Plain and residual networks of several depths: errors, layer responses, gradients (ResNet Figures 6 and 7)
-    Depth(Depth),
-    /// VGG's configurations, with and without batch normalisation, and LRN
-    Vgg(Vgg),
-    /// Three 3x3 and one 7x7, with their ReLUs and without
-    Nonlinearity(Nonlinearity),
+pub enum LabCommand {
+    /// Plain and residual networks by depth: errors, layer responses, gradients (ResNet Figures 6
+    /// and 7)
+    Depth(DepthArgs),
+    /// VGG configurations with and without batch norm, and with LRN
+    Vgg(VggArgs),
+    /// Three 3x3 convolutions against one 7x7, with and without ReLUs
+    Nonlinearity(NonlinearityArgs),
 }
 
-/// `lab depth`.
+/// Arguments of `lab depth`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   residual lab depth --depths 20,56 --data cifar10 --steps 1500 --set data.train_size=10000 --set train.batch=32")]
-pub struct Depth {
+pub struct DepthArgs {
     /// Depths, each 6n+2
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "20,32,44,56")]
     depths: Vec<usize>,
 
-    /// Shortcuts of the residual networks
+    /// Shortcut options of the residual networks
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', default_value = "A", value_parser = shortcut)]
     shortcuts: Vec<Shortcut>,
 
     #[command(flatten)]
-    common: Common,
+    common: LabArgs,
 }
 
-/// `lab vgg`.
+/// Arguments of `lab vgg`.
 #[derive(Debug, clap::Args)]
-pub struct Vgg {
-    /// Configurations of VGG's Table 1; `-bn` for batch norm
+pub struct VggArgs {
+    /// Configurations of VGG's Table 1; -bn for batch norm
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "a,a-lrn,b,d,e,a-bn,b-bn,d-bn,e-bn")]
     nets: Vec<String>,
 
     #[command(flatten)]
-    common: Common,
+    common: LabArgs,
 }
 
-/// `lab nonlinearity`.
+/// Arguments of `lab nonlinearity`.
 #[derive(Debug, clap::Args)]
-pub struct Nonlinearity {
+pub struct NonlinearityArgs {
     #[command(flatten)]
-    common: Common,
+    common: LabArgs,
 }
 
-/// What every lab takes.
+/// Arguments of every lab.
 #[derive(Debug, clap::Args)]
-struct Common {
+struct LabArgs {
     /// Images: shapes, cifar10, cifar100, mnist, fashion-mnist, or a folder
     #[arg(long, value_name = "D", default_value = "cifar10")]
     data: String,
 
-    /// Change a value of the recipe that all networks share
+    /// Change a value of the shared recipe
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
 
@@ -75,7 +76,7 @@ struct Common {
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 
-    /// Train each network with so many seeds
+    /// Number of seeds per network
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
 
@@ -83,15 +84,16 @@ struct Common {
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=1 << 40))]
     seed: u64,
 
-    /// Look into each network so many times while it trains
+    /// Number of times that each network is probed during training
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1000))]
-    looks: u64,
+    probes: u64,
 
-    /// The lab's folder, where finished networks are kept and interrupted ones go on [default: runs/lab-NAME]
+    /// The lab's folder; finished networks are reused, interrupted ones resumed [default:
+    /// runs/lab-NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// The page's language
+    /// Language of the report
     #[arg(long, value_name = "en|ko", default_value = "en", value_parser = super::report::lang)]
     lang: Lang,
 }
@@ -101,12 +103,12 @@ fn shortcut(text: &str) -> std::result::Result<Shortcut, String> {
         "A" => Ok(Shortcut::A),
         "B" => Ok(Shortcut::B),
         "C" => Ok(Shortcut::C),
-        _ => Err("one of A, B, C".into()),
+        _ => Err("must be A, B or C".into()),
     }
 }
 
-impl Lab {
-    /// Trains what is not there yet, prints the table, writes the page.
+impl LabCommand {
+    /// Trains the networks that are not finished, prints the table, writes the report.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let (kind, nets, common) = match self {
             Self::Depth(depth) => (Kind::Depth, Net::of_depths(&depth.depths, &depth.shortcuts)?, &depth.common),
@@ -116,7 +118,7 @@ impl Lab {
             }
             Self::Nonlinearity(lab) => (Kind::Nonlinearity, Net::stacks(), &lab.common),
         };
-        // Named twice it would be shown as two seeds.
+        // A network named twice would count as two seeds.
         let mut named: Vec<Net> = Vec::new();
         nets.into_iter().for_each(|net| {
             if !named.contains(&net) {
@@ -125,15 +127,15 @@ impl Lab {
         });
         let nets = named;
         if nets.is_empty() {
-            return Err(Error::usage("there is nothing to compare").with_hint("name at least one network"));
+            return Err(Error::usage("no network to compare").with_hint("name at least one network"));
         }
         let options = common.options(kind)?;
         let json = ui.json();
-        let (mut bars, mut rounds) = (ui.bars(), Rounds::new(ui.bars()));
-        let specimens = lab::run(&nets, &options, &mut bars, &mut interrupt::heeding(&mut rounds), |row| {
+        let (mut bars, mut view) = (ui.bars(), MultiRunView::new(ui.bars()));
+        let specimens = lab::run(&nets, &options, &mut bars, &mut interrupt::ctrl_c_sink(&mut view), |row| {
             if json { ui.value(row) } else { Ok(()) }
         })?;
-        drop(rounds);
+        drop(view);
         let page = common.page(kind, &options, &specimens)?;
         if json {
             return Ok(());
@@ -143,35 +145,36 @@ impl Lab {
     }
 }
 
-impl Common {
+impl LabArgs {
     fn options(&self, kind: Kind) -> Result<Options> {
         let out = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("lab-{}", kind.name())));
         Ok(Options {
             out,
             recipe: self.recipe(kind)?,
             seeds: (self.seed..self.seed + self.seeds).collect(),
-            looks: self.looks,
-            stop: interrupt::save_first(),
-            report: Some(residual_study::report::of_run),
+            looks: self.probes,
+            stop: interrupt::stop_flag(),
+            report: Some(report::of_run),
         })
     }
 
-    /// One recipe for all: the data's default, in steps that fit an afternoon, and the user's changes.
+    /// Returns the recipe of all networks: the data set's default, shortened, with the user's
+    /// changes.
     fn recipe(&self, kind: Kind) -> Result<Recipe> {
         let network = match kind {
             Kind::Depth | Kind::Nonlinearity => "resnet-20",
             Kind::Vgg => "vgg-a",
         };
         let mut sets = vec![
-            format!("data.source={}", serde_json::Value::from(lasting(&self.data))),
+            format!("data.source={}", serde_json::Value::from(absolute_if_exists(&self.data))),
             format!("train.steps={}", self.steps.unwrap_or(2000)),
-            // Nothing is chosen by a validation error, so none is set aside.
+            // Nothing is selected by validation error, so all images train.
             "data.validation=0".to_owned(),
             "optimizer.lr=0.05".to_owned(),
             "optimizer.weight_decay=1e-4".to_owned(),
         ];
         if kind == Kind::Vgg {
-            // Without batch norm VGG does not survive more.
+            // VGG without batch norm diverges at higher rates.
             sets.push("optimizer.lr=0.01".to_owned());
         }
         sets.extend(self.sets.iter().cloned());
@@ -180,7 +183,7 @@ impl Common {
 
     fn page(&self, kind: Kind, options: &Options, specimens: &[Specimen]) -> Result<PathBuf> {
         let mut recipe = options.recipe.clone();
-        // The page is passed on: it names the data, not where it lies here.
+        // Reports are shared, so the path is reduced to its last component.
         let source = Path::new(&recipe.data.source).file_name().map(|name| name.to_string_lossy().into_owned());
         recipe.data.source = source.unwrap_or(recipe.data.source);
         let about = report::lab::About {
@@ -194,7 +197,8 @@ impl Common {
     }
 }
 
-/// What all networks have of a recipe in common: not a network's name, and of stacks of filters nothing of `[model]`.
+/// Returns the part of a recipe that all networks share: without the network's name, and for filter
+/// stacks without `[model]`.
 fn shared(recipe: &str, kind: Kind) -> String {
     let mut section = "";
     let lines = recipe.lines().filter(|line| {
@@ -206,7 +210,7 @@ fn shared(recipe: &str, kind: Kind) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What was typed, without the way to this binary and without folders.
+/// Returns the command line without the path of the binary and without folders.
 fn command() -> String {
     let words = std::env::args().skip(1).map(|word| nameless(&word));
     std::iter::once("residual".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
@@ -242,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_recipe_of_a_lab_names_none_of_its_networks() {
+    fn the_shared_recipe_of_a_lab_names_no_network() {
         let recipe = "[model]\nname = \"resnet-20\"\nstem = \"auto\"\n\n[data]\nname = 1\n";
         assert_eq!(shared(recipe, Kind::Depth), "[model]\nstem = \"auto\"\n\n[data]\nname = 1");
         assert_eq!(shared(recipe, Kind::Nonlinearity), "[data]\nname = 1");

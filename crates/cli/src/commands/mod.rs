@@ -1,4 +1,4 @@
-//! One file for each command.
+//! The commands, one file each.
 
 pub mod bench;
 pub mod compare;
@@ -16,33 +16,11 @@ pub mod runs;
 pub mod train;
 pub mod tune;
 
-use crate::arguments::Command;
-use crate::ui::Ui;
 use residual::{Error, Result};
 
-/// Does what was asked.
-pub fn run(command: &Command, ui: &mut Ui) -> Result<()> {
-    match command {
-        Command::Models(command) => command.run(ui),
-        Command::Inspect(command) => command.run(ui),
-        Command::Train(command) => command.run(ui),
-        Command::Eval(command) => command.run(ui),
-        Command::Predict(command) => command.run(ui),
-        Command::Report(command) => command.run(ui),
-        Command::Reproduce(command) => command.run(ui),
-        Command::Lab(command) => command.run(ui),
-        Command::Runs(command) => command.run(ui),
-        Command::Compare(command) => command.run(ui),
-        Command::Bench(command) => command.run(ui),
-        Command::Import(command) => command.run(ui),
-        Command::Export(command) => command.run(ui),
-        Command::Tune(command) => command.run(ui),
-        Command::Data(command) => command.run(ui),
-    }
-}
-
-/// What a run folder keeps must be of use from any folder: a path that exists becomes absolute.
-fn lasting(path: &str) -> String {
+/// Returns an existing path as an absolute one, so that a run folder works from any directory;
+/// other names stay unchanged.
+fn absolute_if_exists(path: &str) -> String {
     if std::path::Path::new(path).exists()
         && let Ok(absolute) = std::path::absolute(path)
     {
@@ -51,19 +29,17 @@ fn lasting(path: &str) -> String {
     path.to_string()
 }
 
-/// Whether `out` may be written: weights that a command reads are not to be replaced by what it makes of them.
-fn not_onto(input: &std::path::Path, out: &std::path::Path) -> Result<()> {
+/// Fails if `out` is the file that the command reads.
+fn refuse_overwrite(input: &std::path::Path, out: &std::path::Path) -> Result<()> {
     match (input.canonicalize(), out.canonicalize()) {
-        (Ok(a), Ok(b)) if a == b => {
-            Err(Error::usage(format!("--out is {} itself, which would be lost", input.display()))
-                .with_hint("choose another --out"))
-        }
+        (Ok(a), Ok(b)) if a == b => Err(Error::usage(format!("--out is the input file, {}", input.display()))
+            .with_hint("choose another file for --out")),
         _ => Ok(()),
     }
 }
 
-/// One of the library's names as an argument, with its hint where it is none.
-fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
+/// Parses one of the library's names as a command-line value; errors include the library's hint.
+fn parse_name<T: std::str::FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
     text.parse::<T>().map_err(|error| match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),

@@ -1,4 +1,4 @@
-//! `residual models`: the registry.
+//! `residual models`: lists the networks of the registry.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
@@ -11,11 +11,11 @@ use serde::Serialize;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Other depths of the CIFAR networks, 6n+2, are resnet-cifar-N and plain-cifar-N. \
                         Hyphens may be left out.")]
-pub struct Models {}
+pub struct ModelsArgs {}
 
-/// A line of `--json`.
+/// Line of `--json`.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct ModelLine<'a> {
     name: &'a str,
     family: &'a str,
     aliases: &'a [String],
@@ -26,8 +26,8 @@ struct Line<'a> {
     classes: usize,
 }
 
-impl Models {
-    /// Prints one line for each network.
+impl ModelsArgs {
+    /// Prints a line for each network.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let mut table = Table::new(&[
             ("name", Align::Left),
@@ -35,7 +35,7 @@ impl Models {
             ("multiply-adds", Align::Right),
             ("input", Align::Right),
             ("classes", Align::Right),
-            ("also called", Align::Left),
+            ("aliases", Align::Left),
         ]);
         for entry in models::registry() {
             let summary = summary(&entry)?;
@@ -60,8 +60,8 @@ fn summary(entry: &Entry) -> Result<Summary> {
     models::summary(&ModelOptions { name: entry.name.clone(), ..Default::default() })
 }
 
-fn line<'a>(entry: &'a Entry, summary: &Summary) -> Line<'a> {
-    Line {
+fn line<'a>(entry: &'a Entry, summary: &Summary) -> ModelLine<'a> {
+    ModelLine {
         name: &entry.name,
         family: entry.family,
         aliases: &entry.aliases,

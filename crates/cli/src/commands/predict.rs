@@ -1,7 +1,7 @@
-//! `residual predict`: what trained weights see in images.
+//! `residual predict`: classifies images with trained weights.
 //!
-//! Images are decoded and brought to the network's input on all cores, a batch at a time, so that a folder of any size
-//! takes the memory of one batch.
+//! Images are decoded and resized on all cores, one batch at a time, so memory does not grow with
+//! the number of images.
 
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
@@ -18,9 +18,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use unicode_width::UnicodeWidthStr;
 
-/// Tell what is in images
+/// Classify images
 #[derive(Debug, clap::Args)]
-pub struct Predict {
+pub struct PredictArgs {
     /// A weights file, such as a run folder's best.safetensors
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -29,7 +29,7 @@ pub struct Predict {
     #[arg(value_name = "IMAGE|FOLDER|-", required = true)]
     images: Vec<PathBuf>,
 
-    /// How many classes to tell, the likeliest first
+    /// Number of classes to print, most probable first
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     top: NonZeroUsize,
 
@@ -37,55 +37,55 @@ pub struct Predict {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 
-    /// Write a PNG for each image that shows what spoke for its likeliest class (Grad-CAM)
+    /// Write a heat map of the predicted class for each image (Grad-CAM), as PNG
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
 
-    /// Leave out images that do not decode, rather than stop
+    /// Skip images that cannot be decoded
     #[arg(long)]
     skip_bad: bool,
 }
 
-/// A line of `--json`.
+/// Line of `--json`.
 #[derive(Debug, Serialize)]
-struct Prediction<'a> {
+struct ImagePrediction<'a> {
     image: &'a str,
     top: Vec<Guess<'a>>,
 }
 
-/// A class and how likely it is.
+/// Class and its probability.
 #[derive(Debug, Serialize)]
 struct Guess<'a> {
     class: &'a str,
     probability: f32,
 }
 
-/// Trained weights, ready for images.
-struct Network {
+/// Weights that are loaded for inference.
+struct LoadedNetwork {
     classifier: Classifier,
     metadata: Metadata,
     normalizer: Normalizer,
 }
 
-/// An image as the network sees it.
-struct Seen {
-    /// What the user called it.
+/// Decoded image at the network's input size.
+struct PreparedImage {
+    /// Name as given on the command line.
     name: String,
     /// Bytes, `[h, w, c]`.
     pixels: Vec<u8>,
-    /// The same, normalised.
+    /// The pixels, normalised.
     normalised: Vec<f32>,
     colours: Colours,
 }
 
-impl Predict {
+impl PredictArgs {
     /// Prints a line for each image.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let images = images(&self.images)?;
-        let network = Network::load(&self.file, images.len())?;
+        let network = LoadedNetwork::load(&self.file, images.len())?;
         let columns = columns(&images, &network.metadata.classes);
         let mut overlays = self.explain.as_deref().map(Overlays::open).transpose()?;
-        let (mut bars, mut left_out, mut profiled) = (ui.bars(), 0, 0);
+        let (mut bars, mut skipped, mut profiled) = (ui.bars(), 0, 0);
         bars.start("predicting", images.len() as u64);
         if self.csv {
             ui.line(&self.csv_head(&network))?;
@@ -93,25 +93,25 @@ impl Predict {
             ui.line(&columns.line(&["image", "class", "probability"]))?;
         }
         for paths in images.chunks(network.classifier.batch()) {
-            let seen: Vec<Result<Seen>> = paths.par_iter().map(|path| network.see(path)).collect();
-            let whole = self.whole(seen, ui)?;
-            left_out += paths.len() - whole.len();
-            profiled += whole.iter().filter(|seen| seen.colours == Colours::Profiled).count();
+            let prepared: Vec<Result<PreparedImage>> = paths.par_iter().map(|path| network.prepare(path)).collect();
+            let whole = self.whole(prepared, ui)?;
+            skipped += paths.len() - whole.len();
+            profiled += whole.iter().filter(|prepared| prepared.colours == Colours::Profiled).count();
             let rows = network.probabilities(&whole)?;
-            for (seen, row) in whole.iter().zip(&rows) {
+            for (prepared, row) in whole.iter().zip(&rows) {
                 let top = network.top(row, self.top.get());
-                self.tell(&Prediction { image: &seen.name, top }, &columns, ui)?;
+                self.print(&ImagePrediction { image: &prepared.name, top }, &columns, ui)?;
             }
             if let Some(overlays) = &mut overlays {
                 overlays.write(&network, &whole, &rows)?;
             }
             bars.advance(paths.len() as u64);
         }
-        if left_out == images.len() {
-            return Err(Error::data(format!("none of {left_out} images decodes")));
+        if skipped == images.len() {
+            return Err(Error::data(format!("none of {skipped} images can be decoded")));
         }
-        if left_out > 0 {
-            ui.warning(&format!("left out {left_out} of {} images", images.len()), None);
+        if skipped > 0 {
+            ui.warning(&format!("skipped {skipped} of {} images", images.len()), None);
         }
         if profiled > 0 {
             ui.warning(&format!("colour profiles of {profiled} of {} images are ignored", images.len()), None);
@@ -119,21 +119,21 @@ impl Predict {
         Ok(())
     }
 
-    /// The images that decode; the first that does not is an error, or a warning with `--skip-bad`.
-    fn whole(&self, seen: Vec<Result<Seen>>, ui: &Ui) -> Result<Vec<Seen>> {
-        let mut whole = Vec::with_capacity(seen.len());
-        for image in seen {
+    /// Returns the images that decode; others are errors, or warnings with `--skip-bad`.
+    fn whole(&self, prepared: Vec<Result<PreparedImage>>, ui: &Ui) -> Result<Vec<PreparedImage>> {
+        let mut whole = Vec::with_capacity(prepared.len());
+        for image in prepared {
             match image {
                 Ok(image) => whole.push(image),
                 Err(error) if self.skip_bad => ui.warning(&error.to_string(), None),
-                Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
+                Err(error) if error.hint().is_none() => return Err(error.with_hint("use --skip-bad to skip it")),
                 Err(error) => return Err(error),
             }
         }
         Ok(whole)
     }
 
-    fn tell(&self, prediction: &Prediction<'_>, columns: &Columns, ui: &mut Ui) -> Result<()> {
+    fn print(&self, prediction: &ImagePrediction<'_>, columns: &Columns, ui: &mut Ui) -> Result<()> {
         if ui.json() {
             return ui.value(prediction);
         }
@@ -145,7 +145,7 @@ impl Predict {
             }
             return ui.line(&cells.join(","));
         }
-        // An image's name stands beside its likeliest class only.
+        // The name is printed only beside the first class.
         let names = std::iter::once(prediction.image).chain(std::iter::repeat(""));
         for (name, guess) in names.zip(&prediction.top) {
             ui.line(&columns.line(&[name, guess.class, &format!("{:.1} %", 100.0 * guess.probability)]))?;
@@ -153,7 +153,7 @@ impl Predict {
         Ok(())
     }
 
-    fn csv_head(&self, network: &Network) -> String {
+    fn csv_head(&self, network: &LoadedNetwork) -> String {
         let columns = (1..=self.top.get().min(network.metadata.classes.len()))
             .map(|rank| format!(",class_{rank},probability_{rank}"))
             .collect::<String>();
@@ -161,15 +161,15 @@ impl Predict {
     }
 }
 
-impl Network {
-    /// The weights in `file`, for `n` images.
+impl LoadedNetwork {
+    /// Loads the weights in `file` for up to `n` images.
     fn load(file: &Path, n: usize) -> Result<Self> {
         let weights = Weights::load(file)?;
         let normalizer = weights.metadata.preprocessing.normalizer()?;
         Ok(Self { classifier: weights.classifier(n), metadata: weights.metadata, normalizer })
     }
 
-    fn see(&self, path: &Path) -> Result<Seen> {
+    fn prepare(&self, path: &Path) -> Result<PreparedImage> {
         let name = path.to_string_lossy().into_owned();
         let (file, bytes) = if name == "-" { ("stdin", read_stdin()) } else { (name.as_str(), std::fs::read(path)) };
         let bytes = bytes.map_err(|error| Error::io("read", Path::new(file), error))?;
@@ -177,24 +177,24 @@ impl Network {
         let pixels = self.metadata.preprocessing.fit(&image);
         let mut normalised = vec![0.0; pixels.len()];
         self.normalizer.apply(&pixels, &mut normalised);
-        Ok(Seen { name, pixels, normalised, colours })
+        Ok(PreparedImage { name, pixels, normalised, colours })
     }
 
-    /// A row of class probabilities for each image.
-    fn probabilities(&self, images: &[Seen]) -> Result<Vec<Vec<f32>>> {
+    /// Computes a row of class probabilities for each image.
+    fn probabilities(&self, images: &[PreparedImage]) -> Result<Vec<Vec<f32>>> {
         if images.is_empty() {
             return Ok(Vec::new());
         }
         let rows = self.classifier.probabilities(&batch(images), images.len())?;
         let rows: Vec<Vec<f32>> = rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect();
         match images.iter().zip(&rows).find(|(_, row)| row.iter().any(|p| p.is_nan())) {
-            Some((Seen { name, .. }, _)) => Err(Error::weights(format!("the network's answer to {name} is no number"))
-                .with_hint("its weights may be too large; test them with `residual eval`")),
+            Some((PreparedImage { name, .. }, _)) => Err(Error::weights(format!("output for {name} is NaN"))
+                .with_hint("the weights may have diverged; test them with `residual eval`")),
             None => Ok(rows),
         }
     }
 
-    /// The `n` likeliest classes; the first of equals comes first.
+    /// Returns the `n` most probable classes; ties keep the order of classes.
     fn top(&self, probabilities: &[f32], n: usize) -> Vec<Guess<'_>> {
         let mut guesses: Vec<Guess<'_>> = self
             .metadata
@@ -209,12 +209,12 @@ impl Network {
     }
 }
 
-/// Normalised pixels of all `images`, `[n, h, w, c]`.
-fn batch(images: &[Seen]) -> Vec<f32> {
-    images.iter().flat_map(|seen| &seen.normalised).copied().collect()
+/// Concatenates the normalised pixels of `images` to `[n, h, w, c]`.
+fn batch(images: &[PreparedImage]) -> Vec<f32> {
+    images.iter().flat_map(|prepared| &prepared.normalised).copied().collect()
 }
 
-/// The folder of `--explain`, and the names that are taken in it.
+/// Folder of `--explain`, and the file names already used.
 struct Overlays {
     folder: PathBuf,
     taken: BTreeSet<String>,
@@ -226,8 +226,8 @@ impl Overlays {
         Ok(Self { folder: folder.to_owned(), taken: BTreeSet::new() })
     }
 
-    /// Writes what spoke for the likeliest class of each image.
-    fn write(&mut self, network: &Network, images: &[Seen], rows: &[Vec<f32>]) -> Result<()> {
+    /// Writes a Grad-CAM overlay of the predicted class for each image.
+    fn write(&mut self, network: &LoadedNetwork, images: &[PreparedImage], rows: &[Vec<f32>]) -> Result<()> {
         if images.is_empty() {
             return Ok(());
         }
@@ -236,24 +236,25 @@ impl Overlays {
         let classes: Vec<usize> = rows.iter().map(|row| argmax(row)).collect();
         let dims = [images.len(), height, width, channels];
         let maps = explain::grad_cam(model, batch(images), dims, &classes)?;
-        for ((seen, map), class) in images.iter().zip(&maps).zip(classes) {
-            let image = Image { height, width, channels, pixels: seen.pixels.clone() };
-            let name = self.file_name(&seen.name, &network.metadata.classes[class]);
+        for ((prepared, map), class) in images.iter().zip(&maps).zip(classes) {
+            let image = Image { height, width, channels, pixels: prepared.pixels.clone() };
+            let name = self.file_name(&prepared.name, &network.metadata.classes[class]);
             explain::overlay(&image, map).save_png(&self.folder.join(name))?;
         }
         Ok(())
     }
 
-    /// `cat.jpg` and class `tabby` → `cat-tabby.png`; a number keeps images of one name apart.
+    /// Returns the overlay's file name: `cat.jpg` of class `tabby` becomes `cat-tabby.png`, with a
+    /// number if that name is in use.
     fn file_name(&mut self, image: &str, class: &str) -> String {
         let stem = Path::new(image).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let stem = if image == "-" { "stdin".into() } else { stem };
         let name: String = format!("{stem}-{class}").chars().map(plain).collect();
-        // `img` of class 7, again, and `img-7` of class 2 would be `img-7-2` both.
+        // `img` of class 7, twice, and `img-7` of class 2 all map to `img-7-2`.
         let numbered = (2..).map(|count: u64| format!("{name}-{count}.png"));
         let free = std::iter::once(format!("{name}.png")).chain(numbered).find(|name| !self.taken.contains(name));
-        let free = free.expect("there are more numbers than images");
+        let free = free.expect("numbers do not run out");
         self.taken.insert(free.clone());
         free
     }
@@ -265,7 +266,7 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A table's columns, wide enough for all of these.
+/// Returns columns that are wide enough for all names and classes.
 fn columns(images: &[PathBuf], classes: &[String]) -> Columns {
     let name = images.iter().map(|path| path.to_string_lossy().width()).max().unwrap_or(0);
     let class = classes.iter().map(|class| class.width()).max().unwrap_or(0);
@@ -280,12 +281,12 @@ fn at_least_one(text: &str) -> std::result::Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "must be a whole number of at least 1".to_owned())
 }
 
-/// What is to be looked at: files as they are given, the images in folders by name. What is not there is told before
-/// anything is looked at.
+/// Lists the image files: files as given, folders by name. Fails before any image is read if a path
+/// does not exist.
 fn images(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if given.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(Error::usage("- stands for the one image on stdin, and is given more than once"));
+        return Err(Error::usage("- reads one image from stdin and can be given only once"));
     }
     for path in given {
         if path.as_os_str() != "-" {
@@ -297,7 +298,7 @@ fn images(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         let inside = images_below(path)?;
         if inside.is_empty() {
-            return Err(Error::data(format!("{} holds no images (JPEG, PNG, WebP, BMP)", path.display())));
+            return Err(Error::data(format!("{} has no images (JPEG, PNG, WebP, BMP)", path.display())));
         }
         found.extend(inside);
     }

@@ -1,4 +1,4 @@
-//! `residual report`: one page about one run or several.
+//! `residual report`: writes an HTML report about one or several runs.
 
 use crate::ui::Ui;
 use residual::{Error, Result};
@@ -7,39 +7,39 @@ use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Write a page about runs: curves, errors, images, layers
+/// Write an HTML report about runs: curves, errors, images, layers
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual report runs/resnet-20-shapes                     writes report.html into the run folder
-  residual report runs/a runs/b --out both.html             two runs over each other
+  residual report runs/a runs/b --out both.html             two runs compared
   residual report runs/resnet-20-shapes --lang ko           in Korean")]
-pub struct Report {
+pub struct ReportArgs {
     /// Run folders
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 
-    /// The page's language
+    /// Language of the report
     #[arg(long, value_name = "en|ko", default_value = "en", value_parser = lang)]
     lang: Lang,
 
-    /// The page [default: report.html in the run folder, or in this one for several runs]
+    /// The file to write [default: report.html, in the run folder if there is one run]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// The one line of `--json`.
+/// Object of `--json`.
 #[derive(Debug, Serialize)]
-struct Written {
+struct ReportPath {
     path: PathBuf,
 }
 
-/// `--lang`.
+/// Parses `--lang`.
 pub fn lang(text: &str) -> std::result::Result<Lang, String> {
     text.parse().map_err(|error: Error| format!("{error}; {}", error.hint().unwrap_or_default()))
 }
 
-impl Report {
-    /// Writes the page and says where it is.
+impl ReportArgs {
+    /// Writes the report and prints its path.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let records = self.runs.iter().map(|run| Record::read(run)).collect::<Result<Vec<_>>>()?;
         let out = match (&self.out, records.as_slice()) {
@@ -48,10 +48,10 @@ impl Report {
             (None, _) => PathBuf::from("report.html"),
         };
         if out.exists() && out.extension().is_none_or(|kind| kind != "html") {
-            return Err(Error::usage(format!("{} is there and is no page", out.display()))
-                .with_hint("name a file that ends in .html by --out"));
+            return Err(Error::usage(format!("{} exists and is not an .html file", out.display()))
+                .with_hint("choose a file that ends in .html for --out"));
         }
         let path = report::write(records, None, self.lang, &out, &mut ui.bars())?;
-        if ui.json() { ui.value(&Written { path }) } else { ui.line(&path.display().to_string()) }
+        if ui.json() { ui.value(&ReportPath { path }) } else { ui.line(&path.display().to_string()) }
     }
 }

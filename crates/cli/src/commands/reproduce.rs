@@ -1,9 +1,9 @@
-//! `residual reproduce`: the papers' tables, and one's own numbers beside them.
+//! `residual reproduce`: repeats rows of the papers' tables and compares the results.
 
 use crate::interrupt;
 use crate::ui::Ui;
+use crate::ui::multi_run::MultiRunView;
 use crate::ui::numbers::duration;
-use crate::ui::rounds::Rounds;
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
 use residual_study::report::{self, Lang};
@@ -17,33 +17,33 @@ use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Repeat a row of the papers' tables, or list them
+/// Reproduce a row of the papers' tables, or list them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without ID, all experiments: what each needs, how long it would take on this machine, the paper's value.
+Without ID, lists all experiments with the paper's value, the data needed and the time on this machine.
 
 Examples:
-  residual reproduce vgg/params                                  counts are verified in seconds
-  residual reproduce vgg/small-filters --scale quick             counts, and the two stacks trained
-  residual reproduce resnet/t6/n=3 --seeds 3                     trained as the paper did, three times
+  residual reproduce vgg/params                                  verifies counts in seconds
+  residual reproduce vgg/small-filters --scale quick             counts, and trains the two stacks
+  residual reproduce resnet/t6/n=3 --seeds 3                     trains as in the paper, three times
   residual reproduce resnet/t6/n=3 --scale quick                 a shortened comparison, minutes
   residual reproduce resnet/t3/50 --weights resnet50.safetensors --data imagenet
   residual reproduce vgg/t6 --weights vgg16.safetensors --weights vgg19.safetensors --data imagenet
   residual reproduce resnet/t6                                   every row of the table")]
-pub struct Reproduce {
-    /// An experiment, or a table of them
+pub struct ReproduceArgs {
+    /// An experiment, or a table
     #[arg(value_name = "ID")]
     id: Option<String>,
 
-    /// Repeat with so many seeds
+    /// Number of seeds
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
 
-    /// The paper's training, or a shortened comparison of the same networks
+    /// The paper's training, or a shortened comparison of the networks
     #[arg(long, value_name = "full|quick", default_value = "full")]
-    scale: Length,
+    scale: ScaleArg,
 
-    /// Test these weights by the paper's protocol rather than train; again for each network of a row that averages several
+    /// Test these weights by the paper's protocol instead of training; repeat it for an ensemble
     #[arg(long, value_name = "FILE", requires = "id", conflicts_with_all = ["seeds", "scale"])]
     weights: Vec<PathBuf>,
 
@@ -51,27 +51,27 @@ pub struct Reproduce {
     #[arg(long, value_name = "D", requires = "id")]
     data: Option<String>,
 
-    /// The folder of its runs, which go on where they were interrupted [default: runs/reproduce-ID]
+    /// The folder of its runs; interrupted ones are resumed [default: runs/reproduce-ID]
     #[arg(long, value_name = "DIR", requires = "id")]
     out: Option<PathBuf>,
 
-    /// The page's language
+    /// Language of the report
     #[arg(long, value_name = "en|ko", default_value = "en", value_parser = super::report::lang)]
     lang: Lang,
 }
 
-/// `--scale`.
+/// Value of `--scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Length {
-    /// As the paper trained
+enum ScaleArg {
+    /// Train as in the paper
     Full,
-    /// A shortened comparison
+    /// Train shorter, to compare the networks with each other
     Quick,
 }
 
-/// A line of the list's `--json`.
+/// Line of `--json` in the list.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct ExperimentLine<'a> {
     id: &'a str,
     title: &'a str,
     paper: Option<f64>,
@@ -82,24 +82,24 @@ struct Line<'a> {
     verdict: Option<Verdict>,
     unit: &'a str,
     networks: Vec<String>,
-    /// `null`: nothing is trained.
+    /// Data set; `null` if nothing is trained.
     needs: Option<&'a str>,
     protocol: Option<&'a str>,
     estimated_seconds: f64,
     estimated_quick_seconds: f64,
 }
 
-impl Reproduce {
-    /// Lists, verifies, trains or tests.
+impl ReproduceArgs {
+    /// Lists the experiments, or verifies, trains or tests one.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let Some(id) = &self.id else { return list(ui) };
         let found = find(id)?;
         if self.out.is_some() && found.len() > 1 {
-            let message = format!("{id} is {} experiments, and --out names one folder", found.len());
-            return Err(Error::usage(message).with_hint("leave --out away, or name one of them"));
+            let message = format!("{id} is {} experiments, but --out names one folder", found.len());
+            return Err(Error::usage(message).with_hint("omit --out, or name one experiment"));
         }
         let given = self.weights.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
-        let found = if given.is_empty() || found.len() == 1 { found } else { about(found, &given) };
+        let found = if given.is_empty() || found.len() == 1 { found } else { testable(found, &given) };
         for experiment in found {
             let outcome = self.one(experiment, &given, ui)?;
             if ui.json() {
@@ -115,7 +115,7 @@ impl Reproduce {
         if !given.is_empty() {
             return weights(experiment, given, self.data.as_deref(), &mut ui.bars());
         }
-        let scale = if self.scale == Length::Quick { Scale::Quick } else { Scale::Full };
+        let scale = if self.scale == ScaleArg::Quick { Scale::Quick } else { Scale::Full };
         if experiment.only_counts(scale) {
             return verify(experiment);
         }
@@ -124,13 +124,13 @@ impl Reproduce {
             out: out.clone(),
             seeds: self.seeds,
             scale,
-            data: self.data.as_deref().map(super::lasting),
-            stop: interrupt::save_first(),
-            report: Some(residual_study::report::of_run),
+            data: self.data.as_deref().map(super::absolute_if_exists),
+            stop: interrupt::stop_flag(),
+            report: Some(report::of_run),
         };
         let page = out.join("report.html");
-        let mut rounds = Rounds::new(ui.bars());
-        let mut sink = interrupt::heeding(&mut rounds);
+        let mut view = MultiRunView::new(ui.bars());
+        let mut sink = interrupt::ctrl_c_sink(&mut view);
         if experiment.is_count() {
             let (mut outcome, seen) = stacks::run(experiment, &options, &mut ui.bars(), &mut sink)?;
             outcome.report = Some(report::save(&report::stacks(&outcome, &seen, self.lang), &page)?);
@@ -141,7 +141,7 @@ impl Reproduce {
         let mut records: Vec<Record> = Vec::new();
         for part in experiment.parts.iter().flat_map(Part::members) {
             let path = folder(&part, &out, 0);
-            // Parts that differ in the protocol alone share a run.
+            // Parts that differ only in the test protocol share a run.
             if records.iter().all(|record| record.path.file_name() != path.file_name()) {
                 records.push(Record::read(&path)?);
             }
@@ -152,10 +152,11 @@ impl Reproduce {
     }
 }
 
-/// Those of `experiments` that can be tested with `weights`; all of them where none can, for the error.
-fn about(experiments: Vec<&'static Experiment>, weights: &[Weights]) -> Vec<&'static Experiment> {
-    let about: Vec<_> = experiments.iter().copied().filter(|one| given::parts(one, weights).is_ok()).collect();
-    if about.is_empty() { experiments } else { about }
+/// Returns the experiments that `weights` can be tested for, or all if there are none, so that the
+/// caller reports the error.
+fn testable(experiments: Vec<&'static Experiment>, weights: &[Weights]) -> Vec<&'static Experiment> {
+    let testable: Vec<_> = experiments.iter().copied().filter(|one| given::parts(one, weights).is_ok()).collect();
+    if testable.is_empty() { experiments } else { testable }
 }
 
 fn list(ui: &mut Ui) -> Result<()> {
@@ -175,13 +176,14 @@ fn list(ui: &mut Ui) -> Result<()> {
     for experiment in experiments() {
         let line = line(experiment, &pace)?;
         let time = |seconds: f64| if seconds > 0.0 { long(seconds) } else { "-".into() };
-        let aside = matches!(line.verdict, Some(Verdict::OtherImages | Verdict::OtherNetwork));
-        let ours = line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit) + if aside { "*" } else { "" });
+        let incomparable = matches!(line.verdict, Some(Verdict::OtherImages | Verdict::OtherNetwork));
+        let ours =
+            line.ours.map_or_else(|| "-".into(), |ours| value(ours, line.unit) + if incomparable { "*" } else { "" });
         table.row(vec![
             line.id.to_owned(),
             goal(&row_of(experiment), line.unit),
             ours,
-            line.needs.unwrap_or("nothing").to_owned(),
+            line.needs.unwrap_or("-").to_owned(),
             time(line.estimated_seconds),
             time(line.estimated_quick_seconds),
             line.title.to_owned(),
@@ -189,19 +191,20 @@ fn list(ui: &mut Ui) -> Result<()> {
     }
     ui.line(&table.render())?;
     ui.line(
-        "\nerrors in %, in brackets those of a replication where the paper prints no number; *: on other images than the \
-         paper's;\n`full` and `quick`: time on this machine, from 20 measured training steps of a small network of each kind; `residual reproduce ID` runs one",
+        "\nErrors in %; in brackets: from a replication, where the paper has no number; *: measured on other images.\n\
+         full, quick: estimated time on this machine, from 20 training steps of a small network of each kind.\n\
+         `residual reproduce ID` runs one.",
     )
 }
 
-fn line<'a>(experiment: &'a Experiment, pace: &Pace) -> Result<Line<'a>> {
+fn line<'a>(experiment: &'a Experiment, pace: &Pace) -> Result<ExperimentLine<'a>> {
     let done = if experiment.is_count() {
         Some(verify(experiment)?)
     } else {
         Outcome::load(&default_folder(experiment, Scale::Full))
     };
     let main = experiment.main();
-    Ok(Line {
+    Ok(ExperimentLine {
         id: &experiment.id,
         title: &experiment.title,
         paper: main.paper,
@@ -219,21 +222,21 @@ fn line<'a>(experiment: &'a Experiment, pace: &Pace) -> Result<Line<'a>> {
     })
 }
 
-/// The row that `experiment` is named after, as far as it is known before anything is done.
-fn row_of(experiment: &Experiment) -> Goal<'_> {
+/// Returns the target of the experiment's main row.
+fn row_of(experiment: &Experiment) -> Target<'_> {
     let main = experiment.main();
-    Goal { paper: main.paper, reference: main.reference, source: main.source.as_deref(), at_least: main.at_least }
+    Target { paper: main.paper, reference: main.reference, source: main.source.as_deref(), at_least: main.at_least }
 }
 
-/// What a value is compared with.
-struct Goal<'a> {
+/// Value that a result is compared with.
+struct Target<'a> {
     paper: Option<f64>,
     reference: Option<f64>,
     source: Option<&'a str>,
     at_least: Option<f64>,
 }
 
-fn goal(goal: &Goal, unit: &str) -> String {
+fn goal(goal: &Target, unit: &str) -> String {
     match (goal.paper, goal.reference, goal.at_least) {
         (Some(paper), ..) => value(paper, unit),
         (None, Some(reference), _) => format!("({})", value(reference, unit)),
@@ -249,7 +252,7 @@ fn value(value: f64, unit: &str) -> String {
     }
 }
 
-/// As [`duration`], and days where hours are too many.
+/// Formats a duration; days and years from two days on.
 fn long(seconds: f64) -> String {
     const DAY: f64 = 86_400.0;
     match seconds {
@@ -262,9 +265,7 @@ fn long(seconds: f64) -> String {
 fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
     ui.line(&format!("{}  {}", outcome.id, outcome.title))?;
     if outcome.scale == Some(Scale::Quick) {
-        ui.line(
-            "a shortened run: it compares the networks with each other, and says nothing about the paper's numbers",
-        )?;
+        ui.line("a shortened run: it compares the networks with each other, not with the paper's numbers")?;
     }
     if let Some(data) = &outcome.data {
         ui.line(&format!("tested on {data}"))?;
@@ -274,7 +275,7 @@ fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
         ui.line(&sentence(outcome, row, several))?;
     }
     for claim in &outcome.claims {
-        ui.line(&said(claim))?;
+        ui.line(&claim_sentence(claim))?;
     }
     if let Some(report) = &outcome.report {
         ui.line(&format!("report: {}", report.display()))?;
@@ -282,17 +283,17 @@ fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-/// `paper 8.75 | ours 8.90 ± 0.20 (3 seeds) | tolerance 0.5 | reproduced`.
+/// Formats a row: `paper 8.75 | ours 8.90 ± 0.20 (3 seeds) | tolerance 0.5 | reproduced`.
 fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
     let unit = row.unit.as_str();
     let Row { paper, reference, at_least, .. } = *row;
-    let compared = Goal { paper, reference, source: row.source.as_deref(), at_least };
-    let whose = compared.source.unwrap_or("paper");
+    let compared = Target { paper, reference, source: row.source.as_deref(), at_least };
+    let source = compared.source.unwrap_or("paper");
     let mut text = if named { format!("{}: ", row.name) } else { String::new() };
     text += &match (paper, reference, at_least) {
         (None, None, Some(least)) => format!("paper > {}", value(least, unit)),
         (None, None, None) => "not in the paper".to_owned(),
-        _ => format!("{whose} {}", value(paper.or(reference).unwrap_or(f64::NAN), unit)),
+        _ => format!("{source} {}", value(paper.or(reference).unwrap_or(f64::NAN), unit)),
     };
     if let Some(top5) = row.paper_top5 {
         text += &format!(" (top-5 {top5:.2})");
@@ -315,7 +316,7 @@ fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
     text + &format!(" | {}", row.verdict.words())
 }
 
-fn said(claim: &Claim) -> String {
+fn claim_sentence(claim: &Claim) -> String {
     format!(
         "{} − {}: {:+.2} points ± {:.2} (95 %), {}",
         claim.worse,

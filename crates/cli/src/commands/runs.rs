@@ -1,4 +1,4 @@
-//! `residual runs`: the run folders, how they stand, and what they reached.
+//! `residual runs`: lists run folders with their state and results.
 
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, thousands};
@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 
 /// List run folders
 #[derive(Debug, clap::Args)]
-pub struct Runs {
-    /// A folder of run folders [default: runs]
+pub struct RunsArgs {
+    /// The folder to search [default: runs]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
 
-/// A line of `--json`. Errors in percent, time in seconds.
+/// Line of `--json`. Errors are in percent, times in seconds.
 #[derive(Debug, Serialize)]
-struct Row {
+struct RunRow {
     run: String,
     path: PathBuf,
     state: State,
@@ -36,10 +36,10 @@ struct Row {
     failure: Option<String>,
 }
 
-impl Row {
-    /// The run of `record`, found in `folder`.
+impl RunRow {
+    /// Describes the run of `record`, found in `folder`.
     fn new(record: &Record, folder: &Path) -> Self {
-        // Those of labs lie in folders of theirs.
+        // Runs of a lab are in subfolders.
         let place = folder.canonicalize().ok();
         let within =
             place.and_then(|place| record.path.strip_prefix(place).ok().map(|path| path.display().to_string()));
@@ -62,7 +62,7 @@ impl Row {
     }
 }
 
-/// What sets recipes apart at a glance: length, batch, optimiser, rate. `residual compare` tells the rest.
+/// Summarises a recipe: length, batch size, optimiser, learning rate.
 fn recipe(recipe: &Recipe) -> String {
     let length = match (recipe.train.epochs, recipe.train.steps) {
         (Some(1), _) => "1 epoch".to_owned(),
@@ -74,21 +74,21 @@ fn recipe(recipe: &Recipe) -> String {
     format!("{length} of {batch}, {} {}", kind.as_str().unwrap_or("optimiser"), recipe.optimizer.lr)
 }
 
-impl Runs {
+impl RunsArgs {
     /// Prints a line for each run.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let folder = self.folder.as_deref().unwrap_or(Path::new("runs"));
         if self.folder.is_none() && !folder.exists() {
-            return if ui.json() { Ok(()) } else { ui.line("no runs yet: `residual train` makes the first") };
+            return if ui.json() { Ok(()) } else { ui.line("no runs yet: start one with `residual train`") };
         }
         if !folder.is_dir() {
-            return Err(Error::usage(format!("{} is no folder", folder.display()))
-                .with_hint("name the folder that holds run folders, such as runs"));
+            return Err(Error::usage(format!("{} is not a folder", folder.display()))
+                .with_hint("name a folder of run folders, such as runs"));
         }
         let mut rows = Vec::new();
         for path in find(folder)? {
             match Record::read(&path) {
-                Ok(record) => rows.push(Row::new(&record, folder)),
+                Ok(record) => rows.push(RunRow::new(&record, folder)),
                 Err(error) => ui.warning(&error.to_string(), error.hint()),
             }
         }
@@ -102,7 +102,7 @@ impl Runs {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[RunRow]) -> String {
     let mut table = Table::new(&[
         ("run", Align::Left),
         ("state", Align::Left),

@@ -1,4 +1,4 @@
-//! `residual tune`: what a recipe's numbers might be.
+//! `residual tune`: finds values for a recipe.
 
 use crate::ui::Ui;
 use crate::ui::numbers::learning_rate;
@@ -9,20 +9,20 @@ use residual_train::recipe::Recipe;
 use residual_train::train::range::{self, Point, Range};
 use serde::Serialize;
 
-/// Rows of the table for people, and the width of its bars.
+/// Rows of the table, and the width of its bars.
 const ROWS: usize = 24;
 const WIDTH: f64 = 40.0;
 
 /// Find values for a recipe
 #[derive(Debug, clap::Subcommand)]
-pub enum Tune {
-    /// Raise the learning rate step by step and see where the loss falls fastest
-    Lr(Lr),
+pub enum TuneCommand {
+    /// Find a learning rate with a range test (Smith 2017)
+    Lr(LrArgs),
 }
 
-/// The range test's options.
+/// Arguments of `tune lr`.
 #[derive(Debug, clap::Args)]
-pub struct Lr {
+pub struct LrArgs {
     /// A network (`residual models` lists them)
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,38 +31,38 @@ pub struct Lr {
     #[arg(long, value_name = "D", default_value = "shapes")]
     data: String,
 
-    /// Change a value of the data's default recipe
+    /// Change a value of the default recipe
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
 
-    /// The first rate
+    /// First learning rate
     #[arg(long, value_name = "RATE", default_value = "0.0001")]
     from: f64,
 
-    /// The last rate
+    /// Last learning rate
     #[arg(long, value_name = "RATE", default_value = "10")]
     to: f64,
 
-    /// Steps between the two, more than 10
+    /// Number of steps, more than 10
     #[arg(long, value_name = "N", default_value = "100")]
     steps: usize,
 }
 
-/// The last line of `--json`.
+/// Last line of `--json`.
 #[derive(Debug, Serialize)]
-struct Suggested {
+struct SuggestedRate {
     suggested_lr: f64,
 }
 
-impl Tune {
-    /// Tests and prints.
+impl TuneCommand {
+    /// Runs the range test and prints the curve and the suggestion.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let Self::Lr(lr) = self;
         lr.run(ui)
     }
 }
 
-impl Lr {
+impl LrArgs {
     fn run(&self, ui: &mut Ui) -> Result<()> {
         let entry = residual_train::models::find(&self.name)?;
         let mut overrides = vec![format!("data.source={}", serde_json::Value::from(self.data.as_str()))];
@@ -70,13 +70,13 @@ impl Lr {
         let recipe = Recipe::default_for(&self.data, &entry.name)?.with(&overrides)?;
         let range = Range { from: self.from, to: self.to, steps: self.steps };
         let (mut preparing, mut bars) = (ui.bars(), ui.bars());
-        bars.start("rates", self.steps as u64);
+        bars.start("range test", self.steps as u64);
         let points = range::test(&recipe, range, &mut preparing, |_| bars.advance(1))?;
         drop(bars);
         let lr = range::suggestion(&points);
         if ui.json() {
             points.iter().try_for_each(|point| ui.value(point))?;
-            return ui.value(&Suggested { suggested_lr: lr? });
+            return ui.value(&SuggestedRate { suggested_lr: lr? });
         }
         ui.line(&curve(&points, lr.as_ref().ok().copied()))?;
         let lr = lr?;
@@ -84,9 +84,9 @@ impl Lr {
     }
 }
 
-/// The running mean of the loss by rate, with bars from the least to the largest; the row of the suggestion is marked.
+/// Draws the smoothed loss by learning rate as bars and marks the suggestion.
 fn curve(points: &[Point], suggested: Option<f64>) -> String {
-    let mut table = Table::new(&[("rate", Align::Right), ("loss", Align::Right), ("", Align::Left)]);
+    let mut table = Table::new(&[("lr", Align::Right), ("loss", Align::Right), ("", Align::Left)]);
     let means = || points.iter().map(|point| point.smoothed);
     let (least, largest) = (means().fold(f64::INFINITY, f64::min), means().fold(0.0, f64::max));
     let rows: Vec<&Point> = points.iter().step_by(points.len().div_ceil(ROWS).max(1)).collect();

@@ -1,53 +1,64 @@
-//! The only place that prints. Data goes to stdout, talk to stderr; everything can be understood without colour.
+//! Terminal output; nothing else prints. Results go to stdout, messages to stderr, and no
+//! information is given by colour alone.
 
-pub mod bars;
 #[cfg(unix)]
 pub mod dashboard;
-mod means;
+mod message;
+pub mod multi_run;
 pub mod numbers;
-pub mod rounds;
+pub mod progress_bars;
+mod running_means;
 pub mod table;
 pub mod training;
 pub mod usage;
 
-use anstyle::{AnsiColor, Style};
-use bars::Bars;
+use progress_bars::ProgressBars;
 use residual::{Error, Kind, Result};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 
-const FAILURE: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default().bold();
+/// How much is printed on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only: no progress, notes or warnings.
+    Quiet,
+    /// Progress, notes, warnings and errors.
+    Normal,
+    /// Details of the machine and of the resources used, too.
+    Verbose,
+}
 
 /// stdout and stderr of one command.
 #[derive(Debug)]
 pub struct Ui {
     json: bool,
-    bars: Bars,
-    /// The reader of stdout has gone (`residual models | head -1`): nothing more is written, nothing is wrong.
-    deserted: bool,
+    verbosity: Verbosity,
+    bars: ProgressBars,
+    /// The reader of stdout has closed it (`residual models | head -1`): later output is dropped.
+    stdout_closed: bool,
 }
 
 impl Ui {
-    /// With `json`, commands write JSON instead of text.
-    pub fn new(json: bool) -> Self {
-        Self { json, bars: Bars::new(std::io::stderr().is_terminal()), deserted: false }
+    /// Creates the output of a command; with `json`, commands print JSON instead of text.
+    pub fn new(json: bool, verbosity: Verbosity) -> Self {
+        let quiet = verbosity == Verbosity::Quiet;
+        let bars = ProgressBars::new(std::io::stderr().is_terminal() && !quiet, quiet);
+        Self { json, verbosity, bars, stdout_closed: false }
     }
 
-    /// Whether stdout is for programs.
+    /// Returns whether stdout is JSON.
     pub fn json(&self) -> bool {
         self.json
     }
 
-    /// Bars on stderr, where that is a terminal.
-    pub fn bars(&self) -> Bars {
+    /// Returns progress bars on stderr, hidden if that is not a terminal.
+    pub fn bars(&self) -> ProgressBars {
         self.bars.clone()
     }
 
-    /// Writes a line, or several, to stdout.
+    /// Prints one or several lines on stdout.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        if self.deserted {
+        if self.stdout_closed {
             return Ok(());
         }
         let written = self.bars.suspend(|| {
@@ -59,59 +70,56 @@ impl Ui {
         match written {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.deserted = true;
+                self.stdout_closed = true;
                 Ok(())
             }
             Err(error) => Err(Error::new(Kind::Io, format!("cannot write to stdout: {error}"))),
         }
     }
 
-    /// Writes `value` as one line of JSON to stdout.
+    /// Prints `value` as one line of JSON on stdout.
     pub fn value(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(value)
             .map_err(|error| Error::new(Kind::Io, format!("cannot write the result as JSON: {error}")))?;
         self.line(&text)
     }
 
-    /// Says on stderr what is not right but does not stop the command.
-    pub fn warning(&self, message: &str, hint: Option<&str>) {
-        self.bars.suspend(|| say(&labelled("warning", WARNING, message, hint)));
+    /// Prints a warning on stderr, unless `--quiet`.
+    pub fn warning(&self, text: &str, hint: Option<&str>) {
+        if self.verbosity > Verbosity::Quiet {
+            self.bars.suspend(|| message::print(&message::labelled("warning", message::WARNING, text, hint)));
+        }
     }
 
-    /// Says on stderr why the command ends.
+    /// Prints a detail on stderr, with `--verbose` only.
+    pub fn detail(&self, text: impl FnOnce() -> String) {
+        if self.verbosity == Verbosity::Verbose {
+            self.bars.suspend(|| message::print(&text()));
+        }
+    }
+
+    /// Prints the error that ends the command on stderr.
     pub fn failure(&self, error: &Error) {
-        let message = error.to_string();
-        let label = if error.kind() == Kind::Interrupted { ("interrupted", WARNING) } else { ("error", FAILURE) };
-        self.bars.suspend(|| say(&labelled(label.0, label.1, &message, error.hint())));
+        let (label, style) = match error.kind() {
+            Kind::Interrupted => ("interrupted", message::WARNING),
+            _ => ("error", message::ERROR),
+        };
+        self.bars.suspend(|| message::print(&message::labelled(label, style, &error.to_string(), error.hint())));
     }
 }
 
-/// `label: message`, and after a blank line `hint: …`.
-fn labelled(label: &str, style: Style, message: &str, hint: Option<&str>) -> String {
-    let mut text = format!("{style}{label}:{style:#} {message}");
-    if let Some(hint) = hint {
-        text += &format!("\n\n{HINT}hint:{HINT:#} {hint}");
-    }
-    text
-}
-
-/// A line on stderr; colours go where there is no terminal or `NO_COLOR` is set. Nobody is left to be told when it fails.
-fn say(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
-/// A line from a signal handler, which has no [`Ui`] at hand. It starts on a line of its own, below a bar. The dashboard has
-/// words of its own for it.
-pub fn interject(text: &str) {
+/// Prints a line from the signal handler, which has no [`Ui`], below a progress bar. The dashboard
+/// shows its own message instead.
+pub fn print_from_signal(text: &str) {
     #[cfg(unix)]
-    if dashboard::screen::is_taken() {
+    if dashboard::screen::is_open() {
         return;
     }
-    say(&format!("\n{text}"));
+    message::print(&format!("\n{text}"));
 }
 
-/// Gives the terminal back before the process ends at once.
-pub fn give_back() {
+/// Restores the terminal before the process ends at once.
+pub fn restore_terminal() {
     #[cfg(unix)]
     dashboard::screen::leave();
 }

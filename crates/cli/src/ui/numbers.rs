@@ -1,8 +1,8 @@
-//! Numbers for people in the terminal; those that the page has as well are the library's.
+//! Formats numbers for the terminal; formats shared with reports are in the library.
 
 pub use residual::numbers::{short, thousands};
 
-/// Seconds → `0.8 s`, `42 s`, `3m 07s`, `2h 05m`.
+/// Formats seconds: `0.8 s`, `42 s`, `3m 07s`, `2h 05m`.
 pub fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
         return format!("{:.1} s", seconds.max(0.0));
@@ -15,17 +15,17 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `12.3456` → `12.35 %`; `-` where it does not apply.
+/// Formats a percentage: `12.35 %`, or `-` for `None`.
 pub fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), residual::numbers::percent)
 }
 
-/// Images per second: whole numbers, except where they are few.
+/// Formats a rate: a whole number, or one decimal below ten.
 pub fn rate(value: f64) -> String {
     if value < 9.95 { format!("{value:.1}") } else { thousands(value.round() as u64) }
 }
 
-/// A learning rate: short, but never rounded to 0.
+/// Formats a learning rate with four decimals, or in scientific notation below 0.001.
 pub fn learning_rate(value: f64) -> String {
     if value == 0.0 || value >= 1e-3 { format!("{value:.4}") } else { format!("{value:.2e}") }
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!(
             [0, 999, 1000, 269_722, 138_357_544].map(thousands),
             ["0", "999", "1,000", "269,722", "138,357,544"]

@@ -1,17 +1,17 @@
-//! Tables for people: columns as wide as their widest cell, text left, numbers right, no lines around.
+//! Formats tables: columns as wide as their widest cell, text left, numbers right, no borders.
 
 use unicode_width::UnicodeWidthStr;
 
-/// How a column is aligned.
+/// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Text.
+    /// Left, for text.
     Left,
-    /// Numbers.
+    /// Right, for numbers.
     Right,
 }
 
-/// A table under construction.
+/// Table whose rows are added one by one.
 #[derive(Debug)]
 pub struct Table {
     aligns: Vec<Align>,
@@ -19,7 +19,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub fn new(columns: &[(&str, Align)]) -> Self {
         Self {
             aligns: columns.iter().map(|(_, align)| *align).collect(),
@@ -27,13 +27,13 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells beyond the columns are left out, missing ones are empty.
+    /// Adds a row; surplus cells are dropped, missing ones are empty.
     pub fn row(&mut self, mut cells: Vec<String>) {
         cells.resize(self.aligns.len(), String::new());
         self.rows.push(cells);
     }
 
-    /// The table as text, without a newline at its end.
+    /// Formats the table, without a final newline.
     pub fn render(&self) -> String {
         let width = |column: usize| self.rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let widths = self.aligns.iter().enumerate().map(|(column, align)| (*align, width(column)));
@@ -42,17 +42,17 @@ impl Table {
     }
 }
 
-/// Columns whose widths are known before all of their rows are, so that each can be printed as it comes.
+/// Columns of known width, so that rows can be printed as they arrive.
 #[derive(Debug)]
 pub struct Columns(Vec<(Align, usize)>);
 
 impl Columns {
-    /// Columns that hold texts of these widths at most, in a terminal's columns: a Korean syllable takes two.
+    /// Creates columns of these widths, in terminal cells: a Korean syllable takes two.
     pub fn new(columns: &[(Align, usize)]) -> Self {
         Self(columns.to_vec())
     }
 
-    /// A row, or the titles.
+    /// Formats a row, or the titles.
     pub fn line<S: AsRef<str>>(&self, cells: &[S]) -> String {
         let cell = |(cell, &(align, width)): (&S, &(Align, usize))| {
             let text = cell.as_ref();

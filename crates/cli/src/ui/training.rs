@@ -1,9 +1,9 @@
-//! A run as it is seen: JSON lines for programs; for people a line for each epoch on stdout, and on a terminal a bar for
-//! the steps between. Where stderr is no terminal, a line every ten seconds takes the bar's place.
+//! Shows a training run: JSON lines with `--json`, else a line per epoch on stdout and a progress
+//! bar of the epoch's steps. Without a terminal, a line every ten seconds replaces the bar.
 
 use super::Ui;
-use super::means::Means;
 use super::numbers::{duration, learning_rate, percent, rate, thousands};
+use super::running_means::RunningMeans;
 use super::table::{Align, Table};
 use indicatif::ProgressBar;
 use residual::{Error, Result};
@@ -13,38 +13,39 @@ use residual_train::train::{Event, Sink};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// Time between plain step lines.
+/// Time between step lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";
 
-/// A line of `--json`: what each operation took.
+/// Line of `--json`: the time of each operation.
 #[derive(Debug, Serialize)]
-struct Profile {
+struct ProfileEvent {
     event: &'static str,
     /// Seconds since the first step.
     seconds: f64,
     operations: Vec<Spent>,
 }
 
-/// A listener of one run.
+/// Sink that shows one run.
 #[derive(Debug)]
 pub struct TrainingView<'a> {
     ui: &'a mut Ui,
     profile: bool,
-    /// Images of a step.
+    /// Images per step.
     batch: u64,
     steps: u64,
     steps_per_epoch: u64,
     bar: Option<ProgressBar>,
     began: Instant,
     last_line: Instant,
-    means: Means,
+    means: RunningMeans,
     failure: Option<Error>,
 }
 
 impl<'a> TrainingView<'a> {
-    /// `batch`: images of a step; `profile`: whether the time of each operation is told at the end.
+    /// Creates a view. `batch` is the number of images per step; `profile` prints the time of each
+    /// operation at the end.
     pub fn new(ui: &'a mut Ui, batch: usize, profile: bool) -> Self {
         Self {
             ui,
@@ -55,12 +56,12 @@ impl<'a> TrainingView<'a> {
             bar: None,
             began: Instant::now(),
             last_line: Instant::now(),
-            means: Means::default(),
+            means: RunningMeans::default(),
             failure: None,
         }
     }
 
-    /// Whether everything could be shown.
+    /// Ends the view and returns the first error of printing.
     pub fn finish(&mut self) -> Result<()> {
         self.clear();
         self.failure.take().map_or(Ok(()), Err)
@@ -87,7 +88,7 @@ impl<'a> TrainingView<'a> {
             Event::Start { step, steps, steps_per_epoch, model, params, images, path } => {
                 (self.steps, self.steps_per_epoch) = (*steps, (*steps_per_epoch).max(1));
                 let begin =
-                    if *step > 0 { format!("going on at step {step} of {steps}") } else { format!("{steps} steps") };
+                    if *step > 0 { format!("resuming at step {step} of {steps}") } else { format!("{steps} steps") };
                 let epochs = steps.div_ceil(self.steps_per_epoch);
                 self.text(&format!(
                     "{model}: {} parameters, {} training images, {begin}, {epochs} {} → {}",
@@ -108,7 +109,7 @@ impl<'a> TrainingView<'a> {
         }
     }
 
-    /// A line for people.
+    /// Prints a line, unless stdout is JSON.
     fn text(&mut self, line: &str) -> Result<()> {
         if self.ui.json() { Ok(()) } else { self.ui.line(line) }
     }
@@ -126,7 +127,7 @@ impl<'a> TrainingView<'a> {
         Ok(())
     }
 
-    /// Loss, rate, speed and time left.
+    /// Formats loss, learning rate, speed and remaining time.
     fn state(&self, step: u64, lr: f64) -> String {
         let mut text = format!("loss {:.4}  lr {}", self.means.loss.unwrap_or(f64::NAN), learning_rate(lr));
         let left = self.means.left(self.steps.saturating_sub(step));
@@ -184,11 +185,11 @@ impl<'a> TrainingView<'a> {
         self.text(&line)
     }
 
-    /// What each operation took since the first step.
+    /// Prints the time of each operation since the first step.
     fn operations(&mut self) -> Result<()> {
         let (operations, total) = profile::spent();
         if self.ui.json() {
-            return self.ui.value(&Profile { event: "profile", seconds: total, operations });
+            return self.ui.value(&ProfileEvent { event: "profile", seconds: total, operations });
         }
         self.clear();
         let mut table = Table::new(&[
@@ -204,7 +205,7 @@ impl<'a> TrainingView<'a> {
             table.row(row(spent.operation, thousands(spent.calls), spent.seconds, spent.share));
         }
         let rest = total - operations.iter().map(|spent| spent.seconds).sum::<f64>();
-        table.row(row("everything else", String::new(), rest, rest / total.max(1e-9)));
+        table.row(row("other", String::new(), rest, rest / total.max(1e-9)));
         self.ui.line(&table.render())
     }
 
@@ -214,7 +215,7 @@ impl<'a> TrainingView<'a> {
             return Ok(());
         };
         self.clear();
-        let why = match rule.as_str() {
+        let selection = match rule.as_str() {
             "best" => "best (lowest validation error)",
             "last" => "last (no validation split)",
             other => other,
@@ -224,9 +225,9 @@ impl<'a> TrainingView<'a> {
             line += &format!(", top-5 {}", percent(*test_top5_error));
         }
         if *protocol == Views::Flip {
-            line += " (mirror images averaged in)";
+            line += " (averaged with mirror images)";
         }
-        line += &format!("  weights: {why}, {}  {}", checkpoint.display(), duration(*seconds));
+        line += &format!("  weights: {selection}, {}  {}", checkpoint.display(), duration(*seconds));
         if let Some(report) = report {
             line += &format!("\nreport: {}", report.display());
         }
@@ -235,7 +236,8 @@ impl<'a> TrainingView<'a> {
 }
 
 impl Sink for TrainingView<'_> {
-    /// A failure to print does not stop a run; [`TrainingView::finish`] tells of the first.
+    /// Shows the event. Errors of printing do not stop a run; [`TrainingView::finish`] returns the
+    /// first.
     fn event(&mut self, event: &Event) {
         if let Err(error) = self.show(event) {
             self.failure.get_or_insert(error);

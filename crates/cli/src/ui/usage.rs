@@ -1,36 +1,36 @@
-//! clap's findings in our form: `error: …`, a blank line, `hint: …`.
+//! Prints clap's errors in the form of all others: `error: …`, a blank line, `hint: …`.
 
-use super::{FAILURE, labelled, say};
+use super::message::{self, ERROR};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Prints help or version on stdout, or what is wrong with the arguments on stderr.
+/// Prints help or version on stdout, or an argument error on stderr, and returns the exit code.
 pub fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Help that nobody reads on is no failure.
+            // A closed pipe is not an error.
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        // `residual` alone asks what there is, as `cargo` alone does; `residual data` alone has forgotten something.
+        // `residual` alone prints its help, as `cargo` does; `residual data` alone is an error.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if std::env::args_os().len() == 1 => {
             let _ = writeln!(anstream::stdout().lock(), "{}", error.render().ansi().to_string().trim_end());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            say(error.render().ansi().to_string().trim_end());
+            message::print(error.render().ansi().to_string().trim_end());
             ExitCode::from(2)
         }
         _ => {
-            let (message, hint) = sentence(error);
-            say(&labelled("error", FAILURE, &message, Some(&hint)));
+            let (text, hint) = sentence(error);
+            message::print(&message::labelled("error", ERROR, &text, Some(&hint)));
             ExitCode::from(2)
         }
     }
 }
 
-/// clap's first paragraph without its label, and the best advice there is.
+/// Returns clap's first paragraph without its label, and the most specific hint.
 fn sentence(error: &clap::Error) -> (String, String) {
     let text = error.render().to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
@@ -46,7 +46,7 @@ fn sentence(error: &clap::Error) -> (String, String) {
     let hint = match (near, usage) {
         (Some(near), _) => format!("did you mean {near}?"),
         (None, Some(usage)) => usage.trim().replacen("Usage: ", "usage: ", 1),
-        (None, None) => "--help behind the command tells what it takes".to_string(),
+        (None, None) => "see the command's --help".to_string(),
     };
     (message, hint)
 }

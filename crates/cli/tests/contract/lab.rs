@@ -57,7 +57,7 @@ fn a_lab_prints_a_line_for_each_network_and_does_not_train_it_again() {
     let folder = folder();
     let lab = || {
         let mut lab = residual(&["lab", "depth", "--depths", "8", "--shortcuts", "A,B", "--data", "shapes", "--json"]);
-        lab.args(["--steps", "3", "--looks", "1", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
+        lab.args(["--steps", "3", "--probes", "1", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
         lab.arg(folder.path());
         lines(lab)
     };
@@ -81,7 +81,7 @@ fn a_lab_prints_a_line_for_each_network_and_does_not_train_it_again() {
 fn the_depth_lab_compares_kinds_of_shortcut_and_draws_every_layer_along_training() {
     let folder = folder();
     let mut lab = residual(&["lab", "depth", "--depths", "8", "--shortcuts", "A,B,C", "--data", "shapes", "--json"]);
-    lab.args(["--steps", "2", "--looks", "2", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
+    lab.args(["--steps", "2", "--probes", "2", "--set", "train.batch=8", "--set", "data.train_size=40", "--out"]);
     lab.arg(folder.path());
     let rows = lines(lab);
     let shortcuts: Vec<&Value> = rows.iter().map(|row| &row["shortcut"]).collect();
@@ -99,7 +99,7 @@ fn the_depth_lab_compares_kinds_of_shortcut_and_draws_every_layer_along_training
 fn stacks_of_filters_are_trained_again_only_as_they_were_and_refuse_what_they_do_not_do() {
     let folder = folder();
     let lab = |more: &[&str]| {
-        let mut lab = residual(&["lab", "nonlinearity", "--data", "shapes", "--json", "--looks", "1"]);
+        let mut lab = residual(&["lab", "nonlinearity", "--data", "shapes", "--json", "--probes", "1"]);
         lab.args(["--set", "train.batch=8", "--set", "data.train_size=40", "--out"]).arg(folder.path().join("lab"));
         lab.args(more);
         lab

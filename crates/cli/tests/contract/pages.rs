@@ -72,7 +72,7 @@ fn a_korean_page_has_no_english_left_over() {
     let brief = ["--data", "shapes", "--json", "--steps", "2", "--set", "train.batch=8", "--set", "data.train_size=40"];
     for lab in [&["depth", "--depths", "8,14", "--shortcuts", "A,B,C"][..], &["nonlinearity"]] {
         let out = folder.path().join(lab[0]);
-        let mut command = residual(&[&["lab"], lab, &brief, &["--looks", "2", "--lang", "ko", "--out"]].concat());
+        let mut command = residual(&[&["lab"], lab, &brief, &["--probes", "2", "--lang", "ko", "--out"]].concat());
         lines({
             command.arg(&out);
             command

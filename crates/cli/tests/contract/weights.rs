@@ -39,7 +39,7 @@ fn images_are_named_by_what_the_weights_were_trained_on() {
     let rest = lines(residual(&["predict", &checkpoint, &broken, &whole, "--skip-bad", "--json"]));
     assert_eq!(rest.len(), 1, "the bad one is left out");
     let (code, text) = failure(residual(&["predict", &checkpoint, &broken, "--skip-bad"]));
-    assert!(code == 1 && text.contains("none of 1 images decodes"), "{text}");
+    assert!(code == 1 && text.contains("none of 1 images can be decoded"), "{text}");
     let (code, text) = failure(residual(&["predict", &checkpoint, &whole, "nowhere.png", "--skip-bad"]));
     assert!(code == 1 && text.contains("nowhere.png"), "what is not there is no bad image: {text}");
     assert_eq!(failure(residual(&["predict", &checkpoint, "-", "-"])).0, 2);

@@ -1,4 +1,4 @@
-//! `residual bench input`: images per second on their way from files to batches, without a network.
+//! `residual bench input`: measures the data pipeline without a network.
 
 use crate::ui::Ui;
 use crate::ui::numbers::rate;
@@ -12,14 +12,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is measured: the training images of a recipe, varied as it says.
+/// Arguments of `bench input`.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub struct InputArgs {
     /// A recipe file or a built-in recipe
     #[arg(value_name = "RECIPE")]
     recipe: String,
 
-    /// Images [default: the recipe's]
+    /// Images: a data set's name or a folder [default: the recipe's]
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
@@ -27,24 +27,24 @@ pub struct Options {
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
 
-    /// Images of a batch [default: the recipe's]
+    /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
-    /// Batches that are timed, after as many as wait ready when the clock starts
+    /// Number of timed batches, after those that were prefetched
     #[arg(long, value_name = "N", default_value = "10")]
     iters: NonZeroUsize,
 }
 
-/// The keys of `--json`.
+/// Object of `--json`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct InputReport {
     what: &'static str,
     recipe: String,
     batch: usize,
     input: [usize; 3],
     images_per_second: f64,
-    /// Mean.
+    /// Mean time per batch.
     ms_per_step: f64,
     peak_rss_mb: Option<u64>,
     isa: String,
@@ -52,8 +52,8 @@ struct Report {
     cpu: String,
 }
 
-/// Measures and prints.
-pub fn run(options: &Options, ui: &mut Ui) -> Result<()> {
+/// Runs the benchmark and prints the result.
+pub fn run(options: &InputArgs, ui: &mut Ui) -> Result<()> {
     let mut overrides: Vec<String> =
         options.data.iter().map(|data| format!("data.source={}", serde_json::Value::from(data.as_str()))).collect();
     overrides.extend(options.batch.map(|batch| format!("train.batch={batch}")));
@@ -63,7 +63,7 @@ pub fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     let mut loader = train::loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
     let (ms_per_step, input) = time(&mut loader, options.iters.get())?;
     let (batch, machine) = (recipe.train.batch, Machine::here());
-    let report = Report {
+    let report = InputReport {
         what: "input",
         recipe: options.recipe.clone(),
         batch,
@@ -84,12 +84,12 @@ pub fn run(options: &Options, ui: &mut Ui) -> Result<()> {
     ui.line(&format!("{:.2} ms per batch; {}, {} threads", report.ms_per_step, report.cpu, report.threads))
 }
 
-/// Milliseconds per batch, and its size. The first ones were prepared before anybody asked; the others may come in bursts,
-/// so it is the mean.
+/// Returns the mean milliseconds per batch and the batch's image size. Prefetched batches are not
+/// timed; the mean is used because batches may arrive in bursts.
 fn time(loader: &mut Loader, iters: usize) -> Result<(f64, [usize; 3])> {
     let (mut began, mut size) = (Instant::now(), [0; 3]);
-    for number in 0..iters + WAITING {
-        if number == WAITING {
+    for number in 0..iters + PREFETCHED {
+        if number == PREFETCHED {
             began = Instant::now();
         }
         size = loader.next()?.size;
@@ -97,5 +97,5 @@ fn time(loader: &mut Loader, iters: usize) -> Result<(f64, [usize; 3])> {
     Ok((1e3 * began.elapsed().as_secs_f64() / iters as f64, size))
 }
 
-/// Batches that the loader has ready or under way when the clock starts.
-const WAITING: usize = 5;
+/// Batches that the loader prefetches before the clock starts.
+const PREFETCHED: usize = 5;

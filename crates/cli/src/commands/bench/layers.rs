@@ -1,10 +1,11 @@
-//! `residual bench layers`: each distinct layer of a network by itself, beside a large matrix product of the same run.
+//! `residual bench layers`: times each distinct layer of a network, relative to a large matrix
+//! product.
 //!
-//! A training batch's three passes: forward (with the batch statistics that a normalisation needs), the gradient of the input, the
-//! gradient of the weights. Above 64 px, where networks are used and not trained here, the forward pass alone, with weights
-//! packed before, bias and ReLU.
+//! Up to 64 px the three passes of training are timed: forward with batch statistics, input
+//! gradient (`dx`), weight gradient (`dw`). Above, only the forward pass of inference: packed
+//! weights, bias, ReLU.
 
-use super::{CIFAR_UP_TO, Options};
+use super::{BenchArgs, CIFAR_UP_TO};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
@@ -18,15 +19,15 @@ use residual_train::train::pace::median;
 use serde::Serialize;
 use std::time::Instant;
 
-/// Side of the square matrices that give the sgemm rate: 9 MiB each, 7.2 GFLOP.
+/// Size of the square matrices for the sgemm rate: 9 MiB each, 7.2 GFLOP.
 const SIDE: usize = 1536;
 
-/// A line of `--json`: one pass of one layer.
+/// Line of `--json`: one pass of one layer.
 #[derive(Debug, Serialize)]
-struct Line {
-    /// The first layer of this shape.
+struct LayerTiming {
+    /// Name of the first layer of this shape.
     layer: String,
-    /// Layers of this shape in the network.
+    /// Number of layers of this shape.
     count: usize,
     /// `conv` or `linear`.
     kind: &'static str,
@@ -40,12 +41,12 @@ struct Line {
     /// `forward`, `dx` or `dw`.
     pass: &'static str,
     ms: f64,
-    /// As in the other benches; a step is one call.
+    /// Equal to `ms`: a step is one call.
     ms_per_step: f64,
     images_per_second: f64,
     peak_rss_mb: Option<u64>,
     gflops_of_direct_convolution: f64,
-    /// Over the rate of a large matrix product.
+    /// Rate divided by that of a large matrix product.
     share_of_sgemm: f64,
     sgemm_gflops: f64,
     algorithm: String,
@@ -53,11 +54,11 @@ struct Line {
     threads: usize,
 }
 
-/// A layer's buffers and what to do with them.
-struct Layer {
+/// Buffers of one layer.
+struct LayerBuffers {
     work: Work,
     batch: usize,
-    /// `None`: with the batch's statistics, as training does.
+    /// Packed weights for inference; `None` computes batch statistics, as training does.
     packed: Option<conv::PackedConv>,
     x: Vec<f32>,
     w: Vec<f32>,
@@ -66,8 +67,8 @@ struct Layer {
     out: Vec<f32>,
 }
 
-/// Measures every distinct layer and prints a line or row for each pass.
-pub(super) fn run(options: &Options, ui: &mut Ui) -> Result<()> {
+/// Times every distinct layer and prints a line or row for each pass.
+pub(super) fn run(options: &BenchArgs, ui: &mut Ui) -> Result<()> {
     let spec = options.spec()?;
     let (size, batch) = (spec.input[0], options.batch(spec.input[0]));
     super::fits(&spec, batch, |summary| memory::forward_pass(summary, batch))?;
@@ -92,9 +93,9 @@ pub(super) fn run(options: &Options, ui: &mut Ui) -> Result<()> {
         ("algorithm", Align::Left),
     ]);
     for (i, (name, work, count)) in layers.into_iter().enumerate() {
-        let mut layer = Layer::new(work, batch, !training);
+        let mut layer = LayerBuffers::new(work, batch, !training);
         for pass in [Pass::Forward, Pass::Dx, Pass::Dw] {
-            // Nothing wants the gradient of the images.
+            // The gradient of the images is never needed.
             if pass != Pass::Forward && (!training || (i == 0 && pass == Pass::Dx)) {
                 continue;
             }
@@ -121,7 +122,7 @@ fn conv_shape(dims: ConvDims, n: usize) -> ConvShape {
     ConvShape::new(ConvDims { n, ..dims }).expect("the layer has been traced through the network")
 }
 
-impl Layer {
+impl LayerBuffers {
     fn new(work: Work, batch: usize, packed: bool) -> Self {
         let (x, w, y, k) = match work {
             Work::Conv(dims) => {
@@ -139,7 +140,7 @@ impl Layer {
         Self { work, batch, packed, x, w, dy, bias: noise(k), out }
     }
 
-    /// Milliseconds of one pass: the median of `iters` calls behind a first.
+    /// Returns the median milliseconds of `iters` calls, after one warm-up.
     fn time(&mut self, pass: Pass, iters: usize) -> f64 {
         let mut times = Vec::new();
         for _ in 0..=iters {
@@ -177,7 +178,15 @@ impl Layer {
         }
     }
 
-    fn line(&mut self, layer: String, count: usize, pass: Pass, iters: usize, sgemm: f64, machine: &Machine) -> Line {
+    fn line(
+        &mut self,
+        layer: String,
+        count: usize,
+        pass: Pass,
+        iters: usize,
+        sgemm: f64,
+        machine: &Machine,
+    ) -> LayerTiming {
         let ms = self.time(pass, iters);
         let (kind, input, outputs, kernel, stride, macs, algorithm) = match self.work {
             Work::Conv(dims) => {
@@ -188,7 +197,7 @@ impl Layer {
             Work::Linear { c, k } => ("linear", [1, 1, c], k, 1, 1, (self.batch * c * k) as u64, "Matrix".to_owned()),
         };
         let gflops = 2.0 * macs as f64 / ms / 1e6;
-        Line {
+        LayerTiming {
             layer,
             count,
             kind,
@@ -216,7 +225,7 @@ impl Layer {
     }
 }
 
-impl Line {
+impl LayerTiming {
     fn cells(&self) -> Vec<String> {
         let [h, w, c] = self.input;
         let stride = if self.stride == 1 { String::new() } else { format!("/{}", self.stride) };
@@ -233,7 +242,7 @@ impl Line {
     }
 }
 
-/// GFLOP/s of a product of two square matrices on all threads.
+/// Measures the GFLOP/s of a square matrix product on all threads.
 fn sgemm_rate(iters: usize) -> f64 {
     let (a, b) = (noise(SIDE * SIDE), noise(SIDE * SIDE));
     let mut c = vec![0.0; SIDE * SIDE];
@@ -247,7 +256,7 @@ fn sgemm_rate(iters: usize) -> f64 {
     2.0 * (SIDE as f64).powi(3) / median(times) / 1e9
 }
 
-/// Values around zero that look like noise (Knuth's multiplicative hash).
+/// Returns pseudo-random values in [-1, 1) (Knuth's multiplicative hash).
 fn noise(n: usize) -> Vec<f32> {
     (0..n).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }

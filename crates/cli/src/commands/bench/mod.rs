@@ -1,8 +1,9 @@
-//! `residual bench`: what this machine does per second.
+//! `residual bench`: measures speed on this machine.
 //!
-//! `train` times what `residual train` does for a step: a new augmented batch, forward, all gradients, SGD with momentum
-//! and decay. `infer` times the plan that `eval` and `predict` run. Both give the median of `--iters` after one warm-up.
-//! `input` times the images of a recipe alone: decoding, augmentation, batches.
+//! `train` times a step of `residual train`: a new augmented batch, forward pass, all gradients,
+//! SGD with momentum and weight decay. `infer` times the inference plan of `eval` and `predict`.
+//! Both report the median of `--iters` steps after one warm-up. `input` times the data pipeline
+//! alone.
 
 mod input;
 mod layers;
@@ -19,68 +20,69 @@ use residual_train::train::pace::{self, Taken, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 
-/// Images above this size are ImageNet's, with 1000 classes; up to it CIFAR's, with ten.
+/// Largest input size that is benchmarked with CIFAR's 10 classes; larger ones have ImageNet's
+/// 1000.
 const CIFAR_UP_TO: usize = 64;
 
-/// Measure this machine
+/// Measure speed on this machine
 #[derive(Debug, clap::Subcommand)]
-pub enum Bench {
+pub enum BenchCommand {
     /// Time training steps
-    Train(Options),
-    /// Time forward passes of a trained network
-    Infer(Options),
-    /// Time each distinct layer of a network by itself
-    Layers(Options),
-    /// Time images on their way from files to batches
-    Input(input::Options),
+    Train(BenchArgs),
+    /// Time forward passes of inference
+    Infer(BenchArgs),
+    /// Time each distinct layer of a network
+    Layers(BenchArgs),
+    /// Time the data pipeline, from files to batches
+    Input(input::InputArgs),
 }
 
-/// What is measured.
+/// Arguments of `bench train`, `infer` and `layers`.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub struct BenchArgs {
     /// A network (`residual models` lists them)
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Images per step [default: 128 up to 64 px, 16 above]
+    /// Batch size [default: 128 up to 64 px, 16 above]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
-    /// Height and width in pixels [default: the network's own]
+    /// Input height and width in pixels [default: the network's own]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
 
-    /// Steps that are timed, after one warm-up
+    /// Number of timed steps, after one warm-up
     #[arg(long, value_name = "N", default_value = "10")]
     iters: NonZeroUsize,
 }
 
-/// The result: the keys of `--json`.
+/// Object of `--json`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct BenchReport {
     name: String,
     what: &'static str,
     batch: usize,
     input: [usize; 3],
     classes: usize,
     images_per_second: f64,
-    /// Median.
+    /// Median time.
     ms_per_step: f64,
-    /// The fastest step.
+    /// Time of the fastest step.
     ms_per_step_min: f64,
     peak_rss_mb: Option<u64>,
-    /// Pages mapped anew in a step: none, where buffers are recycled.
+    /// Page faults per step; 0 if all buffers are recycled.
     page_faults_per_step: Option<u64>,
-    /// What a direct convolution would have to do for the same result, per second: two operations for each multiply-add,
-    /// and three times that for a training step (forward, gradient of the input, gradient of the weights).
+    /// Rate of an equivalent direct convolution: two operations per multiply-add, and three passes
+    /// per training step (forward, input gradient, weight gradient).
     gflops_of_direct_convolution: f64,
     isa: String,
     threads: usize,
     cpu: String,
 }
 
-impl Bench {
-    /// Measures and prints.
+impl BenchCommand {
+    /// Runs the benchmark and prints the result.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let report = match self {
             Self::Train(options) => options.train()?,
@@ -114,7 +116,7 @@ impl Bench {
     }
 }
 
-impl Options {
+impl BenchArgs {
     fn spec(&self) -> Result<Spec> {
         let entry = residual_train::models::find(&self.name)?;
         let size = self.size.unwrap_or(entry.input);
@@ -132,7 +134,7 @@ impl Options {
         self.batch.map_or(if size <= CIFAR_UP_TO { 128 } else { 16 }, usize::from)
     }
 
-    fn train(&self) -> Result<Report> {
+    fn train(&self) -> Result<BenchReport> {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
         fits(&spec, batch, |summary| memory::training_step(summary, batch, 1))?;
@@ -140,7 +142,7 @@ impl Options {
         Ok(report("train", &spec, batch, 3, taken))
     }
 
-    fn infer(&self) -> Result<Report> {
+    fn infer(&self) -> Result<BenchReport> {
         let spec = self.spec()?;
         let batch = self.batch(spec.input[0]);
         let [h, w, _] = spec.input;
@@ -153,20 +155,20 @@ impl Options {
     }
 }
 
-/// Whether `batch` images at once, which need so many bytes, are no more than this machine has.
+/// Fails if a batch needs more memory than is available; `needed` computes the bytes.
 fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<()> {
     let summary = Model::new(spec.clone(), &Device::flex()).summary();
     memory::refuse(&summary, batch, needed(&summary))
 }
 
-fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> Report {
+fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> BenchReport {
     let Taken { times, faults } = taken;
     let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
     let median = median(times);
     let machine = Machine::here();
     let macs = Model::new(spec.clone(), &Device::flex()).summary().macs;
     let operations = (2 * passes * macs * batch as u64) as f64;
-    Report {
+    BenchReport {
         name: spec.name.clone(),
         what,
         batch,

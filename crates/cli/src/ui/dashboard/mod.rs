@@ -1,49 +1,49 @@
-//! `--tui`: a run on the whole terminal.
+//! Dashboard of `--tui`: shows a run on the whole terminal.
 //!
-//! The run's thread tells what happens; a thread of the dashboard's own draws four times a second and reads the keys, so that
-//! a step of a minute keeps nobody waiting. Lines for people are printed as ever, before the screen is taken and after
-//! it is given back.
+//! The training thread updates the state; a separate thread draws it four times a second and reads
+//! keys, so long steps do not delay either. The usual lines are printed before the alternate screen
+//! is entered and after it is left.
 
 mod draw;
 pub mod screen;
-mod story;
+mod state;
 
-use super::bars::Bars;
+use super::progress_bars::ProgressBars;
 use super::training::TrainingView;
 use ratatui::Terminal;
 use residual::{Error, Kind, Result};
 use residual_train::data::Progress;
 use residual_train::train::machine::peak_rss_mb;
 use residual_train::train::{Event, Record, Sink};
+use state::{DashboardState, Task};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use story::{Story, Work};
 
-/// Time between two images.
+/// Time between two frames.
 const FRAME: Duration = Duration::from_millis(250);
 
-/// Whether there is a whole terminal to draw on.
+/// Returns whether stdin, stdout and stderr are all a terminal.
 pub fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// What the run's thread and the drawing one share.
+/// State shared by the training and the drawing thread.
 #[derive(Debug)]
 struct Shared {
-    story: Mutex<Story>,
+    state: Mutex<DashboardState>,
     began: Instant,
-    /// The screen is to be given back.
-    over: AtomicBool,
-    /// Set by a key: the run writes a checkpoint and ends.
+    /// Tells the drawing thread to leave the screen.
+    finished: AtomicBool,
+    /// Set by a key: the run writes a checkpoint and stops.
     stop: Arc<AtomicBool>,
 }
 
 impl Shared {
-    fn story(&self) -> MutexGuard<'_, Story> {
-        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, DashboardState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn elapsed(&self) -> f64 {
@@ -51,31 +51,32 @@ impl Shared {
     }
 }
 
-/// A listener of one run that shows it on the whole terminal.
+/// Sink that shows one run on the whole terminal.
 #[derive(Debug)]
 pub struct Dashboard<'a> {
     view: TrainingView<'a>,
     shared: Arc<Shared>,
     drawing: Option<JoinHandle<Result<()>>>,
-    /// What is told when the screen is given back.
-    later: Vec<Event>,
+    /// Events that are printed after the screen is left.
+    deferred: Vec<Event>,
     failure: Option<Error>,
 }
 
 impl<'a> Dashboard<'a> {
-    /// `view` prints what is left to read; `batch`: images of a step; keys set `stop`.
+    /// Creates a dashboard. `view` prints the usual lines, `batch` is the number of images per
+    /// step, and keys set `stop`.
     pub fn new(view: TrainingView<'a>, batch: usize, stop: Arc<AtomicBool>) -> Self {
-        let story = Mutex::new(Story::new(batch as u64));
-        let shared = Arc::new(Shared { story, began: Instant::now(), over: AtomicBool::new(false), stop });
-        Self { view, shared, drawing: None, later: Vec::new(), failure: None }
+        let state = Mutex::new(DashboardState::new(batch as u64));
+        let shared = Arc::new(Shared { state, began: Instant::now(), finished: AtomicBool::new(false), stop });
+        Self { view, shared, drawing: None, deferred: Vec::new(), failure: None }
     }
 
-    /// Work beside the steps: on the dashboard while there is one, with `bars` before.
-    pub fn activity(&self, bars: Bars) -> Activity {
-        Activity { bars, shared: Arc::clone(&self.shared) }
+    /// Returns a progress that is shown on the dashboard while it is open, and with `bars` before.
+    pub fn progress(&self, bars: ProgressBars) -> DashboardProgress {
+        DashboardProgress { bars, shared: Arc::clone(&self.shared) }
     }
 
-    /// Gives the terminal back. Whether everything could be shown.
+    /// Leaves the screen and returns the first error of drawing or printing.
     pub fn finish(mut self) -> Result<()> {
         self.close();
         self.failure.take().map_or(Ok(()), Err).and(self.view.finish())
@@ -87,11 +88,11 @@ impl<'a> Dashboard<'a> {
     }
 
     fn close(&mut self) {
-        self.shared.over.store(true, Ordering::Relaxed);
+        self.shared.finished.store(true, Ordering::Relaxed);
         if let Some(Err(error)) = self.drawing.take().and_then(|drawing| drawing.join().ok()) {
             self.failure.get_or_insert(error);
         }
-        for event in std::mem::take(&mut self.later) {
+        for event in std::mem::take(&mut self.deferred) {
             self.view.event(&event);
         }
     }
@@ -99,13 +100,13 @@ impl<'a> Dashboard<'a> {
 
 impl Sink for Dashboard<'_> {
     fn event(&mut self, event: &Event) {
-        self.shared.story().take(event, self.shared.elapsed());
+        self.shared.state().update(event, self.shared.elapsed());
         match event {
             Event::Start { step, path, .. } => {
                 if *step > 0
                     && let Ok(record) = Record::read(path)
                 {
-                    self.shared.story().recall(&record);
+                    self.shared.state().restore(&record);
                 }
                 self.view.event(event);
                 self.open();
@@ -114,36 +115,36 @@ impl Sink for Dashboard<'_> {
                 self.close();
                 self.view.event(event);
             }
-            Event::Epoch { .. } | Event::Warning { .. } => self.later.push(event.clone()),
+            Event::Epoch { .. } | Event::Warning { .. } => self.deferred.push(event.clone()),
             Event::Step { .. } | Event::Checkpoint { .. } | Event::Failed { .. } => {}
         }
     }
 }
 
 impl Drop for Dashboard<'_> {
-    /// A panic must not leave the terminal as it is.
+    /// Restores the terminal, also after a panic.
     fn drop(&mut self) {
         self.close();
     }
 }
 
-/// Takes the screen, draws until it is over, gives the screen back.
+/// Enters the screen, draws until the run is finished, leaves the screen.
 fn run(shared: &Shared) -> Result<()> {
-    let outcome = screen::enter().and_then(|()| draw_until_over(shared));
+    let outcome = screen::enter().and_then(|()| draw_until_finished(shared));
     screen::leave();
     outcome.map_err(|error| Error::new(Kind::Io, format!("cannot draw on the terminal: {error}")))
 }
 
-fn draw_until_over(shared: &Shared) -> std::io::Result<()> {
-    let mut terminal = Terminal::new(screen::Ansi::new())?;
-    while !shared.over.load(Ordering::Relaxed) && screen::is_taken() {
-        let story = {
-            let mut story = shared.story();
-            story.memory_mb = peak_rss_mb();
-            story.stopping = shared.stop.load(Ordering::Relaxed);
-            story.clone()
+fn draw_until_finished(shared: &Shared) -> std::io::Result<()> {
+    let mut terminal = Terminal::new(screen::AnsiBackend::new())?;
+    while !shared.finished.load(Ordering::Relaxed) && screen::is_open() {
+        let state = {
+            let mut state = shared.state();
+            state.memory_mb = peak_rss_mb();
+            state.stopping = shared.stop.load(Ordering::Relaxed);
+            state.clone()
         };
-        terminal.draw(|frame| draw::draw(frame, &story, shared.elapsed()))?;
+        terminal.draw(|frame| draw::draw(frame, &state, shared.elapsed()))?;
         if screen::keys(FRAME).iter().any(|key| b"qQ".contains(key)) {
             shared.stop.store(true, Ordering::Relaxed);
         }
@@ -151,33 +152,33 @@ fn draw_until_over(shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Progress of what is no step.
+/// Progress of validation and testing.
 #[derive(Debug)]
-pub struct Activity {
-    bars: Bars,
+pub struct DashboardProgress {
+    bars: ProgressBars,
     shared: Arc<Shared>,
 }
 
-impl Activity {
-    /// Whether the dashboard shows it.
-    fn is_seen(&self) -> bool {
-        self.shared.story().steps > 0 && !self.shared.over.load(Ordering::Relaxed)
+impl DashboardProgress {
+    /// Returns whether the dashboard is open.
+    fn is_open(&self) -> bool {
+        self.shared.state().steps > 0 && !self.shared.finished.load(Ordering::Relaxed)
     }
 }
 
-impl Progress for Activity {
+impl Progress for DashboardProgress {
     fn start(&mut self, what: &str, total: u64) {
-        if self.is_seen() {
-            self.shared.story().work = Some(Work { what: what.to_owned(), total, done: 0 });
+        if self.is_open() {
+            self.shared.state().task = Some(Task { name: what.to_owned(), total, done: 0 });
         } else {
             self.bars.start(what, total);
         }
     }
 
     fn advance(&mut self, n: u64) {
-        if self.is_seen() {
-            if let Some(work) = &mut self.shared.story().work {
-                work.done += n;
+        if self.is_open() {
+            if let Some(task) = &mut self.shared.state().task {
+                task.done += n;
             }
         } else {
             self.bars.advance(n);
@@ -185,8 +186,8 @@ impl Progress for Activity {
     }
 
     fn note(&mut self, text: &str) {
-        if self.is_seen() {
-            self.shared.story().tell(self.shared.elapsed(), text.to_owned());
+        if self.is_open() {
+            self.shared.state().log(self.shared.elapsed(), text.to_owned());
         } else {
             self.bars.note(text);
         }
@@ -198,23 +199,23 @@ mod tests {
     use super::*;
     use ratatui::backend::TestBackend;
 
-    /// A run of three epochs, in the second.
-    fn story() -> Story {
-        let mut story = Story::new(128);
+    /// A run in the second of three epochs.
+    fn state() -> DashboardState {
+        let mut state = DashboardState::new(128);
         let path = "/runs/resnet-20-shapes".into();
         let (steps, steps_per_epoch, params, images) = (420, 140, 269_722, 18_000);
         let model = "resnet-20".into();
-        story.take(&Event::Start { step: 0, steps, steps_per_epoch, model, params, images, path }, 0.0);
+        state.update(&Event::Start { step: 0, steps, steps_per_epoch, model, params, images, path }, 0.0);
         for step in 1..=200u64 {
             let loss = 2.3 * (-(step as f64) / 60.0).exp() + 0.05 + 0.02 * f64::from(step as u32 % 5);
-            story.take(&Event::Step { step, loss, lr: 0.1 }, step as f64 * 0.16);
+            state.update(&Event::Step { step, loss, lr: 0.1 }, step as f64 * 0.16);
             if step == 140 {
-                story.take(&epoch(), 22.9);
-                story.take(&Event::Checkpoint { step, path: "state".into() }, 23.0);
+                state.update(&epoch(), 22.9);
+                state.update(&Event::Checkpoint { step, path: "state".into() }, 23.0);
             }
         }
-        story.memory_mb = Some(268);
-        story
+        state.memory_mb = Some(268);
+        state
     }
 
     fn epoch() -> Event {
@@ -232,41 +233,41 @@ mod tests {
         }
     }
 
-    fn drawn(story: &Story, width: u16, height: u16) -> String {
+    fn drawn(state: &DashboardState, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a screen in memory");
-        terminal.draw(|frame| draw::draw(frame, story, 32.0)).expect("it cannot fail");
+        terminal.draw(|frame| draw::draw(frame, state, 32.0)).expect("it cannot fail");
         let buffer = terminal.backend().buffer();
         let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned() + "\n";
         (0..height).map(row).collect()
     }
 
     /// Compares with the file of that name; `SNAPSHOTS=overwrite` writes it.
-    fn assert_looks_like(name: &str, found: &str) {
+    fn assert_matches_snapshot(name: &str, found: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ui/dashboard/snapshots").join(name);
         if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
             std::fs::write(&path, found).expect("a folder of ours");
         }
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == expected, "{name} looks like this now:\n{found}");
+        assert!(found == expected, "{name} now is:\n{found}");
     }
 
     #[test]
-    fn everything_fits_a_terminal_of_80_by_24() {
-        assert_looks_like("80x24.txt", &drawn(&story(), 80, 24));
+    fn the_dashboard_fits_a_terminal_of_80_by_24() {
+        assert_matches_snapshot("80x24.txt", &drawn(&state(), 80, 24));
     }
 
     #[test]
     fn a_large_terminal_shows_throughput_and_waits_as_curves() {
-        assert_looks_like("200x50.txt", &drawn(&story(), 200, 50));
+        assert_matches_snapshot("200x50.txt", &drawn(&state(), 200, 50));
     }
 
     #[test]
     fn no_size_is_too_small_and_no_run_too_young() {
         for (width, height) in [(1, 1), (20, 3), (50, 16), (79, 23), (300, 100)] {
-            for story in [Story::new(8), story()] {
-                drawn(&story, width, height);
+            for state in [DashboardState::new(8), state()] {
+                drawn(&state, width, height);
             }
         }
-        assert!(drawn(&story(), 40, 2).starts_with("epoch 2/3  step 200/420"));
+        assert!(drawn(&state(), 40, 2).starts_with("epoch 2/3  step 200/420"));
     }
 }

@@ -1,7 +1,7 @@
-//! The terminal while it belongs to the dashboard: another screen, keys without echo, ANSI sequences out.
+//! Terminal control of the dashboard: alternate screen, keys without echo, ANSI output.
 //!
-//! ratatui's own backends switch on features of crates under Burn; what one needs of a terminal for looking on is little.
-//! Ctrl-C stays a signal, so that it means here what it means everywhere.
+//! ratatui's own backends would enable features of crates below Burn, and little is needed here.
+//! Ctrl-C stays a signal, with its usual meaning.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
@@ -14,57 +14,57 @@ use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What the terminal was like before; `None` while it is.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// Settings of the terminal before [`enter`]; `None` while the dashboard is closed.
+static SAVED: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Takes the terminal over.
+/// Enters the alternate screen and turns off echo.
 pub fn enter() -> io::Result<()> {
     let before = tcgetattr(io::stdin())?;
     let mut quiet = before.clone();
     quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-    // Ctrl-Z would leave the other screen standing.
+    // Ctrl-Z would leave the alternate screen open.
     quiet.special_codes[SpecialCodeIndex::VSUSP] = 0;
     tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    *SAVED.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
     write!(io::stderr(), "\x1b[?1049h\x1b[?25l")
 }
 
-/// Gives it back; again and again does no harm.
+/// Restores the terminal; calling it twice is harmless.
 pub fn leave() {
-    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        // Nobody is left to be told when it fails.
+    if let Some(before) = SAVED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Errors cannot be reported: the terminal is gone.
         let _ = write!(io::stderr(), "\x1b[0m\x1b[?25h\x1b[?1049l");
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
 }
 
-/// Whether the dashboard has it.
-pub fn is_taken() -> bool {
-    BEFORE.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+/// Returns whether the dashboard is open.
+pub fn is_open() -> bool {
+    SAVED.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
-/// The keys that were pressed, waiting a while for the first.
-pub fn keys(patience: Duration) -> Vec<u8> {
-    let patience = patience.try_into().ok();
+/// Returns the keys pressed, waiting up to `timeout` for the first.
+pub fn keys(timeout: Duration) -> Vec<u8> {
+    let timeout = timeout.try_into().ok();
     let stdin = io::stdin();
     let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
     let mut keys = [0; 64];
-    match poll(&mut ready, patience.as_ref()) {
+    match poll(&mut ready, timeout.as_ref()) {
         Ok(1..) => stdin.lock().read(&mut keys).map(|n| keys[..n].to_vec()).unwrap_or_default(),
         _ => Vec::new(),
     }
 }
 
-/// Draws on stderr.
+/// ratatui backend that writes ANSI sequences to stderr.
 #[derive(Debug, Default)]
-pub struct Ansi {
+pub struct AnsiBackend {
     text: String,
-    /// Without colours, as `NO_COLOR` asks; bold, dim and reversed stay.
+    /// Omits colours because `NO_COLOR` is set; bold, dim and reversed stay.
     plain: bool,
 }
 
-impl Ansi {
-    /// As the environment asks for.
+impl AnsiBackend {
+    /// Creates a backend, without colours if `NO_COLOR` is set.
     pub fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { text: String::new(), plain }
@@ -76,7 +76,7 @@ impl Ansi {
     }
 }
 
-/// What differs from plain text.
+/// Returns the escape sequence of a cell's style.
 fn style(cell: &Cell, plain: bool) -> String {
     let mut codes = String::from("\x1b[0");
     for (modifier, code) in [(Modifier::BOLD, ";1"), (Modifier::DIM, ";2"), (Modifier::REVERSED, ";7")] {
@@ -84,7 +84,7 @@ fn style(cell: &Cell, plain: bool) -> String {
             codes += code;
         }
     }
-    // Only the sixteen colours that the user's own scheme decides.
+    // Only the colours of the terminal's own palette are used.
     let number = |colour: Color| match colour {
         Color::Black => Some(0),
         Color::Red => Some(1),
@@ -98,14 +98,14 @@ fn style(cell: &Cell, plain: bool) -> String {
     };
     for (colour, base) in [(cell.fg, 30), (cell.bg, 40)] {
         if let Some(number) = number(colour).filter(|_| !plain) {
-            // Written to a String: cannot fail.
+            // Writing to a String cannot fail.
             let _ = write!(codes, ";{}", base + number);
         }
     }
     codes + "m"
 }
 
-impl Backend for Ansi {
+impl Backend for AnsiBackend {
     type Error = io::Error;
 
     fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
@@ -136,7 +136,7 @@ impl Backend for Ansi {
         self.put("\x1b[?25h")
     }
 
-    /// The dashboard has none.
+    /// Returns the origin: the cursor is hidden.
     fn get_cursor_position(&mut self) -> io::Result<Position> {
         Ok(Position::ORIGIN)
     }

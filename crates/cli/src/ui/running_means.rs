@@ -1,22 +1,22 @@
-//! Running means of a run's loss and speed, and what they say of the time that is left.
+//! Running means of loss and time per step, and the remaining time estimated from them.
 
-/// Share of the newest step in the means: about the last twenty steps.
-const NEWEST: f64 = 0.05;
+/// Weight of the newest step: the means cover about the last twenty steps.
+const WEIGHT: f64 = 0.05;
 
-/// What the last steps were like. Times are seconds since any one moment.
+/// Exponential moving averages over the last steps. Times are in seconds from any fixed origin.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Means {
-    /// Loss; absent before the first step.
+pub struct RunningMeans {
+    /// Mean loss; `None` before the first step.
     pub loss: Option<f64>,
-    /// Absent before the second step.
+    /// Mean seconds per step; `None` before the second step.
     pub seconds_per_step: Option<f64>,
     last: Option<f64>,
 }
 
-impl Means {
-    /// A step ended `at` that time.
+impl RunningMeans {
+    /// Records a step that ended at time `at`.
     pub fn step(&mut self, at: f64, loss: f64) {
-        let blend = |mean: Option<f64>, new: f64| Some(mean.map_or(new, |mean| mean + NEWEST * (new - mean)));
+        let blend = |mean: Option<f64>, new: f64| Some(mean.map_or(new, |mean| mean + WEIGHT * (new - mean)));
         self.loss = blend(self.loss, loss);
         if let Some(last) = self.last {
             self.seconds_per_step = blend(self.seconds_per_step, at - last);
@@ -24,17 +24,17 @@ impl Means {
         self.last = Some(at);
     }
 
-    /// Something else than training lies between this step and the next: no measure of a step.
+    /// Excludes the time up to the next step, during which something else than training runs.
     pub fn pause(&mut self) {
         self.last = None;
     }
 
-    /// Images per second, at `batch` images a step.
+    /// Returns the images per second, at `batch` images per step.
     pub fn rate(&self, batch: u64) -> Option<f64> {
         self.seconds_per_step.map(|seconds| batch as f64 / seconds.max(1e-9))
     }
 
-    /// Seconds that `steps` more steps will take.
+    /// Estimates the seconds that `steps` more steps take.
     pub fn left(&self, steps: u64) -> Option<f64> {
         self.seconds_per_step.map(|seconds| steps as f64 * seconds)
     }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_counted_as_a_step() {
-        let mut means = Means::default();
+        let mut means = RunningMeans::default();
         means.step(10.0, 2.0);
         assert_eq!((means.loss, means.left(5)), (Some(2.0), None));
         means.step(10.5, 2.0);

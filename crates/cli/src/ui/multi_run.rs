@@ -1,8 +1,9 @@
-//! Several runs one after the other, as they are seen: talk on stderr only, for stdout is the result's. A bar for the run
-//! under way on a terminal, a line now and then elsewhere.
+//! Shows several runs that are trained one after the other: a bar for the current run on a
+//! terminal, a line every 30 seconds elsewhere. All output goes to stderr, since stdout is for the
+//! results.
 
-use super::bars::Bars;
 use super::numbers::{duration, percent};
+use super::progress_bars::ProgressBars;
 use indicatif::ProgressBar;
 use residual_train::data::Progress;
 use residual_train::train::{Event, Sink};
@@ -13,23 +14,23 @@ const BAR: &str = "{prefix} {bar:24} {pos}/{len}  {msg}";
 /// Time between plain lines.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// A listener of runs.
+/// Sink that shows the current run.
 #[derive(Debug)]
-pub struct Rounds {
-    bars: Bars,
+pub struct MultiRunView {
+    bars: ProgressBars,
     bar: Option<ProgressBar>,
     name: String,
     steps: u64,
     first: u64,
     began: Instant,
-    told: Instant,
+    last_line: Instant,
 }
 
-impl Rounds {
-    /// Talks through `bars`.
-    pub fn new(bars: Bars) -> Self {
+impl MultiRunView {
+    /// Creates a view that draws with `bars`.
+    pub fn new(bars: ProgressBars) -> Self {
         let now = Instant::now();
-        Self { bars, bar: None, name: String::new(), steps: 0, first: 0, began: now, told: now }
+        Self { bars, bar: None, name: String::new(), steps: 0, first: 0, began: now, last_line: now }
     }
 
     fn step(&mut self, step: u64, loss: f64) {
@@ -38,21 +39,21 @@ impl Rounds {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("loss {loss:.4}  {left} left"));
             bar.set_position(step);
-        } else if self.told.elapsed() > INTERVAL {
-            self.told = Instant::now();
+        } else if self.last_line.elapsed() > INTERVAL {
+            self.last_line = Instant::now();
             let line = format!("{}: step {step}/{}  loss {loss:.4}  {left} left", self.name, self.steps);
             self.bars.note(&line);
         }
     }
 }
 
-impl Sink for Rounds {
+impl Sink for MultiRunView {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Start { step, steps, path, .. } => {
                 self.name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 (self.steps, self.first) = (*steps, *step);
-                (self.began, self.told) = (Instant::now(), Instant::now());
+                (self.began, self.last_line) = (Instant::now(), Instant::now());
                 if self.bars.visible() {
                     let bar = self.bars.add(*steps, BAR);
                     bar.set_prefix(self.name.clone());
@@ -62,7 +63,7 @@ impl Sink for Rounds {
             Event::Step { step, loss, .. } => self.step(*step, *loss),
             Event::Warning { message, .. } => self.bars.note(&format!("{}: {message}", self.name)),
             Event::Done { test_top1_error, seconds, .. } => {
-                // A run that was finished before says so without having started.
+                // A run that was already finished sends no start event.
                 if self.name.is_empty() {
                     return;
                 }
@@ -76,7 +77,7 @@ impl Sink for Rounds {
     }
 }
 
-impl Rounds {
+impl MultiRunView {
     fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -84,7 +85,7 @@ impl Rounds {
     }
 }
 
-impl Drop for Rounds {
+impl Drop for MultiRunView {
     fn drop(&mut self) {
         self.finish();
     }
