@@ -36,7 +36,7 @@ pub struct EvalArgs {
     data: Option<String>,
 
     /// Which part of the data
-    #[arg(long, value_name = "test|validation|train", default_value = "test", value_parser = parse_name::<Split>)]
+    #[arg(long, value_name = "test|validation|train|all", default_value = "test", value_parser = parse_name::<Split>)]
     split: Split,
 
     /// Test protocol: center, flip, ten-crop, dense, multi-crop
@@ -85,7 +85,7 @@ impl EvalArgs {
         let mut results = Vec::new();
         // With --fuse there is one ensemble, and `same_classes` made sure that its files agree.
         for ((files, ensemble), data) in ensembles.into_iter().zip(&known) {
-            let result = ensemble.evaluate(data.split(self.split), &data.classes, self.skip_bad, &mut bars)?;
+            let result = ensemble.evaluate(&data.split(self.split)?, &data.classes, self.skip_bad, &mut bars)?;
             let report = EvalReport { files, result };
             if ui.json() {
                 ui.value(&report)?;

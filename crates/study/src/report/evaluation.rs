@@ -24,6 +24,7 @@ pub fn split_name(split: Split, lang: Lang) -> &'static str {
         Split::Test => lang.text("test"),
         Split::Validation => lang.text("validation"),
         Split::Train => lang.text("training"),
+        Split::All => lang.text("all-splits"),
     }
 }
 

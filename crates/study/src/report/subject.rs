@@ -130,7 +130,7 @@ impl Subject {
         let preprocessing = metadata.preprocessing.clone();
         self.metadata = Some(metadata);
         let Some(data) = data else { return Ok(()) };
-        let shown = data.split(self.split);
+        let shown = &data.split(self.split)?;
         if self.predictions.rows.is_empty() && !shown.is_empty() {
             let classifier = Classifier::new(&model, shown.len(), self.record.recipe.train.precise);
             self.predictions = Predictions::of(&classifier, shown, &preprocessing.normalizer()?, false, progress)?;

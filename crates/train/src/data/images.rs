@@ -5,6 +5,7 @@
 //! stay on disk and are decoded when asked for.
 
 use super::folder::FileStore;
+use super::options::Split;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use residual::image::Image;
@@ -45,6 +46,8 @@ enum Pixels {
     Files(FileStore),
     /// Another store's images, brought to another size when asked for.
     Fitted(Block, ResizeSpec),
+    /// Images of several stores, one after the other.
+    Joined(Vec<Images>),
 }
 
 /// How images are called in messages and reports.
@@ -168,6 +171,25 @@ impl Images {
         }
     }
 
+    /// Joins images of one size into one sequence, in the order given; the pixels are shared, not copied.
+    ///
+    /// # Errors
+    /// Fails if there is nothing to join, or the sizes differ.
+    pub fn joined(parts: Vec<Self>) -> Result<Self> {
+        let Some(first) = parts.first() else { return Err(Error::data("there are no images to join")) };
+        let Store { height, width, channels, filter, .. } = *first.store;
+        let size = |images: &Self| (images.height(), images.width(), images.channels());
+        if let Some(other) = parts.iter().map(size).find(|other| *other != (height, width, channels)) {
+            let (h, w, c) = other;
+            let message = format!("images differ in size: {height}x{width}x{channels} and {h}x{w}x{c}");
+            return Err(Error::data(message));
+        }
+        let labels = parts.iter().flat_map(|part| (0..part.len()).map(|i| part.label(i) as u32)).collect();
+        let (names, pixels) = (Names::Records(Vec::new()), Pixels::Joined(parts));
+        let store = Arc::new(Store { height, width, channels, labels, names, pixels, filter });
+        Ok(Self { store, chosen: None, labels: None })
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.chosen.as_ref().map_or(self.store.labels.len(), |chosen| chosen.len())
@@ -214,7 +236,11 @@ impl Images {
 
     /// Image `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
     pub fn name(&self, i: usize) -> String {
-        self.store.names.get(self.at(i))
+        let at = self.at(i);
+        match &self.store.pixels {
+            Pixels::Joined(parts) => in_part(parts, at, Self::name),
+            _ => self.store.names.get(at),
+        }
     }
 
     /// Image `i`: `[h, w, c]`.
@@ -226,6 +252,7 @@ impl Images {
         match &self.store.pixels {
             Pixels::Memory(pixels) => Ok(Cow::Borrowed(&pixels[at * self.stride()..(at + 1) * self.stride()])),
             Pixels::Files(files) => files.pixels(at).map(Cow::Owned),
+            Pixels::Joined(parts) => in_part(parts, at, Self::pixels),
             Pixels::Fitted(block, fit) => {
                 Ok(Cow::Owned(fit.apply(block.image(at), block.height, block.width, block.channels)))
             }
@@ -240,6 +267,7 @@ impl Images {
         let at = self.at(i);
         let (height, width, channels, pixels) = match (&self.store.pixels, &self.store.names) {
             (Pixels::Files(files), _) => return files.image(at),
+            (Pixels::Joined(parts), _) => return in_part(parts, at, Self::original),
             // Kept at the net's size, but the file is still there.
             (Pixels::Memory(_), Names::Files(paths)) => return Image::open(&paths[at]),
             (Pixels::Memory(_), _) => (self.height(), self.width(), self.channels(), self.pixels(i)?.into_owned()),
@@ -256,7 +284,11 @@ impl Images {
 
     /// Whether `pixels` merely borrows; the alternative is work that several threads should share.
     pub fn in_memory(&self) -> bool {
-        matches!(self.store.pixels, Pixels::Memory(_))
+        match &self.store.pixels {
+            Pixels::Memory(_) => true,
+            Pixels::Joined(parts) => parts.iter().all(Self::in_memory),
+            Pixels::Files(_) | Pixels::Fitted(..) => false,
+        }
     }
 
     /// The images at `indices` (of this split, in that order); the storage is shared.
@@ -289,6 +321,18 @@ impl Images {
     }
 }
 
+/// Calls `get` with the part that holds image `i` of all `parts`, and the image's index in it.
+fn in_part<'a, T>(parts: &'a [Images], mut i: usize, get: impl Fn(&'a Images, usize) -> T) -> T {
+    let mut rest = parts.iter();
+    loop {
+        let part = rest.next().expect("labels are counted from the parts, so every index is in one");
+        if i < part.len() {
+            return get(part, i);
+        }
+        i -= part.len();
+    }
+}
+
 /// Three splits of one source of images.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -304,6 +348,8 @@ pub struct Dataset {
     pub validation: Images,
     /// What is tested once.
     pub test: Images,
+    /// Whether the source names its test images; without that, `test` is a part that was held out by file names.
+    pub has_test_split: bool,
     /// Which bytes these were.
     pub provenance: Provenance,
     /// What the user should know: one sentence each.
@@ -333,13 +379,19 @@ impl Dataset {
         })
     }
 
-    /// One of the splits.
-    pub fn split(&self, split: super::Split) -> &Images {
-        match split {
-            super::Split::Train => &self.train,
-            super::Split::Validation => &self.validation,
-            super::Split::Test => &self.test,
-        }
+    /// Returns the images of one split, or of all three in the order training, validation, test. The pixels are shared.
+    ///
+    /// # Errors
+    /// Fails if the splits hold images of different sizes, which those of [`open`](super::open) never do.
+    pub fn split(&self, split: Split) -> Result<Images> {
+        Ok(match split {
+            Split::Train => self.train.clone(),
+            Split::Validation => self.validation.clone(),
+            Split::Test => self.test.clone(),
+            Split::All => {
+                return Images::joined([&self.train, &self.validation, &self.test].map(Images::clone).to_vec());
+            }
+        })
     }
 }
 
@@ -396,6 +448,21 @@ mod tests {
         assert_eq!(some.pixels(1).expect("in memory").as_ref(), [10, 11]);
         assert!(matches!(some.pixels(1).expect("in memory"), Cow::Borrowed(_)));
         assert_eq!(some.name(1), "image #5");
+    }
+
+    #[test]
+    fn joined_images_keep_their_pixels_labels_and_names_in_the_order_of_the_parts() {
+        let all = six();
+        let joined = Images::joined(vec![all.subset(&[4, 2]), all.subset(&[]), all.subset(&[0])]).expect("one size");
+        assert_eq!((joined.len(), joined.in_memory()), (3, true));
+        assert_eq!([0, 1, 2].map(|i| joined.label(i)), [4, 2, 0]);
+        assert_eq!((joined.name(1).as_str(), joined.name(2).as_str()), ("image #2", "image #0"));
+        let some = joined.subset(&[2, 1]);
+        assert_eq!((some.label(1), some.pixels(1).expect("in memory").as_ref()), (2, &[4, 5][..]));
+        assert_eq!(joined.original(0).expect("in memory").pixels, [8, 9]);
+        let other = Images::from_memory(2, 1, 1, vec![0; 2], vec![0]).expect("lengths agree");
+        assert!(Images::joined(vec![all, other]).is_err());
+        assert!(Images::joined(Vec::new()).is_err());
     }
 
     #[test]

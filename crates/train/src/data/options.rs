@@ -4,19 +4,28 @@ use residual::image::{Filter, Resize};
 use residual::named;
 use serde::{Deserialize, Serialize};
 
-/// One of the three parts of a data set.
+/// A part of a data set, or all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What the weights are fitted to.
+    /// Images that the weights are fitted to.
     Train,
-    /// What chooses among weights, rates and epochs.
+    /// Images that choose among weights, learning rates and epochs.
     Validation,
-    /// What is looked at once.
+    /// Images that the final weights are tested on, once.
     Test,
+    /// The images of all three, in this order.
+    All,
 }
 
-named!(Split, "split", Split::Train => "train", Split::Validation => "validation", Split::Test => "test");
+named!(
+    Split,
+    "split",
+    Split::Train => "train",
+    Split::Validation => "validation",
+    Split::Test => "test",
+    Split::All => "all",
+);
 
 /// What to open and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +86,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_slips_are_recognised() {
-        for split in [Split::Train, Split::Validation, Split::Test] {
+        for split in [Split::Train, Split::Validation, Split::Test, Split::All] {
             assert_eq!(split.to_string().parse::<Split>().expect("its own name"), split);
         }
         let error = "letterbx".parse::<Resize>().expect_err("no such mode");

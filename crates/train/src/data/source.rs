@@ -68,6 +68,8 @@ pub(crate) struct Parts {
     pub train: Found,
     pub validation: Option<Found>,
     pub test: Found,
+    /// Whether the source names its test images, rather than having some held out.
+    pub has_test_split: bool,
     pub provenance: Provenance,
     pub warnings: Vec<String>,
 }
@@ -76,7 +78,8 @@ impl Parts {
     /// Two blocks, which is what published data sets are.
     pub fn in_memory(name: &str, classes: Vec<String>, train: Block, test: Block, provenance: Provenance) -> Self {
         let (train, test) = (Found::Block(train), Found::Block(test));
-        Self { name: name.into(), classes, train, validation: None, test, provenance, warnings: Vec::new() }
+        let (name, warnings) = (name.into(), Vec::new());
+        Self { name, classes, train, validation: None, test, has_test_split: true, provenance, warnings }
     }
 }
 
@@ -189,7 +192,7 @@ fn budget(options: &DataOptions) -> usize {
 
 /// Makes three splits of what was read.
 fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<Dataset> {
-    let Parts { name, classes, train, validation, test, provenance, mut warnings } = parts;
+    let Parts { name, classes, train, validation, test, has_test_split, provenance, mut warnings } = parts;
     if provenance.canonical == Some(false) {
         let label = provenance.label(&name);
         warnings.push(format!("these are not the published pixels: results are called \"{label}\""));
@@ -213,7 +216,8 @@ fn finish(parts: Parts, path: Option<PathBuf>, options: &DataOptions) -> Result<
         (None, _) => held_out,
     };
     let path = path.map(|p| std::path::absolute(&p).unwrap_or(p));
-    Ok(Dataset { name, path, classes, train, validation, test: images(test, options, budget), provenance, warnings })
+    let test = images(test, options, budget);
+    Ok(Dataset { name, path, classes, train, validation, test, has_test_split, provenance, warnings })
 }
 
 /// Images at the size that was asked for, in memory where that takes at most `budget` bytes.

@@ -4,6 +4,7 @@
 
 training = training
 validation = validation
+all-splits = whole
 step = step
 test = test
 environment = Environment

@@ -4,6 +4,7 @@
 
 training = 학습
 validation = 검증
+all-splits = 전체
 step = 스텝
 test = 시험
 environment = 실행 환경

@@ -121,8 +121,9 @@ pub(crate) fn read(
     }
     let name = fs::canonicalize(path).ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
     let provenance = Provenance { images: reader.read, md5, canonical: None };
-    let (classes, warnings) = (splits.classes, splits.warnings);
-    Ok(Parts { name: name.unwrap_or_else(|| "images".into()), classes, train, validation, test, provenance, warnings })
+    let name = name.unwrap_or_else(|| "images".into());
+    let (classes, has_test_split, warnings) = (splits.classes, splits.has_test_split, splits.warnings);
+    Ok(Parts { name, classes, train, validation, test, has_test_split, provenance, warnings })
 }
 
 /// The size to bring images to: what was asked for; else the images' own where all are squares of one size up to

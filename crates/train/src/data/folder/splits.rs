@@ -29,6 +29,8 @@ pub(super) struct Splits {
     pub train: Listing,
     pub validation: Option<Listing>,
     pub test: Listing,
+    /// Whether the folder names its test images; in a flat folder some are held out instead.
+    pub has_test_split: bool,
     pub warnings: Vec<String>,
 }
 
@@ -148,7 +150,7 @@ impl Source<'_> {
         };
         let validation = validation.map(|folder| split(&folder)).transpose()?;
         let test = split(&test)?;
-        Ok(Splits { classes, train, validation, test, warnings })
+        Ok(Splits { classes, train, validation, test, has_test_split: true, warnings })
     }
 
     /// `train` stands alone. One's own folder is split; half of ImageNet is a mistake.
@@ -173,7 +175,8 @@ impl Source<'_> {
         };
         let (listing, others) = self.labelled(test, &classes)?;
         warnings.extend(others);
-        Ok(Splits { classes, train: Listing::default(), validation: None, test: listing, warnings })
+        let train = Listing::default();
+        Ok(Splits { classes, train, validation: None, test: listing, has_test_split: true, warnings })
     }
 
     fn flat(&self, root: &Path, train_on_all: bool) -> Result<Splits> {
@@ -201,7 +204,8 @@ impl Source<'_> {
             let message = format!("{} has too few images to train on some and test on others", self.root.display());
             return Err(Error::data(message).with_hint("three images of a class are the least"));
         }
-        Ok(Splits { classes, train, validation: Some(validation), test, warnings: Vec::from_iter(others) })
+        let (validation, warnings) = (Some(validation), Vec::from_iter(others));
+        Ok(Splits { classes, train, validation, test, has_test_split: false, warnings })
     }
 
     /// Whether these folders are classes, not splits under names of their own (`seg_train`, `seg_test`): those hold class folders alone.

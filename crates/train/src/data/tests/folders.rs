@@ -15,6 +15,9 @@ fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
     assert!((84..=108).contains(&counts[0]) && counts[1] >= 4 && counts[2] >= 4, "{counts:?}");
     let i = (0..data.test.len()).find(|&i| data.test.name(i).contains("cat-")).expect("a cat");
     assert_eq!((data.test.label(i), data.test.pixels(i).expect("in memory")[0]), (0, 200));
+    assert!(!data.has_test_split, "a part is held out instead");
+    let all = data.split(Split::All).expect("one size");
+    assert_eq!((all.len(), all.histogram(2)), (120, vec![60, 60]));
     class(folder.path(), "ant", 30, 100);
     let grown = open(&options(folder.path()), &mut ()).expect("whole");
     let names = |p: &Images| (0..p.len()).map(|i| p.name(i)).collect::<std::collections::BTreeSet<_>>();
@@ -81,6 +84,7 @@ fn train_val_and_test_folders_are_the_splits_and_classes_must_agree() {
     let data =
         open(&DataOptions { input: Some(8), channels: Some(1), ..options(folder.path()) }, &mut ()).expect("whole");
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (10, 6, 4));
+    assert!(data.has_test_split);
     assert_eq!((data.test.label(3), data.test.pixels(3).expect("in memory").len()), (1, 64));
     let original = data.test.original(3).expect("on disk");
     assert_eq!((original.height, original.width), (9, 12));
