@@ -1,5 +1,5 @@
-//! Times of the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution
-//! work, share of the sgemm rate measured in the same run, and the algorithm, for the forward pass
+//! Measures the layer shapes in `benches/shapes/*.txt`: milliseconds, GFLOP/s of direct-convolution
+//! work, ratio to the sgemm rate measured in the same run, and the algorithm, for the forward pass
 //! and both gradients.
 //!
 //! `cargo bench -p residual-kernels -- [FILE …] [--seconds S] [--pass forward|dx|dw] [--precise]
@@ -13,21 +13,22 @@ use residual_kernels::conv::{self, PackedConv};
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvDims, ConvShape, Epilogue, Isa, PoolDims, PoolShape, pool};
 
-/// Bytes that no cache holds, and the most copies of small weights.
+/// Bytes that no cache holds.
 const COLD_BYTES: usize = 96 << 20;
+/// Largest number of copies of small weights.
 const MOST_COPIES: usize = 512;
 
-/// What was asked for on the command line.
+/// Options of the command line.
 struct Options {
     files: Vec<String>,
     seconds: f64,
     pass: Option<String>,
     precise: bool,
     packed: bool,
-    /// PackedConv weights from memory and not from the caches: as many copies in turns as no cache
+    /// Packed weights come from memory and not from the caches: as many copies in turns as no cache
     /// holds.
     cold: bool,
-    /// With 2x2 maximum pooling behind packed weights, in the same pass or in one of its own.
+    /// 2x2 max pooling follows packed weights, fused or (`apart`) in a pass of its own.
     pooled: bool,
     apart: bool,
 }
@@ -47,7 +48,7 @@ impl Options {
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                // cargo bench adds this.
+                // `cargo bench` adds this option.
                 "--bench" => {}
                 "--precise" => options.precise = true,
                 "--packed" => options.packed = true,
@@ -94,7 +95,7 @@ fn main() {
     }
 }
 
-/// The shapes of one file: eight numbers a line.
+/// Reads the shapes of one file: eight numbers a line.
 fn shapes(name: &str) -> Vec<ConvShape> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/shapes").join(format!("{name}.txt"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -108,7 +109,7 @@ fn shapes(name: &str) -> Vec<ConvShape> {
         .collect()
 }
 
-/// The least time of one pass, over at least three calls and `options.seconds`.
+/// Returns the least time of one pass, over at least three calls and `options.seconds`.
 fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     let (x, w, dy) = (noise(s.x_len()), noise(s.w_len()), noise(s.y_len()));
     let mut out = vec![0f32; s.x_len().max(s.y_len()).max(s.w_len())];
@@ -129,7 +130,7 @@ fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
                 packed.forward_max_pool(&x, s, &mean, &mut largest);
             }
         }
-        // What inference does: weights packed before, a bias and a ReLU.
+        // As in inference: packed weights, a bias and a ReLU.
         (Pass::Forward, None) if options.packed => {
             let packed = turns.next().expect("it never ends");
             packed.forward(&x, s, Epilogue::Bias { bias: &mean, relu: true }, &mut out[..s.y_len()]);
@@ -143,6 +144,7 @@ fn time(s: &ConvShape, pass: Pass, options: &Options) -> f64 {
     })
 }
 
+/// Returns the least time of a call of `f`, over at least three calls and `seconds`.
 fn least(seconds: f64, mut f: impl FnMut()) -> f64 {
     f();
     let (start, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
@@ -155,17 +157,17 @@ fn least(seconds: f64, mut f: impl FnMut()) -> f64 {
     best
 }
 
-/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what
-/// other programs on the machine leave alone.
+/// Returns the time in seconds: wall time with several threads, CPU time of the process with one,
+/// which other programs on the machine disturb less.
 fn clock() -> f64 {
     let id = if rayon::current_num_threads() == 1 { libc::CLOCK_PROCESS_CPUTIME_ID } else { libc::CLOCK_MONOTONIC };
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes to a local.
+    // SAFETY: the call writes to a local.
     unsafe { libc::clock_gettime(id, &mut time) };
     time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
-/// GFLOP/s of a large product with the `gemm` crate on all threads.
+/// Returns the GFLOP/s of a large product by the `gemm` crate on all threads.
 fn sgemm_rate(seconds: f64) -> f64 {
     const SIDE: usize = 1536;
     let (a, b) = (noise(SIDE * SIDE), noise(SIDE * SIDE));
@@ -173,7 +175,7 @@ fn sgemm_rate(seconds: f64) -> f64 {
     let side = SIDE as isize;
     let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
     let best = least(seconds, || {
-        // SAFETY: three square matrices, row by row.
+        // SAFETY: the slices hold three square row-major matrices.
         unsafe {
             gemm::gemm(
                 SIDE,
@@ -201,7 +203,7 @@ fn sgemm_rate(seconds: f64) -> f64 {
     2e-9 * (SIDE * SIDE * SIDE) as f64 / best
 }
 
-/// Reproducible values between -1 and 1.
+/// Returns reproducible values between -1 and 1.
 fn noise(len: usize) -> Vec<f32> {
     let mut state = 0x2545_F491u32;
     let mut next = || {

@@ -1,5 +1,5 @@
-//! Times of the kernels that are bound by memory, in GB/s of the tensors that they must read and
-//! write at least once.
+//! Measures the memory-bound kernels, in GB/s of the tensors that they must read and write at least
+//! once.
 //!
 //! `cargo bench -p residual-kernels --bench memory`; the least of the times is shown, beside that
 //! of a copy.
@@ -10,7 +10,7 @@ use residual_kernels::norm::Norm;
 use residual_kernels::update::Sgd;
 use residual_kernels::{PoolDims, PoolShape, activation, linear, loss, norm, pixels, pool, update};
 
-/// Prints the rate of a kernel that touches `floats` values.
+/// Prints the rate of a kernel that reads and writes `floats` values.
 fn rate(name: &str, floats: usize, mut f: impl FnMut()) {
     f();
     let mut best = f64::INFINITY;
@@ -22,20 +22,20 @@ fn rate(name: &str, floats: usize, mut f: impl FnMut()) {
     println!("{name:>44} {:>9.3} ms {:>7.1} GB/s", 1e3 * best, 4e-9 * floats as f64 / best);
 }
 
-/// Seconds: of the wall with several threads, of this process's CPU time with one, which is what
-/// other programs on the machine leave alone.
+/// Returns the time in seconds: wall time with several threads, CPU time of the process with one,
+/// which other programs on the machine disturb less.
 fn clock() -> f64 {
     let id = if rayon::current_num_threads() == 1 { libc::CLOCK_PROCESS_CPUTIME_ID } else { libc::CLOCK_MONOTONIC };
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes to a local.
+    // SAFETY: the call writes to a local.
     unsafe { libc::clock_gettime(id, &mut time) };
     time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
 fn main() {
     println!("{} threads", rayon::current_num_threads());
-    // The maps of ResNet-20 and of ResNet-18, batch 128: one that fits a 32 MB cache with its copy,
-    // one that does not.
+    // Maps of ResNet-20 and of ResNet-18, batch 128: one that fits a 32 MB cache with its copy, one
+    // that does not.
     for (rows, c) in [(128 * 32 * 32, 16), (128 * 32 * 32, 64), (128 * 16, 512)] {
         let len = rows * c;
         println!("[{rows}, {c}]");

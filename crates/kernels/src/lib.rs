@@ -4,7 +4,7 @@
 //! ```
 //! use residual_kernels::{ConvDims, ConvShape, Epilogue, conv};
 //!
-//! // A 3x3 convolution with 16 filters on one image of 32x32 with three channels, then bias and ReLU.
+//! // A 3x3 convolution with 16 filters on an image of 32x32 with three channels, bias and ReLU.
 //! let dims = ConvDims { n: 1, h: 32, w: 32, c: 3, k: 16, kh: 3, kw: 3, stride: 1, pad: 1 };
 //! let s = ConvShape::new(dims)?;
 //! let (x, w, bias) = (vec![0.5; s.x_len()], vec![0.1; s.w_len()], vec![-1.0; s.k()]);
@@ -19,7 +19,7 @@
 //!
 //! | module | operations |
 //! | --- | --- |
-//! | [`conv`] | convolution, its gradients, fused batch norm and ReLU, packed weights for inference |
+//! | [`conv`] | convolution, its gradients, fused batch norm and ReLU, inference |
 //! | [`linear`] | fully connected layers |
 //! | [`norm`], [`lrn`] | batch norm, local response normalisation |
 //! | [`pool`], [`shortcut`] | pooling, the parameter-free shortcut |

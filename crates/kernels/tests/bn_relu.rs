@@ -1,10 +1,10 @@
-//! Convolutions of a normalised input that is never written, against the normalisation and the
-//! convolution one after the other, each of which is held against its naive twin elsewhere.
+//! Fused batch norm, ReLU and convolution are compared with the three operations one after the
+//! other, each of which is compared with the naive reference elsewhere.
 //!
 //! # Tolerances
-//! What is read is rounded as it would be written: outputs and weight gradients have the same bits.
-//! The sums of the normalisation's gradient are added up in another order: a block adds at most
-//! [`ADDITIONS`] values in `f32`, then `f64`, and so does [`norm::backward`].
+//! The prologue rounds a value as if it were stored, so that outputs and weight gradients have the
+//! same bits. The sums of the batch norm's gradient are added in another order: a block adds at
+//! most [`ADDITIONS`] values in `f32`, then `f64`, and so does [`norm::backward`].
 
 mod support;
 
@@ -13,7 +13,7 @@ use residual_kernels::norm::{self, Norm};
 use residual_kernels::{ConvShape, Epilogue, Isa, conv};
 use support::{Layer, U, assert_same_bits, assert_within, conv_shape, noise, on_every_isa, shapes};
 
-/// Additions of a column in `f32`, of both orders together: 16 + 112 of a block of tiles, 256 of a
+/// Additions of a column in `f32` in both orders together: 16 + 112 of a block of tiles, 256 of a
 /// task of [`norm::backward`].
 const ADDITIONS: f64 = 400.0;
 
@@ -79,7 +79,7 @@ fn check_backward(
         let j = i % s.c();
         let scale = f64::from(norm.gamma[j]).abs() * inverse_std(j);
         let through = (sum[j] + centred(i).abs() * inverse_std(j).powi(2) * product[j]) / rows;
-        // The sums' own errors, and the roundings of the last pass, which both have.
+        // Errors of the sums, and the roundings of the last pass on both sides.
         scale * ((ADDITIONS + 8.0) * U * through + 8.0 * U * f64::from(dz[i]).abs())
     });
 }

@@ -1,4 +1,4 @@
-//! Convolutions against their naive twins, on every instruction set, over random shapes.
+//! Convolutions are compared with the naive reference on every instruction set, over random shapes.
 //!
 //! # Tolerances
 //! A sum of `L` products in `f32` is off by at most `L u Σ|x||w|`, `u = 2⁻²⁴` (Higham, "Accuracy
@@ -16,22 +16,22 @@ use residual_kernels::plan::{self, Algorithm, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, naive, pool};
 use support::{U, assert_same_bits, assert_within, conv_shape, halved, magnitudes, noise, on_every_isa, shapes};
 
-/// Products that a direct algorithm adds one after the other, at most.
+/// Largest number of products that a direct algorithm adds one after the other.
 const RUN: usize = 256;
 
 /// Roundings on the way of one value through the transforms of F(4x4): data 2 x 4, filter 2 x 5,
 /// output 2 x 5.
 const TRANSFORMS: usize = 28;
 
-/// `(L + partial sums) u` for a sum of `length` products.
+/// Returns the bound `(L + partial sums) u` for a sum of `length` products.
 fn direct(length: usize) -> f64 {
     (length.min(RUN) + length.div_ceil(RUN) + 2) as f64 * U
 }
 
-/// The matrices of F(M, 3), Lavin & Gray 2016.
+/// Matrices of F(M, 3), Lavin & Gray 2016, in absolute values.
 struct Bound {
     side: usize,
-    /// `[N, N]`, `[N, 3]`, `[M, N]`, in absolute values.
+    /// `[N, N]`; `filter` is `[N, 3]` and `output` is `[M, N]`.
     data: Vec<Vec<f64>>,
     filter: Vec<Vec<f64>>,
     output: Vec<Vec<f64>>,
@@ -39,7 +39,7 @@ struct Bound {
 
 type Square = Vec<Vec<f64>>;
 
-/// `m x mᵀ`.
+/// Computes `m x mᵀ`.
 fn sandwich(m: &Square, x: &Square) -> Square {
     let product = |a: &Square, b: &dyn Fn(usize, usize) -> f64, columns: usize| -> Square {
         a.iter()
@@ -93,7 +93,7 @@ impl Bound {
         }
     }
 
-    /// Every tile of an image: calls `visit(n, top, left)`.
+    /// Calls `visit(n, top, left)` for every tile of every image.
     fn each_tile(&self, n: usize, h: usize, w: usize, mut visit: impl FnMut(usize, usize, usize)) {
         for n in 0..n {
             for top in (0..h).step_by(self.side) {
@@ -104,8 +104,8 @@ impl Bound {
         }
     }
 
-    /// The sum of absolute values behind each output of a correlation `[n, h, w, c] → [n, out_h,
-    /// out_w, k]` with filters `w(k, c, i, j)`.
+    /// Returns the sum of absolute values behind each output of a correlation
+    /// `[n, h, w, c] → [n, out_h, out_w, k]` with filters `w(k, c, i, j)`.
     fn correlate(
         &self,
         x: &[f32],
@@ -143,7 +143,7 @@ impl Bound {
         sums
     }
 
-    /// The sum of absolute values behind each weight gradient.
+    /// Returns the sum of absolute values behind each weight gradient.
     fn dw(&self, x: &[f32], dy: &[f32], s: &ConvShape) -> Vec<f64> {
         let points = self.side + 2;
         let mut products = vec![vec![vec![0f64; points]; points]; s.k() * s.c()];
@@ -165,7 +165,7 @@ impl Bound {
     }
 }
 
-/// Absolute values of one channel of a window that starts `pad` before `(top, left)`.
+/// Returns the absolute values of one channel of a window that starts `pad` before `(top, left)`.
 fn window(x: &[f32], [n, h, w, c]: [usize; 4], c_i: usize, top: usize, left: usize, pad: usize, size: usize) -> Square {
     let value = |i: usize, j: usize| {
         let (ih, iw) = ((top + i).wrapping_sub(pad), (left + j).wrapping_sub(pad));
@@ -174,7 +174,7 @@ fn window(x: &[f32], [n, h, w, c]: [usize; 4], c_i: usize, top: usize, left: usi
     (0..size).map(|i| (0..size).map(|j| value(i, j)).collect()).collect()
 }
 
-/// Bounds on the error of every output of the forward pass.
+/// Returns the bound on the error of every output of the forward pass.
 fn forward_bounds(x: &[f32], w: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
     match Bound::new(plan::algorithm(s, Pass::Forward, precise)) {
         Some(bound) => {
@@ -219,7 +219,7 @@ fn dw_bounds(x: &[f32], dy: &[f32], s: &ConvShape, precise: bool) -> Vec<f64> {
     }
 }
 
-/// Everything that a convolution does, on every instruction set.
+/// Checks all passes and epilogues of a convolution on every instruction set.
 fn check(s: &ConvShape, precise: bool) {
     let (x, w, dy) = (noise(s.x_len(), 1), noise(s.w_len(), 2), noise(s.y_len(), 3));
     let (bias, before) = (noise(s.k(), 4), noise(s.x_len(), 5));
@@ -292,14 +292,14 @@ fn check(s: &ConvShape, precise: bool) {
     });
 }
 
-/// Mean and variance of what was written: at most 16 + 112 additions of differences to a first
-/// value, then `f64`.
+/// Checks mean and variance of the stored outputs: at most 16 + 112 additions of differences to a
+/// first value, then `f64`.
 fn check_statistics(what: &str, y: &[f32], k: usize, mean: &[f32], var: &[f32]) {
     const ADDITIONS: f64 = 130.0;
     let (mut means, mut vars) = (vec![0f32; k], vec![0f32; k]);
     naive::norm::statistics(y, k, &mut means, &mut vars);
     let column = |j: usize| y[j..].iter().step_by(k).map(|&v| f64::from(v));
-    // Differences to any value of the column are at most its span.
+    // A difference to any value of the column is at most its span.
     let span = |j: usize| column(j).fold(f64::MIN, f64::max) - column(j).fold(f64::MAX, f64::min);
     assert_within(&format!("mean of {what}"), mean, &means, |j| ADDITIONS * U * span(j));
     assert_within(&format!("variance of {what}"), var, &vars, |j| 4.0 * ADDITIONS * U * span(j).powi(2));
@@ -326,7 +326,7 @@ fn every_order_of_work_is_within_the_bound() {
         (2, 9, 9, 70, 600, 1, 1, 0),
         (2, 9, 9, 300, 70, 1, 2, 0),
         (2, 5, 6, 130, 140, 3, 2, 1),
-        // A weight gradient in two rounds.
+        // The weight gradient takes two rounds.
         (2, 66, 65, 128, 130, 1, 1, 0),
     ];
     for sizes in shapes {
@@ -337,8 +337,8 @@ fn every_order_of_work_is_within_the_bound() {
 #[test]
 fn a_filter_that_reaches_no_pixel_gives_zeros() {
     on_every_isa(|| {
-        // One pixel in the middle of a border of three, filters of three at every fifth place: none
-        // touches it.
+        // One pixel in the middle of a padding of three, 3x3 kernels with stride five: none touches
+        // it.
         let s = conv_shape((1, 1, 1, 5, 7, 3, 5, 3));
         assert_eq!((s.out_h(), s.out_w()), (1, 1));
         let (x, w, dy) = (noise(s.c(), 1), noise(s.k() * s.c() * 9, 2), noise(s.k(), 3));
@@ -359,7 +359,7 @@ fn nan_survives_the_relu_of_an_epilogue() {
         on_every_isa(|| {
             let mut y = vec![0f32; s.y_len()];
             conv::forward(&x, &w, &s, false, Epilogue::Bias { bias: &vec![0.0; s.k()], relu: true }, &mut y);
-            // The first output channel, whichever way the products are arranged.
+            // Only the first output channel is NaN, with any algorithm.
             assert!(y.iter().step_by(s.k()).all(|y| y.is_nan()), "{kernel}x{kernel}");
             assert!(y.iter().skip(1).step_by(s.k()).all(|y| *y >= 0.0), "{kernel}x{kernel}");
             let packed = conv::PackedConv::new(&w, &s, false);

@@ -1,11 +1,11 @@
-//! Everything that is not a convolution against its naive twin, on every instruction set, over
-//! random shapes.
+//! All operations but convolutions are compared with the naive reference on every instruction set,
+//! over random shapes.
 //!
 //! # Tolerances
-//! A kernel with `r` roundings on the way of a value is off by at most `r u` times the sum of the
-//! magnitudes that meet in it, `u = 2⁻²⁴`. Column sums add at most [`RUN`] values in `f32` before
-//! they go on in `f64`. Kernels that copy, choose or round once have the bits of their twins: an
-//! `f64` holds any product of two `f32`, so that it is rounded once there, too.
+//! A kernel that rounds a value `r` times is off by at most `r u` times the sum of the magnitudes
+//! of its terms, `u = 2⁻²⁴`. Column sums add at most [`RUN`] values in `f32` before they continue
+//! in `f64`. Kernels that copy, choose or round once have the bits of the reference: an `f64` holds
+//! any product of two `f32`, so that it is rounded once there, too.
 
 mod support;
 
@@ -17,8 +17,8 @@ use residual_kernels::{
 };
 use support::{Layer, U, assert_same_bits, assert_within, magnitudes, noise, on_every_isa};
 
-/// Additions in `f32` of one column sum, with the folded row's own: 32 Ki elements in rows of at
-/// least 128.
+/// Additions in `f32` of one column sum, those of the folded row included: 32 Ki elements in rows
+/// of at least 128.
 const RUN: f64 = 258.0;
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -70,7 +70,7 @@ proptest! {
         let y = relu.then_some(&y[..]);
         let mut expected = [vec![0f32; x.len()], vec![0f32; x.len()], vec![0f32; c], vec![0f32; c]];
         let [dx, dskip, dgamma, dbeta] = &mut expected;
-        // In training the shortcut's gradient is there in any case: it is made in place.
+        // In training the gradient of the shortcut is always computed, in place.
         let skip = skip || !frozen;
         let dskip = skip.then_some(&mut dskip[..]);
         if frozen {

@@ -1,10 +1,10 @@
-//! The number of threads does not change a bit: every kernel that works in tasks on 1, 2, 3 and 20
-//! threads, at sizes that are cut into several.
+//! Results have the same bits with any number of threads: every kernel that is split into tasks
+//! runs on 1, 2, 3 and 20 threads, at sizes with several tasks.
 //!
-//! One task would prove nothing, so the sizes follow from the cuts: element-wise kernels are shared
-//! from 32 Ki elements on, sums of columns have tasks of 32 Ki, products of matrices blocks of 256
-//! x 1024, and those of convolutions are said at each shape. Lanes and registers move the numbers;
-//! there are at least two tasks on every instruction set.
+//! One task would prove nothing, so the sizes follow from the blocking: element-wise kernels have
+//! several tasks from 32 Ki elements on, column sums have tasks of 32 Ki, matrix products blocks of
+//! 256 x 1024, and the blocks of convolutions are given at each shape. The numbers depend on lanes
+//! and registers; there are at least two tasks on every instruction set.
 
 mod support;
 
@@ -16,8 +16,8 @@ use residual_kernels::{
 };
 use support::{Sizes, conv_shape, noise, on_every_isa};
 
-/// Runs `f` on pools of 1, 2, 3 and 20 threads, more than there are tasks of a single image, and
-/// compares what it returns.
+/// Runs `f` on thread pools of 1, 2, 3 and 20 threads, more than a single image has tasks, and
+/// compares the results.
 fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     on_every_isa(|| {
         let isa = residual_kernels::Isa::active();
@@ -33,7 +33,7 @@ fn same_bits(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     });
 }
 
-/// Every order of work, in several tasks and with as few products as that takes.
+/// Shapes for every loop order, with several tasks and as few products as possible.
 const SHAPES: [Sizes; 10] = [
     // F(4x4), 49 tiles: two blocks, and for more threads than that six chunks, where the filters
     // are packed.
@@ -52,8 +52,7 @@ const SHAPES: [Sizes; 10] = [
     // Patches in blocks of 96, four phases backward; 1280 positions of the weight gradient in two
     // groups.
     (20, 16, 16, 24, 40, 3, 2, 1),
-    // The input gradient is zero first, and three of four pixels stay so; 1176 positions in two
-    // groups.
+    // Three of four pixels of the input gradient are zero; 1176 positions in two groups.
     (24, 14, 14, 64, 48, 1, 2, 0),
     // More than 16 Ki weights, packed in tasks; 2500 positions in two groups and, with 10 MB to
     // read, two rounds.
@@ -62,8 +61,8 @@ const SHAPES: [Sizes; 10] = [
     (5, 32, 32, 3, 16, 7, 2, 3),
 ];
 
-/// Calls `check` with every shape, its input, weights and output gradient, and a normalisation of
-/// the input.
+/// Calls `check` with every shape, its input, weights and output gradient, and a batch norm of the
+/// input.
 fn on_every_shape(check: impl Fn(&ConvShape, &[f32], &[f32], &[f32], &Norm<'_>)) {
     for sizes in SHAPES {
         let s = conv_shape(sizes);

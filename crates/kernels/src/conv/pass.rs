@@ -21,7 +21,8 @@ use crate::tasks::{self, DisjointSlice};
 /// use residual_kernels::{ConvDims, ConvShape, Epilogue, conv};
 ///
 /// // A 2x2 box filter over an image of 3x3 with one channel.
-/// let s = ConvShape::new(ConvDims { n: 1, h: 3, w: 3, c: 1, k: 1, kh: 2, kw: 2, stride: 1, pad: 0 })?;
+/// let dims = ConvDims { n: 1, h: 3, w: 3, c: 1, k: 1, kh: 2, kw: 2, stride: 1, pad: 0 };
+/// let s = ConvShape::new(dims)?;
 /// let x = [1., 2., 3., 4., 5., 6., 7., 8., 9.];
 /// let mut y = [0.; 4];
 /// conv::forward(&x, &[1.; 4], &s, false, Epilogue::None, &mut y);

@@ -1,15 +1,15 @@
-//! What the tests of the kernels share: numbers and shapes to compute with, equality of bits, and
-//! bounds on rounding errors.
+//! Support for the tests of the kernels: random values and shapes, equality of bits, and bounds on
+//! rounding errors.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use proptest::prelude::*;
 use residual_kernels::norm::Norm;
 use residual_kernels::{ConvDims, ConvShape, Isa, PoolDims, PoolShape, naive};
 
-/// Half a unit in the last place of 1: the relative error of one rounding.
+/// Relative error of one rounding: half a unit in the last place of 1.
 pub const U: f64 = 1.0 / 16_777_216.0;
 
-/// Reproducible values between -1 and 1 (PCG, O'Neill 2014).
+/// Returns reproducible values between -1 and 1 (PCG, O'Neill 2014).
 pub fn noise(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..len)
@@ -21,13 +21,13 @@ pub fn noise(len: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Absolute values.
+/// Returns the absolute values.
 pub fn magnitudes(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| v.abs()).collect()
 }
 
-/// Fails where a value is further from its reference than its bound allows; the reference's own
-/// rounding is allowed for.
+/// Fails if a value is further from its reference than the bound and the rounding of the reference
+/// allow.
 #[track_caller]
 pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl Fn(usize) -> f64) {
     assert_eq!(values.len(), reference.len(), "{what}");
@@ -42,8 +42,8 @@ pub fn assert_within(what: &str, values: &[f32], reference: &[f32], bound: impl 
     }
 }
 
-/// Fails where a value has other bits than its reference: for kernels that copy, choose or round
-/// once. 0 and -0 differ.
+/// Fails if a value has other bits than its reference, for kernels that copy, choose or round once.
+/// 0 and -0 differ.
 #[track_caller]
 pub fn assert_same_bits(what: &str, values: &[f32], reference: &[f32]) {
     assert_eq!(values.len(), reference.len(), "{what}");
@@ -52,14 +52,16 @@ pub fn assert_same_bits(what: &str, values: &[f32], reference: &[f32]) {
     }
 }
 
-/// Kernel, stride and padding of every convolution in use, and some that are not.
+/// Kernel size, stride and padding of the convolutions of networks, and some others.
 const WINDOWS: [(usize, usize, usize); 10] =
     [(3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (7, 2, 3), (3, 1, 0), (3, 1, 2), (5, 3, 2)];
 
-/// Random convolutions with up to about `most` products. The batch stays as it was drawn; what is
-/// too much is halved in a random order, height, width or channels, each down to 8 at least, so
-/// that the others keep their sizes. With none above 15, five images under 3x3 filters and a
-/// padding of 2 have 2.9 million products: less cannot be asked for.
+/// Generates random convolutions with up to about `most` products.
+///
+/// The batch stays as drawn. Height, width and channels are halved in a random order while there
+/// are too many products, each to no less than 8, so that the others keep their sizes. With none
+/// above 15, five images with 3x3 kernels and a padding of 2 have 2.9 million products: `most` must
+/// not be less.
 pub fn shapes(most: u64) -> impl Strategy<Value = ConvShape> {
     let sizes = (1usize..=5, 1usize..=40, 1usize..=40, 1usize..=70, 1usize..=70);
     let order = Just([0, 1, 2, 3]).prop_shuffle();
@@ -100,8 +102,7 @@ pub fn on_every_isa(check: impl Fn()) {
     }
 }
 
-/// A batch norm over `c` channels whose statistics are those of `x`, with scales and shifts of any
-/// sign.
+/// Batch norm over `c` channels with the statistics of `x`, and scales and shifts of any sign.
 pub struct Layer {
     pub mean: Vec<f32>,
     pub var: Vec<f32>,
@@ -120,7 +121,7 @@ impl Layer {
         Norm { mean: &self.mean, var: &self.var, gamma: &self.gamma, beta: &self.beta, eps: 1e-5 }
     }
 
-    /// What a difference of the input is multiplied with.
+    /// Returns the factor of a difference of the input.
     pub fn scale(&self, j: usize) -> f64 {
         f64::from(self.gamma[j]).abs() / (f64::from(self.var[j]) + 1e-5).sqrt()
     }
