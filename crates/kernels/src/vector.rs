@@ -117,13 +117,31 @@ pub(crate) fn relu<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
 }
 
+/// Prefetch hint of x86 for all levels of the cache.
+const INTO_L1: i32 = 3;
+
+/// Prefetch hint of x86 for all levels but L1.
+const INTO_L2: i32 = 2;
+
 /// Prefetches the cache line at `from` into L1. Any address is allowed.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const f32) {
+    prefetch_hint::<INTO_L1>(from);
+}
+
+/// Prefetches the cache line at `from` into L2, so that L1 keeps what is in use. Any address is allowed.
+#[inline(always)]
+pub(crate) fn prefetch_l2(from: *const f32) {
+    prefetch_hint::<INTO_L2>(from);
+}
+
+/// Prefetches the cache line at `from` with a hint of x86; does nothing elsewhere.
+#[inline(always)]
+fn prefetch_hint<const HINT: i32>(from: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a hint that cannot fault; SSE is part of x86-64.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+        std::arch::x86_64::_mm_prefetch::<HINT>(from.cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = from;
@@ -137,19 +155,6 @@ pub(crate) fn prefetch_write(from: *const f32) {
     // SAFETY: a hint that cannot fault, and does nothing on processors that do not know it.
     unsafe {
         std::arch::asm!("prefetchw [{}]", in(reg) from, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = from;
-}
-
-/// Prefetches the cache line at `from` into L2, so that L1 keeps what is in use. Any address is
-/// allowed.
-#[inline(always)]
-pub(crate) fn prefetch_l2(from: *const f32) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint that cannot fault; SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = from;
