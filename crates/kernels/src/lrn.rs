@@ -75,8 +75,9 @@ pub fn forward(x: &[f32], c: usize, lrn: &Lrn, y: &mut [f32]) {
     });
 }
 
-/// Computes the gradient of [`forward`]: `dx_i = dy_i d_i^-beta - 2 alpha beta / size x_i Σ_j dy_j
-/// y_j / d_j`, the sum over the channels whose window holds `i`.
+/// Computes the gradient of [`forward`]:
+/// `dx_i = dy_i d_i^-beta - 2 alpha beta / size x_i Σ_j dy_j y_j / d_j`, the sum over the channels
+/// whose window holds `i`.
 ///
 /// # Panics
 /// If `x` is not `[rows, c]`, another slice is not as large, or the window is empty.

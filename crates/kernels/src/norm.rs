@@ -51,8 +51,9 @@ impl Norm<'_> {
 
 impl Norm<'_> {
     /// Computes `dgamma` and `dbeta`, and the coefficients of `dx`, from the sums of the masked
-    /// gradient `g` and of `g (x - mean)`: `dx = scale (g - sum / rows - (x - mean) product / (rows
-    /// (var + eps)))`.
+    /// gradient `g` and of `g (x - mean)`:
+    ///
+    /// `dx = scale (g - sum / rows - (x - mean) product / (rows (var + eps)))`.
     fn coefficients(
         &self,
         columns: Columns,
@@ -326,7 +327,7 @@ fn scale_gradient(
     tasks::for_ranges(dy.len(), columns.task_len(), |_, range| {
         // SAFETY: the ranges do not overlap.
         let dx = unsafe { dx.range(range.clone()) };
-        // SAFETY: as above.
+        // SAFETY: the ranges do not overlap.
         let dskip = dskip.as_ref().map(|dskip| unsafe { dskip.range(range.clone()) });
         isa.run(|| {
             dx.copy_from_slice(&dy[range.clone()]);

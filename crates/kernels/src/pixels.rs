@@ -4,8 +4,8 @@ use crate::columns::Columns;
 use crate::isa::Isa;
 use crate::tasks::{self, DisjointSlice};
 
-/// Computes `y = scale byte + shift` by channel. For `(byte / 255 - mean) / std`, scale is `1 /
-/// (255 std)` and shift is `-mean / std`.
+/// Computes `y = scale byte + shift` by channel. For `(byte / 255 - mean) / std`, scale is
+/// `1 / (255 std)` and shift is `-mean / std`.
 ///
 /// # Panics
 /// If `bytes` and `y` are not `[.., c]`, or `scale` or `shift` does not have `c` values.

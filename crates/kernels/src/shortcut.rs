@@ -1,8 +1,8 @@
 //! Parameter-free shortcut of He et al. 2015, option A: downsampling and zero padding of the
 //! channels.
 //!
-//! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with `(k -
-//! c) / 2` zero channels in front and the rest behind, `k ≥ c`.
+//! `x [n, h, w, c]` → `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`: `x[:, ::stride, ::stride, :]` with
+//! `(k - c) / 2` zero channels in front and the rest behind, `k ≥ c`.
 
 use crate::tasks::{self, DisjointSlice, SERIAL_LEN};
 

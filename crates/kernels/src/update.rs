@@ -17,9 +17,9 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
-/// Updates one weight tensor by one step: `g = dw + weight_decay w`, `v = momentum v + g`, `w -= lr
-/// v` (Nesterov: `w -= lr (g + momentum v)`). `v` starts at zero, so that the first step is that of
-/// PyTorch.
+/// Updates one weight tensor by one step: `g = dw + weight_decay w`, `v = momentum v + g`,
+/// `w -= lr v` (Nesterov: `w -= lr (g + momentum v)`). `v` starts at zero, so that the first step
+/// is that of PyTorch.
 ///
 /// # Panics
 /// If the slices are not equally large.

@@ -129,7 +129,8 @@ pub(crate) fn prefetch(from: *const f32) {
     prefetch_hint::<INTO_L1>(from);
 }
 
-/// Prefetches the cache line at `from` into L2, so that L1 keeps what is in use. Any address is allowed.
+/// Prefetches the cache line at `from` into L2, so that L1 keeps what is in use. Any address is
+/// allowed.
 #[inline(always)]
 pub(crate) fn prefetch_l2(from: *const f32) {
     prefetch_hint::<INTO_L2>(from);

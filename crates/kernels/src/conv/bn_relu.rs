@@ -1,8 +1,8 @@
 //! Convolution of `relu(batch_norm(x))` without writing the normalised map.
 //!
-//! The forward pass and the weight gradient apply `max(0, gamma (x - mean) / sqrt(var + eps) +
-//! beta)` while they read `x`, and the backward pass goes through convolution, ReLU and batch norm
-//! at once.
+//! The forward pass and the weight gradient apply
+//! `max(0, gamma (x - mean) / sqrt(var + eps) + beta)` while they read `x`, and the backward pass
+//! goes through convolution, ReLU and batch norm at once.
 //!
 //! A map of ResNet-20's first stage is 8 MB for 128 images. A normalised map would be written once
 //! and read four times (by the convolution, by its weight gradient, and twice as the ReLU's mask);

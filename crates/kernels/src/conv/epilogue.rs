@@ -108,8 +108,8 @@ pub(crate) enum PassEpilogue<'a> {
     BnReluBackward {
         x: &'a [f32],
         prologue: &'a BnReluPrologue,
-        /// The sums of each channel are added to these: of the gradients, and of them times `x -
-        /// mean`.
+        /// The sums of each channel are added to these: of the gradients, and of them times
+        /// `x - mean`.
         totals: &'a mut [Vec<f64>; 2],
     },
 }

@@ -83,9 +83,9 @@ impl PackedConv {
         matches!(self.algorithm, Algorithm::Winograd4 | Algorithm::Winograd2)
     }
 
-    /// Computes the convolution, bias, ReLU and 2x2 max pooling with stride 2: `y [n, out_h / 2,
-    /// out_w / 2, k]`. The map before the pooling is never written. The bits are those of the
-    /// operations one after the other.
+    /// Computes the convolution, bias, ReLU and 2x2 max pooling with stride 2:
+    /// `y [n, out_h / 2, out_w / 2, k]`. The map before the pooling is never written. The bits are
+    /// those of the operations one after the other.
     ///
     /// # Panics
     /// If [`PackedConv::can_fuse_max_pool`] is false, the shape is of another layer, or a slice

@@ -1,9 +1,9 @@
 //! Prologue of a convolution: what happens to the input values while they are packed.
 //!
 //! A batch norm and a ReLU stand between one convolution and the next. The normalised map is never
-//! written: the next convolution reads the first one's output `[n, h, w, c]` and applies `max(0,
-//! scale x + shift)` on the way, with the same two roundings as [`crate::norm::forward`], so that
-//! the bits are the same. The padding around an image stays zero.
+//! written: the next convolution reads the first one's output `[n, h, w, c]` and applies
+//! `max(0, scale x + shift)` on the way, with the same two roundings as [`crate::norm::forward`],
+//! so that the bits are the same. The padding around an image stays zero.
 
 use pulp::Simd;
 

@@ -1,5 +1,5 @@
-//! The parameter-free shortcut by its definition. `x [n, h, w, c]`, `y [n, ⌈h/stride⌉, ⌈w/stride⌉,
-//! k]`.
+//! The parameter-free shortcut by its definition. `x [n, h, w, c]`,
+//! `y [n, ⌈h/stride⌉, ⌈w/stride⌉, k]`.
 
 /// Calls `visit(y index, x index)` for every element that is copied.
 fn each_pair(n: usize, h: usize, w: usize, c: usize, stride: usize, k: usize, mut visit: impl FnMut(usize, usize)) {

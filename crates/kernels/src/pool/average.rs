@@ -57,8 +57,8 @@ pub fn global_average_backward(dy: &[f32], n: usize, hw: usize, c: usize, dx: &m
     adaptive_average_backward(dy, n, hw, 1, c, 1, 1, dx);
 }
 
-/// Computes `torch.nn.AdaptiveAvgPool2d`: `x [n, h, w, c]` → `y [n, oh, ow, c]`, also where `oh >
-/// h`.
+/// Computes `torch.nn.AdaptiveAvgPool2d`: `x [n, h, w, c]` → `y [n, oh, ow, c]`, also where
+/// `oh > h`.
 ///
 /// # Panics
 /// If `x` or `y` does not have these sizes.

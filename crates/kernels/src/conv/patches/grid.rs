@@ -28,8 +28,8 @@ impl KernelTap {
     }
 }
 
-/// Pixels that a grid writes: position `(u, v)` writes `(top + u step, left + v step)` of an `h x
-/// w` image.
+/// Pixels that a grid writes: position `(u, v)` writes `(top + u step, left + v step)` of an
+/// `h x w` image.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     h: usize,
@@ -82,8 +82,8 @@ impl PatchGrid {
 
     /// Grids of the input gradient: a position is an input pixel, a patch is of `dy`.
     ///
-    /// Output row `oh` reaches input row `ih` through kernel row `i` where `oh stride + i = ih +
-    /// pad`, so the rows `ih = phase + stride u` share their taps.
+    /// Output row `oh` reaches input row `ih` through kernel row `i` where
+    /// `oh stride + i = ih + pad`, so the rows `ih = phase + stride u` share their taps.
     pub(crate) fn backward(s: &ConvShape) -> Vec<Self> {
         let ConvDims { n, h, w, k, kh, kw, stride, pad, .. } = s.dims();
         let (out_h, out_w) = (s.out_h(), s.out_w());

@@ -49,8 +49,8 @@ impl KernelRect {
         ((count - 1) * grid.step + self.kw) * grid.c
     }
 
-    /// Copies the pixels under the windows of `count` positions from `column` on into `buffer [kh,
-    /// width]`. Lines are numbered over all images.
+    /// Copies the pixels under the windows of `count` positions from `column` on into
+    /// `buffer [kh, width]`. Lines are numbered over all images.
     pub(super) fn fill(
         &self,
         grid: &PatchGrid,

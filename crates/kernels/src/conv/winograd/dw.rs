@@ -242,7 +242,7 @@ fn by_groups<W: WinogradTransforms<M, N>, const M: usize, const N: usize>(
             }
         });
     });
-    // FilterGradientTask, in tasks of one vector of output channels and some input channels.
+    // A task computes the taps of one vector of output channels and some input channels.
     const INPUTS: usize = 32;
     let parts = job.c.div_ceil(INPUTS);
     tasks::for_each(part.columns / lanes * parts, |task| {
