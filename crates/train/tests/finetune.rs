@@ -58,8 +58,14 @@ fn two_steps(folder: &Path, name: &str, changes: &[String]) -> Result<(Tensors, 
     let named = format!("model.name={name}");
     let all: Vec<String> = small.map(String::from).into_iter().chain([named]).chain(changes.iter().cloned()).collect();
     let recipe = Recipe::load("shapes-resnet20", &all)?;
-    let options =
-        RunOptions { out: folder.join("run"), resume: false, skip_bad: false, stop: Default::default(), report: None };
+    let options = RunOptions {
+        out: folder.join("run"),
+        resume: false,
+        skip_bad: false,
+        row: None,
+        stop: Default::default(),
+        report: None,
+    };
     let mut notes = Notes::default();
     train::run(&recipe, &options, &mut notes, &mut |_: &Event| {})?;
     let (model, _) = weights::load(&folder.join("run/last.safetensors"), &Device::flex())?;

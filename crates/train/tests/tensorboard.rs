@@ -25,8 +25,14 @@ for tag in run.Tags()['scalars']:
 /// Trains in `folder`, and stops behind step `last`; gives back what was told.
 fn sitting(recipe: &Recipe, folder: &Path, last: u64) -> Vec<Event> {
     let (stop, mut board, mut told) = (Arc::new(AtomicBool::new(false)), TensorBoard::default(), Vec::new());
-    let options =
-        RunOptions { out: folder.into(), resume: true, skip_bad: false, stop: Arc::clone(&stop), report: None };
+    let options = RunOptions {
+        out: folder.into(),
+        resume: true,
+        skip_bad: false,
+        row: None,
+        stop: Arc::clone(&stop),
+        report: None,
+    };
     let mut sink = |event: &Event| {
         if matches!(event, Event::Step { step, .. } if *step == last) {
             stop.store(true, Ordering::Relaxed);

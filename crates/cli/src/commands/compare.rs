@@ -5,7 +5,7 @@ use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent};
 use crate::ui::table::{Align, Table};
 use residual::Result;
-use residual_study::report::compare::{Difference, wilson};
+use residual_study::stats::{Difference, wilson};
 use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
-use residual::{Error, Kind, Result};
+use residual::{Error, Result};
 use residual_study::report;
 use residual_train::data::{self, Augment, Image, Normalize, Preprocessing};
 use residual_train::models::{self, Layer, ModelOptions, Summary};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual inspect vgg19_bn --input 32 --against 224
-  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.png   a recipe's augmentations")]
+  residual inspect --augment imagenet-resnet50-strong cat.jpg --out sheet.html   a recipe's augmentations")]
 pub struct InspectArgs {
     /// A network (`residual models` lists them), or a weights file; with --augment, an image
     #[arg(value_name = "NAME|FILE")]
@@ -27,7 +27,7 @@ pub struct InspectArgs {
     #[arg(long, value_name = "RECIPE", requires = "out", conflicts_with_all = ["against", "classes"])]
     augment: Option<String>,
 
-    /// The contact sheet to write, a PNG
+    /// The contact sheet to write: an HTML page
     #[arg(long, value_name = "FILE", requires = "augment")]
     out: Option<PathBuf>,
 
@@ -108,6 +108,10 @@ impl InspectArgs {
     }
 
     fn contact_sheet(&self, recipe: &str, out: &Path, ui: &mut Ui) -> Result<()> {
+        if out.extension().is_none_or(|extension| extension != "html") {
+            let message = format!("--out must name an .html file, got {}", out.display());
+            return Err(Error::usage(message).with_hint("the contact sheet is a page: name it sheet.html"));
+        }
         let recipe = Recipe::load(recipe, &[])?;
         let image = Image::open(Path::new(&self.what))?;
         let side = self.side(&recipe)?;
@@ -124,10 +128,9 @@ impl InspectArgs {
             },
         };
         let (augment, training) = (Augment::from(&recipe.augment), recipe.augment.size.unwrap_or(side));
-        let sheet = report::sheet(&augment, &image, &preprocessing, training, recipe.train.seed)?;
-        sheet.save_png(out)?;
-        let path = std::path::absolute(out)
-            .map_err(|error| Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", out.display())))?;
+        let seed = recipe.train.seed;
+        let sheet = report::contact_sheet(&augment, &image, &preprocessing, training, seed, report::Lang::En)?;
+        let path = report::save(&sheet.render(), out)?;
         if ui.json() { ui.value(&SheetReport { path }) } else { ui.line(&path.display().to_string()) }
     }
 

@@ -7,8 +7,8 @@ use crate::ui::multi_run::MultiRunView;
 use crate::ui::numbers::{duration, percent, short};
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
-use residual_study::lab::{self, Kind, Net, Options, Row, Specimen};
-use residual_study::report::lang::nameless;
+use residual_study::lab::{self, Candidate, Comparison, LabOptions, TrialRow, TrialRun};
+use residual_study::report::lang::shorten_paths;
 use residual_study::report::{self, Lang};
 use residual_train::models::options::Shortcut;
 use residual_train::recipe::Recipe;
@@ -111,15 +111,17 @@ impl LabCommand {
     /// Trains the networks that are not finished, prints the table, writes the report.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
         let (kind, nets, common) = match self {
-            Self::Depth(depth) => (Kind::Depth, Net::of_depths(&depth.depths, &depth.shortcuts)?, &depth.common),
-            Self::Vgg(vgg) => {
-                let nets = vgg.nets.iter().map(|name| Net::vgg(name)).collect::<Result<Vec<_>>>()?;
-                (Kind::Vgg, nets, &vgg.common)
+            Self::Depth(depth) => {
+                (Comparison::Depth, Candidate::of_depths(&depth.depths, &depth.shortcuts)?, &depth.common)
             }
-            Self::Nonlinearity(lab) => (Kind::Nonlinearity, Net::stacks(), &lab.common),
+            Self::Vgg(vgg) => {
+                let nets = vgg.nets.iter().map(|name| Candidate::vgg(name)).collect::<Result<Vec<_>>>()?;
+                (Comparison::Vgg, nets, &vgg.common)
+            }
+            Self::Nonlinearity(lab) => (Comparison::Nonlinearity, Candidate::filter_stacks(), &lab.common),
         };
         // A network named twice would count as two seeds.
-        let mut named: Vec<Net> = Vec::new();
+        let mut named: Vec<Candidate> = Vec::new();
         nets.into_iter().for_each(|net| {
             if !named.contains(&net) {
                 named.push(net)
@@ -132,27 +134,27 @@ impl LabCommand {
         let options = common.options(kind)?;
         let json = ui.json();
         let (mut bars, mut view) = (ui.bars(), MultiRunView::new(ui.bars()));
-        let specimens = lab::run(&nets, &options, &mut bars, &mut interrupt::ctrl_c_sink(&mut view), |row| {
+        let trials = lab::run(&nets, &options, &mut bars, &mut interrupt::ctrl_c_sink(&mut view), |row| {
             if json { ui.value(row) } else { Ok(()) }
         })?;
         drop(view);
-        let page = common.page(kind, &options, &specimens)?;
+        let page = common.page(kind, &options, &trials)?;
         if json {
             return Ok(());
         }
-        ui.line(&table(&specimens))?;
+        ui.line(&table(&trials))?;
         ui.line(&format!("report: {}", page.display()))
     }
 }
 
 impl LabArgs {
-    fn options(&self, kind: Kind) -> Result<Options> {
+    fn options(&self, kind: Comparison) -> Result<LabOptions> {
         let out = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("lab-{}", kind.name())));
-        Ok(Options {
+        Ok(LabOptions {
             out,
             recipe: self.recipe(kind)?,
             seeds: (self.seed..self.seed + self.seeds).collect(),
-            looks: self.probes,
+            probes: self.probes,
             stop: interrupt::stop_flag(),
             report: Some(report::of_run),
         })
@@ -160,10 +162,10 @@ impl LabArgs {
 
     /// Returns the recipe of all networks: the data set's default, shortened, with the user's
     /// changes.
-    fn recipe(&self, kind: Kind) -> Result<Recipe> {
+    fn recipe(&self, kind: Comparison) -> Result<Recipe> {
         let network = match kind {
-            Kind::Depth | Kind::Nonlinearity => "resnet-20",
-            Kind::Vgg => "vgg-a",
+            Comparison::Depth | Comparison::Nonlinearity => "resnet-20",
+            Comparison::Vgg => "vgg-a",
         };
         let mut sets = vec![
             format!("data.source={}", serde_json::Value::from(absolute_if_exists(&self.data))),
@@ -173,7 +175,7 @@ impl LabArgs {
             "optimizer.lr=0.05".to_owned(),
             "optimizer.weight_decay=1e-4".to_owned(),
         ];
-        if kind == Kind::Vgg {
+        if kind == Comparison::Vgg {
             // VGG without batch norm diverges at higher rates.
             sets.push("optimizer.lr=0.01".to_owned());
         }
@@ -181,7 +183,7 @@ impl LabArgs {
         Recipe::default_for(&self.data, network)?.with(&sets)
     }
 
-    fn page(&self, kind: Kind, options: &Options, specimens: &[Specimen]) -> Result<PathBuf> {
+    fn page(&self, kind: Comparison, options: &LabOptions, trials: &[TrialRun]) -> Result<PathBuf> {
         let mut recipe = options.recipe.clone();
         // Reports are shared, so the path is reduced to its last component.
         let source = Path::new(&recipe.data.source).file_name().map(|name| name.to_string_lossy().into_owned());
@@ -190,33 +192,33 @@ impl LabArgs {
             kind,
             command: command(),
             recipe: shared(&recipe.to_toml()?, kind),
-            data: specimens.first().map_or_else(|| recipe.data.source.clone(), |one| one.row.data.clone()),
+            data: trials.first().map_or_else(|| recipe.data.source.clone(), |one| one.row.data.clone()),
         };
-        let page = report::lab::page(&about, specimens, self.lang).render();
+        let page = report::lab::page(&about, trials, self.lang).render();
         report::save(&page, &options.out.join("report.html"))
     }
 }
 
 /// Returns the part of a recipe that all networks share: without the network's name, and for filter
 /// stacks without `[model]`.
-fn shared(recipe: &str, kind: Kind) -> String {
+fn shared(recipe: &str, kind: Comparison) -> String {
     let mut section = "";
     let lines = recipe.lines().filter(|line| {
         if line.starts_with('[') {
             section = line;
         }
-        section != "[model]" || (kind != Kind::Nonlinearity && !line.starts_with("name = "))
+        section != "[model]" || (kind != Comparison::Nonlinearity && !line.starts_with("name = "))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the command line without the path of the binary and without folders.
 fn command() -> String {
-    let words = std::env::args().skip(1).map(|word| nameless(&word));
+    let words = std::env::args().skip(1).map(|word| shorten_paths(&word));
     std::iter::once("residual".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-fn table(specimens: &[Specimen]) -> String {
+fn table(trials: &[TrialRun]) -> String {
     let mut table = Table::new(&[
         ("network", Align::Left),
         ("seed", Align::Right),
@@ -226,10 +228,10 @@ fn table(specimens: &[Specimen]) -> String {
         ("test error", Align::Right),
         ("time", Align::Right),
     ]);
-    for Specimen { row, .. } in specimens {
-        let Row { net, seed, depth, params, train_error, test_error, seconds, .. } = row;
+    for TrialRun { row, .. } in trials {
+        let TrialRow { network, seed, depth, params, train_error, test_error, seconds, .. } = row;
         table.row(vec![
-            net.clone(),
+            network.clone(),
             seed.to_string(),
             depth.to_string(),
             short(*params),
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn the_shared_recipe_of_a_lab_names_no_network() {
         let recipe = "[model]\nname = \"resnet-20\"\nstem = \"auto\"\n\n[data]\nname = 1\n";
-        assert_eq!(shared(recipe, Kind::Depth), "[model]\nstem = \"auto\"\n\n[data]\nname = 1");
-        assert_eq!(shared(recipe, Kind::Nonlinearity), "[data]\nname = 1");
+        assert_eq!(shared(recipe, Comparison::Depth), "[model]\nstem = \"auto\"\n\n[data]\nname = 1");
+        assert_eq!(shared(recipe, Comparison::Nonlinearity), "[data]\nname = 1");
     }
 }

@@ -7,11 +7,13 @@ use crate::ui::numbers::duration;
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
 use residual_study::report::{self, Lang};
+use residual_study::reproduce::counts::verify;
 use residual_study::reproduce::estimate::Pace;
-use residual_study::reproduce::outcome::{Claim, Outcome, Row};
-use residual_study::reproduce::run::{Options, default_folder, folder, run, verify, weights};
+use residual_study::reproduce::options::{ReproduceOptions, default_folder, folder};
+use residual_study::reproduce::outcome::{Claim, Outcome, ResultRow};
+use residual_study::reproduce::run::{run, weights};
 use residual_study::reproduce::verdict::Verdict;
-use residual_study::reproduce::{Experiment, Part, Scale, experiments, find, given, stacks};
+use residual_study::reproduce::{Experiment, Part, Scale, experiments, filter_stacks, find, pretrained};
 use residual_train::eval::Weights;
 use residual_train::train::Record;
 use serde::Serialize;
@@ -120,7 +122,7 @@ impl ReproduceArgs {
             return verify(experiment);
         }
         let out = self.out.clone().unwrap_or_else(|| default_folder(experiment, scale));
-        let options = Options {
+        let options = ReproduceOptions {
             out: out.clone(),
             seeds: self.seeds,
             scale,
@@ -132,8 +134,8 @@ impl ReproduceArgs {
         let mut view = MultiRunView::new(ui.bars());
         let mut sink = interrupt::ctrl_c_sink(&mut view);
         if experiment.is_count() {
-            let (mut outcome, seen) = stacks::run(experiment, &options, &mut ui.bars(), &mut sink)?;
-            outcome.report = Some(report::save(&report::stacks(&outcome, &seen, self.lang), &page)?);
+            let (mut outcome, trials) = filter_stacks::run(experiment, &options, &mut ui.bars(), &mut sink)?;
+            outcome.report = Some(report::save(&report::filter_stacks(&outcome, &trials, self.lang), &page)?);
             outcome.save(&out)?;
             return Ok(outcome);
         }
@@ -155,7 +157,7 @@ impl ReproduceArgs {
 /// Returns the experiments that `weights` can be tested for, or all if there are none, so that the
 /// caller reports the error.
 fn testable(experiments: Vec<&'static Experiment>, weights: &[Weights]) -> Vec<&'static Experiment> {
-    let testable: Vec<_> = experiments.iter().copied().filter(|one| given::parts(one, weights).is_ok()).collect();
+    let testable: Vec<_> = experiments.iter().copied().filter(|one| pretrained::parts(one, weights).is_ok()).collect();
     if testable.is_empty() { experiments } else { testable }
 }
 
@@ -284,9 +286,9 @@ fn show(outcome: &Outcome, ui: &mut Ui) -> Result<()> {
 }
 
 /// Formats a row: `paper 8.75 | ours 8.90 ± 0.20 (3 seeds) | tolerance 0.5 | reproduced`.
-fn sentence(outcome: &Outcome, row: &Row, named: bool) -> String {
+fn sentence(outcome: &Outcome, row: &ResultRow, named: bool) -> String {
     let unit = row.unit.as_str();
-    let Row { paper, reference, at_least, .. } = *row;
+    let ResultRow { paper, reference, at_least, .. } = *row;
     let compared = Target { paper, reference, source: row.source.as_deref(), at_least };
     let source = compared.source.unwrap_or("paper");
     let mut text = if named { format!("{}: ", row.name) } else { String::new() };

@@ -107,6 +107,7 @@ impl TrainArgs {
             out,
             resume: self.resume,
             skip_bad: self.skip_bad,
+            row: None,
             stop: interrupt::stop_flag(),
             report: Some(residual_study::report::of_run),
         };

@@ -63,9 +63,12 @@ fn a_lab_prints_a_line_for_each_network_and_does_not_train_it_again() {
     };
     let rows = lab();
     for row in &rows {
-        assert_keys(row, &["net", "family", "depth", "shortcut", "seed", "steps", "train_error", "test_error", "path"]);
+        assert_keys(
+            row,
+            &["network", "family", "depth", "shortcut", "seed", "steps", "train_error", "test_error", "path"],
+        );
     }
-    let nets: Vec<&str> = rows.iter().filter_map(|row| row["net"].as_str()).collect();
+    let nets: Vec<&str> = rows.iter().filter_map(|row| row["network"].as_str()).collect();
     assert_eq!(nets, ["plain-cifar-8", "resnet-cifar-8 (A)", "resnet-cifar-8 (B)"]);
     assert!(folder.path().join("report.html").is_file());
     assert_eq!(lab(), rows, "the seconds of training are the same: it was not repeated");
@@ -90,9 +93,9 @@ fn the_depth_lab_compares_kinds_of_shortcut_and_draws_every_layer_along_training
     assert!(params[0] == params[1] && params[1] < params[2] && params[2] < params[3], "{params:?}");
     let page = std::fs::read_to_string(folder.path().join("report.html")).expect("a page");
     assert!(page.contains("<section id=\"shortcuts\"") && page.contains("Shortcuts A, B and C"));
-    // A map of gradients for each network: seven layers, three looks.
+    // A map of gradients for each network: seven layers, three probes.
     assert_eq!(page.matches("width=\"3\" height=\"7\"").count(), 4);
-    assert!(page.contains("8 layers, in the order of the layers") && page.contains("8 layers, at the start"));
+    assert!(page.contains("8 layers, in layer order") && page.contains("8 layers, at the start"));
 }
 
 #[test]

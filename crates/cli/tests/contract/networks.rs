@@ -29,14 +29,17 @@ fn inspect_tells_layers_and_marks_what_differs() {
 #[test]
 fn inspect_draws_what_a_recipe_does_to_an_image() {
     let folder = folder();
-    let (from, to) = (folder.path().join("cat.png"), folder.path().join("sheet.png"));
+    let (from, to) = (folder.path().join("cat.png"), folder.path().join("sheet.html"));
     image(&from, 90);
     let (from, out) = (from.to_string_lossy(), to.to_string_lossy());
     let arguments = ["inspect", "--augment", "imagenet-resnet50-strong", &from, "--out", &out, "--json"];
     let line = &lines(residual(&arguments))[0];
     assert_eq!(line["path"], out.as_ref());
-    let sheet = residual_train::data::Image::open(&to).expect("an image");
-    assert!(sheet.width > 1000 && sheet.height > 1000, "{}x{}", sheet.width, sheet.height);
+    let page = std::fs::read_to_string(&to).expect("a page");
+    assert!(page.contains("TrivialAugment") && page.matches("<img ").count() > 40);
+    let png = ["inspect", "--augment", "imagenet-resnet50-strong", &from, "--out", "sheet.png"];
+    let (code, stderr) = failure(residual(&png));
+    assert!(code == 2 && stderr.contains("must name an .html file"), "{stderr}");
     let (code, _) = failure(residual(&["inspect", "--augment", "imagenet-resnet50-strong", &from]));
     assert_eq!(code, 2, "a sheet goes somewhere");
 }

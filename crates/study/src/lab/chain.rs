@@ -5,8 +5,8 @@
 //! image once the normalisation's statistics are fixed, so without them the whole network is one linear classifier,
 //! however many layers it has. The papers' own networks have no such option.
 
-use super::watch::Look;
-use super::{Net, Options, Row, Specimen, read, write};
+use super::probes::Probe;
+use super::trial::{LabOptions, TRIAL, TrialRow, TrialRun, read, write};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::error::{Error, Kind, Result};
@@ -50,6 +50,11 @@ impl Design {
     pub(super) fn folder(&self) -> String {
         let relu = if self.relu { "relu" } else { "linear" };
         format!("{}of{}x{}-{relu}", self.repeats, self.kernel, self.kernel)
+    }
+
+    /// Returns the group of the network: `relu` or `linear`.
+    pub fn family(&self) -> &'static str {
+        if self.relu { "relu" } else { "linear" }
     }
 
     /// Weight layers.
@@ -137,7 +142,7 @@ fn count_wrong(logits: &Tensor<2>, labels: &[u32]) -> usize {
 }
 
 /// What a finished chain leaves behind its row: enough for the page.
-type Curves = (Vec<Look>, Vec<(f64, f64)>);
+type Curves = (Vec<Probe>, Vec<(f64, f64)>);
 
 /// Trains and tests the chain of `design` by `recipe` in `out`, unless that was done before.
 ///
@@ -145,24 +150,23 @@ type Curves = (Vec<Look>, Vec<(f64, f64)>);
 /// A recipe that asks for what is not done here, a folder of another recipe, data that is no good, a loss that is not
 /// finite, Ctrl-C (nothing is kept then).
 pub(super) fn run(
-    net: &Net,
     design: Design,
     recipe: &Recipe,
     out: &Path,
-    options: &Options,
+    options: &LabOptions,
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
-) -> Result<Specimen> {
+) -> Result<TrialRun> {
     check(recipe)?;
-    let (kept, curves, by) = (out.join("specimen.json"), out.join("curves.json"), out.join("recipe.toml"));
+    let (kept, curves, by) = (out.join(TRIAL), out.join("curves.json"), out.join("recipe.toml"));
     let asked = recipe.to_toml()?;
     if kept.exists() && std::fs::read_to_string(&by).ok().as_deref() != Some(asked.as_str()) {
         return Err(Error::usage(format!("{} belongs to another recipe", out.display()))
             .with_hint("give the options that it was trained with, or choose another --out"));
     }
     let read_curves = || serde_json::from_str::<Curves>(&std::fs::read_to_string(&curves).ok()?).ok();
-    if let (Some(row), Some((looks, training))) = (read(&kept), read_curves()) {
-        return Ok(Specimen { row, looks, training });
+    if let (Some(row), Some((probes, training))) = (read(&kept), read_curves()) {
+        return Ok(TrialRun { row, probes, training });
     }
     std::fs::create_dir_all(out).map_err(|error| Error::io("make", out, error))?;
     residual::atomic::write(&by, asked.as_bytes())?;
@@ -170,13 +174,13 @@ pub(super) fn run(
     let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing, .. } = prepare(recipe, false, &device, progress)?;
     let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;
-    sink.event(&training.started(net, out));
+    sink.event(&training.started(design, out));
     let began = Instant::now();
     training.go(options, sink)?;
     let test_error = training.test_error()?;
-    let row = Row {
-        net: net.name(),
-        family: net.family().to_owned(),
+    let row = TrialRow {
+        network: design.name(),
+        family: design.family().to_owned(),
         depth: design.depth(),
         shortcut: None,
         seed: recipe.train.seed,
@@ -190,7 +194,7 @@ pub(super) fn run(
         data: training.data.label(),
         path: std::path::absolute(out).unwrap_or_else(|_| out.to_owned()),
     };
-    let seen: Curves = (training.looks, training.curve);
+    let seen: Curves = (training.probes, training.curve);
     residual::atomic::write(&curves, &serde_json::to_vec(&seen).expect("plain data"))?;
     write(&kept, &row)?;
     sink.event(&Event::Done {
@@ -203,7 +207,7 @@ pub(super) fn run(
         seconds: row.seconds,
         report: None,
     });
-    Ok(Specimen { row, looks: seen.0, training: seen.1 })
+    Ok(TrialRun { row, probes: seen.0, training: seen.1 })
 }
 
 /// Whether `recipe` asks only for what [`Training`] does: what it left out would change the page and not the numbers.
@@ -236,7 +240,7 @@ struct Training {
     normalizer: Arc<Normalizer>,
     device: Device,
     steps: u64,
-    looks: Vec<Look>,
+    probes: Vec<Probe>,
     curve: Vec<(f64, f64)>,
 }
 
@@ -268,7 +272,7 @@ impl Training {
             data,
             normalizer,
             device: device.clone(),
-            looks: Vec::new(),
+            probes: Vec::new(),
             curve: Vec::new(),
         })
     }
@@ -277,12 +281,12 @@ impl Training {
         self.net.as_ref().expect("present between steps")
     }
 
-    fn started(&self, net: &Net, out: &Path) -> Event {
+    fn started(&self, design: Design, out: &Path) -> Event {
         Event::Start {
             step: 0,
             steps: self.steps,
             steps_per_epoch: self.loader.steps_per_epoch(),
-            model: net.name(),
+            model: design.name(),
             params: self.net().params(),
             images: self.data.train.len() as u64,
             path: out.to_owned(),
@@ -294,9 +298,9 @@ impl Training {
         if test.is_empty() { Ok(None) } else { self.net().error(test, &self.normalizer).map(Some) }
     }
 
-    /// All steps, with `options.looks` looks between them.
-    fn go(&mut self, options: &Options, sink: &mut dyn Sink) -> Result<()> {
-        let every = self.steps.div_ceil(options.looks.max(1)).max(1);
+    /// All steps, with `options.probes` probes between them.
+    fn go(&mut self, options: &LabOptions, sink: &mut dyn Sink) -> Result<()> {
+        let every = self.steps.div_ceil(options.probes.max(1)).max(1);
         let schedule = self.recipe.schedule(self.steps);
         let (mut wrong, mut seen) = (0, 0);
         for step in 0..self.steps {
@@ -320,7 +324,7 @@ impl Training {
                 (wrong, seen) = (0, 0);
                 let test_error = self.test_error()?;
                 let (responses, gradients) = (Vec::new(), Vec::new());
-                self.looks.push(Look { step: step + 1, train_error: error, test_error, responses, gradients });
+                self.probes.push(Probe { step: step + 1, train_error: error, test_error, responses, gradients });
             }
         }
         Ok(())

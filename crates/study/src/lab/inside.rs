@@ -1,6 +1,6 @@
 //! What happens inside a network: how strongly each layer responds, and how much gradient reaches it.
 //!
-//! A forward pass is not written here a second time: `Seeing` takes down the one that each network writes for the
+//! A forward pass is not written here a second time: `Recorder` takes down the one that each network writes for the
 //! inference plan (`models/lower.rs`) and carries it out, step by step, on tensors `[n, h, w, c]`, with a look at every one.
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// A layer and one number of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct ProbeValue {
     /// Its name in checkpoints.
     pub layer: String,
     /// The number.
@@ -26,13 +26,13 @@ pub struct Measured {
 ///
 /// # Errors
 /// Pixels that do not fit the network.
-pub fn responses(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Result<Vec<Measured>> {
+pub fn responses(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Result<Vec<ProbeValue>> {
     check(model, pixels, dims)?;
     let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), dims), &Device::flex()));
-    let mut seeing = Seeing { values: vec![x], deviations: Vec::new(), pass: Pass::test() };
-    model.valid().plan(&mut seeing);
+    let mut recorder = Recorder { values: vec![x], deviations: Vec::new(), pass: Pass::test() };
+    model.valid().plan(&mut recorder);
     let names = layers(model);
-    Ok(names.into_iter().zip(seeing.deviations).map(|(layer, value)| Measured { layer, value }).collect())
+    Ok(names.into_iter().zip(recorder.deviations).map(|(layer, value)| ProbeValue { layer, value }).collect())
 }
 
 /// The L2 norm of the loss's gradient with respect to the weights of each convolution, for one batch. `model` is on the
@@ -40,7 +40,7 @@ pub fn responses(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Result<Vec<
 ///
 /// # Errors
 /// Pixels that do not fit the network, or labels that it does not know.
-pub fn gradient_norms(model: &Model, pixels: &[f32], dims: [usize; 4], labels: &[u32]) -> Result<Vec<Measured>> {
+pub fn gradient_norms(model: &Model, pixels: &[f32], dims: [usize; 4], labels: &[u32]) -> Result<Vec<ProbeValue>> {
     check(model, pixels, dims)?;
     let classes = model.spec.classes;
     if labels.len() != dims[0] || labels.iter().any(|&label| label as usize >= classes) {
@@ -54,7 +54,7 @@ pub fn gradient_norms(model: &Model, pixels: &[f32], dims: [usize; 4], labels: &
     let mut by_name = gradients(&model.net, loss.backward());
     let norm = |layer: String| {
         let gradient = by_name.remove(&format!("{layer}.weight"))?;
-        Some(Measured { layer, value: ops::sum_of_squares(gradient).sqrt() })
+        Some(ProbeValue { layer, value: ops::sum_of_squares(gradient).sqrt() })
     };
     Ok(layers(model).into_iter().filter_map(norm).collect())
 }
@@ -77,7 +77,7 @@ fn layers(model: &Model) -> Vec<String> {
 }
 
 /// Carries a forward pass out as it is taken down.
-struct Seeing {
+struct Recorder {
     /// Every activation.
     values: Vec<Nhwc>,
     /// Of each convolution that is no projection.
@@ -85,7 +85,7 @@ struct Seeing {
     pass: Pass,
 }
 
-impl Seeing {
+impl Recorder {
     fn push(&mut self, value: Nhwc) -> usize {
         self.values.push(value);
         self.values.len() - 1
@@ -103,7 +103,7 @@ impl Seeing {
     }
 }
 
-impl Lower for Seeing {
+impl Lower for Recorder {
     type Value = usize;
 
     fn input(&self) -> usize {
@@ -198,13 +198,13 @@ mod tests {
             let model = network(name, shortcut).valid();
             let pixels = noise(dims.iter().product());
             let x = Nhwc(Tensor::from_data(TensorData::new(pixels.clone(), dims), &Device::flex()));
-            let mut seeing = Seeing { values: vec![x.clone()], deviations: Vec::new(), pass: Pass::test() };
-            let logits = model.plan(&mut seeing);
-            let seen = ops::values(seeing.values[logits].0.clone());
+            let mut recorder = Recorder { values: vec![x.clone()], deviations: Vec::new(), pass: Pass::test() };
+            let logits = model.plan(&mut recorder);
+            let seen = ops::values(recorder.values[logits].0.clone());
             let forward = ops::values(model.forward(x, &Pass::test()));
             let largest = forward.iter().fold(0f32, |a, b| a.max(b.abs()));
             assert!(seen.iter().zip(&forward).all(|(a, b)| (a - b).abs() <= 1e-4 * largest), "{name}");
-            assert_eq!(seeing.deviations.len(), layers(&model).len(), "{name}: a name for each response");
+            assert_eq!(recorder.deviations.len(), layers(&model).len(), "{name}: a name for each response");
         }
     }
 

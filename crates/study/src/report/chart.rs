@@ -1,5 +1,6 @@
-//! Line charts as SVG, drawn when the page is built: once on a linear and once on a logarithmic scale, of which a switch
-//! shows one. The values lie beside the drawing, for the script that shows them under the pointer and for a table.
+//! Line charts as SVG, drawn when the page is built: once on a linear and once on a logarithmic
+//! scale, of which a switch shows one. The values lie beside the drawing, for the script that shows
+//! them under the pointer and for a table.
 
 use super::lang::Lang;
 use maud::{Markup, PreEscaped, html};
@@ -251,7 +252,8 @@ impl Chart {
         }
     }
 
-    /// The names of the curves with their last values; the script puts those under the pointer there.
+    /// The names of the curves with their last values; the script puts those under the pointer
+    /// there.
     fn legend(&self) -> Markup {
         let last = self.named().filter_map(|series| series.points.last()).map(|point| point.0).fold(0.0, f64::max);
         let alone = self.named().count() == 1;

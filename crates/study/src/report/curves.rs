@@ -32,8 +32,9 @@ fn named(runs: &[&Record], run: &Record, what: &str) -> String {
     if runs.len() == 1 { what.to_owned() } else { format!("{}: {what}", run.name()) }
 }
 
-/// A dashed curve for training and a solid one for validation of each run, with one run in two colours. Where the training
-/// values are `noisy`, their running mean is drawn, over themselves where there is one run.
+/// A dashed curve for training and a solid one for validation of each run, with one run in two
+/// colours. Where the training values are `noisy`, their running mean is drawn, over themselves
+/// where there is one run.
 fn pairs(
     runs: &[&Record],
     lang: Lang,

@@ -1,7 +1,7 @@
 //! Where a run errs: confusion matrix, accuracy by class, calibration.
 
 use super::lang::Lang;
-use super::subject::Subject;
+use super::report_data::ReportData;
 use maud::{Markup, PreEscaped, html};
 use residual::numbers::{percent, thousands};
 use residual_train::data::Split;
@@ -12,7 +12,8 @@ use std::fmt::Write;
 /// A matrix of more classes has no legible cells; its largest confusions are listed instead.
 const MATRIX_UP_TO: usize = 20;
 
-/// Cells of a larger share than this are dark with light text (light with dark text in the dark scheme); see style.css.
+/// Cells of a larger share than this are dark with light text (light with dark text in the dark
+/// scheme); see style.css.
 const STRONG: f64 = 0.6;
 
 /// Confusions that are listed then.
@@ -28,13 +29,13 @@ pub fn split_name(split: Split, lang: Lang) -> &'static str {
     }
 }
 
-/// Confusions, classes and calibration of `subject`.
-pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
-    let classes = subject.classes.len();
-    let confusion = subject.predictions.confusion(classes);
-    let images = subject.predictions.rows.len() as u64;
-    let split = split_name(subject.split, lang);
-    let flipped = subject.split == Split::Test && subject.record.recipe.data.test == Views::Flip;
+/// Confusions, classes and calibration of `run`.
+pub fn evaluation(run: &ReportData, lang: Lang) -> Markup {
+    let classes = run.classes.len();
+    let confusion = run.predictions.confusion(classes);
+    let images = run.predictions.rows.len() as u64;
+    let split = split_name(run.split, lang);
+    let flipped = run.split == Split::Test && run.record.recipe.data.test == Views::Flip;
     let seen = match flipped {
         false => lang.text("tested-at-center"),
         true => lang.text("tested-with-flip"),
@@ -42,37 +43,37 @@ pub fn evaluation(subject: &Subject, lang: Lang) -> Markup {
     html! {
         p class="note" {
             (lang.format("errors-note", &[("images", thousands(images).into()), ("split", split.into()), ("protocol", seen.into())]))
-            @if subject.split != Split::Test {
+            @if run.split != Split::Test {
                 " " (lang.text("errors-unfinished"))
             }
         }
         div class="grid" {
             div {
                 h3 { (lang.text("confusion-matrix")) }
-                @if classes <= MATRIX_UP_TO { (matrix(subject, &confusion, lang)) } @else { (list(subject, &confusion, lang)) }
+                @if classes <= MATRIX_UP_TO { (matrix(run, &confusion, lang)) } @else { (list(run, &confusion, lang)) }
             }
             div {
                 h3 { (lang.text("accuracy-by-class")) }
-                (by_class(subject, &confusion, lang))
+                (by_class(run, &confusion, lang))
             }
         }
         h3 { (lang.text("calibration")) }
-        (calibration(subject, lang))
+        (calibration(run, lang))
     }
 }
 
 /// The result in a sentence: how many images were taken for something else, and what for.
-pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
-    if subject.split != Split::Test || subject.predictions.rows.is_empty() || subject.classes.is_empty() {
+pub fn sentence(run: &ReportData, lang: Lang) -> Option<String> {
+    if run.split != Split::Test || run.predictions.rows.is_empty() || run.classes.is_empty() {
         return None;
     }
-    let images = thousands(subject.predictions.rows.len() as u64);
-    let confusions = confusions(&subject.predictions.confusion(subject.classes.len()));
+    let images = thousands(run.predictions.rows.len() as u64);
+    let confusions = confusions(&run.predictions.confusion(run.classes.len()));
     let Some(&(n, truth, told)) = confusions.first() else {
         return Some(lang.format("all-correct", &[("images", images.into())]));
     };
     let wrong = thousands(confusions.iter().map(|(n, ..)| n).sum());
-    let (truth, told) = (subject.class(truth), subject.class(told));
+    let (truth, told) = (run.class(truth), run.class(told));
     let values = [
         ("wrong", wrong.into()),
         ("images", images.into()),
@@ -83,8 +84,9 @@ pub fn sentence(subject: &Subject, lang: Lang) -> Option<String> {
     Some(lang.format("errors-sentence", &values))
 }
 
-fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
-    // Right and wrong answers are shaded on scales of their own: one large diagonal would leave the rest white.
+fn matrix(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+    // Right and wrong answers are shaded on scales of their own: one large diagonal would leave the
+    // rest white.
     let most_wrong = confusion
         .iter()
         .enumerate()
@@ -103,11 +105,11 @@ fn matrix(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
         // Narrower columns would cut numbers of three digits off.
         div class="scroll" tabindex="0" { table class="confusion" style=(format!("min-width:{:.1}em", 7.2 + 2.2 * confusion.len() as f64)) {
             caption class="visually-hidden" { (lang.text("confusion-caption")) }
-            thead { tr { th class="row" { span class="visually-hidden" { (lang.text("label")) } } @for name in &subject.classes { th scope="col" { span { (name) } } } } }
+            thead { tr { th class="row" { span class="visually-hidden" { (lang.text("label")) } } @for name in &run.classes { th scope="col" { span { (name) } } } } }
             tbody {
                 @for (truth, row) in confusion.iter().enumerate() {
                     tr {
-                        th scope="row" class="row" title=(subject.class(truth)) { (subject.class(truth)) }
+                        th scope="row" class="row" title=(run.class(truth)) { (run.class(truth)) }
                         @for (told, n) in row.iter().enumerate() { (cell(truth, told, *n)) }
                     }
                 }
@@ -129,13 +131,13 @@ fn confusions(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     found
 }
 
-fn list(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+fn list(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table {
                 thead { tr { th class="text" { (lang.text("label")) } th class="text" { (lang.text("predicted")) } th { (lang.text("images-column")) } } }
                 tbody { @for (n, truth, told) in confusions(confusion).into_iter().take(LISTED) {
-                    tr { th scope="row" class="text" { (subject.class(truth)) } td class="text" { (subject.class(told)) } td { (n) } }
+                    tr { th scope="row" class="text" { (run.class(truth)) } td class="text" { (run.class(told)) } td { (n) } }
                 } }
             }
         }
@@ -149,7 +151,7 @@ fn bar(share: f64) -> Markup {
     ))
 }
 
-fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
+fn by_class(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     let mut rows: Vec<(usize, f64, u64)> = confusion
         .iter()
         .enumerate()
@@ -161,7 +163,7 @@ fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
     let worst = |class: usize| {
         let others = confusion[class].iter().enumerate().filter(|(told, n)| *told != class && **n > 0);
-        others.max_by_key(|(told, n)| (**n, std::cmp::Reverse(*told))).map(|(told, n)| (subject.class(told), *n))
+        others.max_by_key(|(told, n)| (**n, std::cmp::Reverse(*told))).map(|(told, n)| (run.class(told), *n))
     };
     html! {
         div class="scroll tall" tabindex="0" {
@@ -174,7 +176,7 @@ fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
                 } }
                 tbody { @for (class, share, _) in rows {
                     tr {
-                        th scope="row" { (subject.class(class)) }
+                        th scope="row" { (run.class(class)) }
                         td class="bar" { (bar(share)) }
                         td { (format!("{:.1} %", 100.0 * share)) }
                         td class="text note" { @if let Some((name, n)) = worst(class) { (name) " " (n) } }
@@ -185,12 +187,12 @@ fn by_class(subject: &Subject, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     }
 }
 
-fn calibration(subject: &Subject, lang: Lang) -> Markup {
-    let bins = subject.predictions.calibration();
-    let error = subject.predictions.calibration_error();
-    let mean = subject.predictions.rows.iter().map(|row| f64::from(row.confidence)).sum::<f64>();
-    let mean = 100.0 * mean / subject.predictions.rows.len().max(1) as f64;
-    let accuracy = 100.0 - subject.predictions.top1_error();
+fn calibration(run: &ReportData, lang: Lang) -> Markup {
+    let bins = run.predictions.calibration();
+    let error = run.predictions.calibration_error();
+    let mean = run.predictions.rows.iter().map(|row| f64::from(row.confidence)).sum::<f64>();
+    let mean = 100.0 * mean / run.predictions.rows.len().max(1) as f64;
+    let accuracy = 100.0 - run.predictions.top1_error();
     let verdict = match mean - accuracy {
         d if d > 1.0 => lang.text("calibration-overconfident"),
         d if d < -1.0 => lang.text("calibration-underconfident"),
@@ -284,8 +286,9 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
     svg
 }
 
-/// How far chance alone may move an error in percent (Wilson 1927, 95 %). Its unit once: on a phone it stands on one line.
+/// How far chance alone may move an error in percent (Wilson 1927, 95 %). Its unit once: on a phone
+/// it stands on one line.
 pub fn interval_of_error(error: f64, images: usize) -> String {
-    let (low, high) = crate::report::compare::wilson(error / 100.0, images);
+    let (low, high) = crate::stats::wilson(error / 100.0, images);
     format!("{:.2} – {}", 100.0 * low, percent(100.0 * high))
 }

@@ -1,4 +1,5 @@
-//! Images inside the page: PNGs as `data:` addresses, small enough that a page of many stays under its limit.
+//! Images inside the page: PNGs as `data:` addresses, small enough that a page of many stays under
+//! its limit.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -114,8 +115,8 @@ impl From<Image> for Bitmap {
     }
 }
 
-/// `[h, w, c]` as the network takes it, back to bytes. Normalisation is a line for each value, and two images, black
-/// and white, tell each line.
+/// `[h, w, c]` as the network takes it, back to bytes. Normalisation is a line for each value, and
+/// two images, black and white, tell each line.
 #[derive(Debug)]
 pub struct Inverse {
     black: Vec<f32>,
@@ -145,7 +146,8 @@ impl Inverse {
     }
 }
 
-/// Training images as training sees them: for each of `chosen` the image itself, then `draws` variations.
+/// Training images as training sees them: for each of `chosen` the image itself, then `draws`
+/// variations.
 ///
 /// # Errors
 /// An image that cannot be read; an augmentation that cannot be done.
@@ -170,8 +172,8 @@ pub fn variations(
     rows.collect()
 }
 
-/// The filters of the first convolution, `[k, c, kh, kw]`, one tile each; zero is grey. Only where they look at colours
-/// or grey values; the height of a filter comes second.
+/// The filters of the first convolution, `[k, c, kh, kw]`, one tile each; zero is grey. Only where
+/// they look at colours or grey values; the height of a filter comes second.
 pub fn first_filters(tensors: &Tensors) -> Option<(Vec<Bitmap>, usize)> {
     let weights = ["conv1.weight", "features.0.weight"].iter().find_map(|name| tensors.get(*name))?;
     let [k, c, kh, kw] = <[usize; 4]>::try_from(weights.shape().to_vec()).ok()?;

@@ -54,7 +54,8 @@ impl FromStr for Lang {
     }
 }
 
-/// Replaces each English phrase of `group` in `text` by the one of the page's language, longer ones first.
+/// Replaces each English phrase of `group` in `text` by the one of the page's language, longer ones
+/// first.
 fn translated(text: &str, group: &str, lang: Lang) -> String {
     if lang == Lang::En {
         return text.to_owned();
@@ -80,13 +81,13 @@ pub fn data(label: &str, lang: Lang) -> String {
 }
 
 /// What the program said, which it says in English on every page, without telling where things lie.
-pub fn told(message: &str) -> Markup {
-    html! { span lang="en" { (nameless(message)) } }
+pub fn message(message: &str) -> Markup {
+    html! { span lang="en" { (shorten_paths(message)) } }
 }
 
-/// `text` with each absolute path in it shortened to its last part: a page is passed on, and folders are nobody else's
-/// business.
-pub fn nameless(text: &str) -> String {
+/// `text` with each absolute path in it shortened to its last part: a page is passed on, and
+/// folders are nobody else's business.
+pub fn shorten_paths(text: &str) -> String {
     let (mut shown, mut rest, mut before) = (String::with_capacity(text.len()), text, ' ');
     while let Some(first) = rest.chars().next() {
         let begins = first == '/' && (before.is_whitespace() || "\"'`(=".contains(before));
@@ -130,23 +131,24 @@ mod tests {
     #[test]
     fn a_page_names_files_and_not_where_they_lie() {
         let said = "cannot read /some/folder/my pets/a.png: denied; see /other/x.toml, or (/a/b) and https://a.b/c";
-        assert_eq!(nameless(said), "cannot read my pets/a.png: denied; see x.toml, or (b) and https://a.b/c");
+        assert_eq!(shorten_paths(said), "cannot read my pets/a.png: denied; see x.toml, or (b) and https://a.b/c");
         let recipe = "from = \"/some/folder/my pets/best.safetensors\"\nratio = 1/2";
-        assert_eq!(nameless(recipe), "from = \"best.safetensors\"\nratio = 1/2");
-        assert_eq!(nameless("--data=/some/folder/pets"), "--data=pets");
-        assert_eq!(nameless("a / b"), "a / b");
+        assert_eq!(shorten_paths(recipe), "from = \"best.safetensors\"\nratio = 1/2");
+        assert_eq!(shorten_paths("--data=/some/folder/pets"), "--data=pets");
+        assert_eq!(shorten_paths("a / b"), "a / b");
     }
 
     #[test]
     fn every_row_of_the_papers_has_a_korean_name() {
-        // Names of networks and data sets, and the papers' own symbols, are the same in both languages.
+        // Names of networks and data sets, and the papers' own symbols, are the same in both
+        // languages.
         let is_name = |word: &str| {
             word.chars().any(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
                 || ["resnet", "plain", "vgg", "a", "b", "c", "d", "e", "lrn"].contains(&word)
         };
         for experiment in crate::reproduce::experiments() {
             let parts = experiment.parts.iter().flat_map(|part| [Some(part.name()), part.source.clone()]).flatten();
-            let stacks = experiment.stacks.iter().map(|stack| stack.name.clone());
+            let stacks = experiment.filter_stacks.iter().map(|stack| stack.name.clone());
             for text in parts.chain(stacks).chain([experiment.title.clone()]) {
                 let korean = row(&text, Lang::Ko);
                 let words = korean.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -57,7 +57,8 @@ fn formatted(bundle: &FluentBundle<FluentResource>, key: &str, values: Option<&F
     bundle.format_pattern(pattern, values, &mut Vec::new()).into_owned()
 }
 
-/// Splits a catalogue into keys and messages as they are written. A message goes on in lines that are indented.
+/// Splits a catalogue into keys and messages as they are written. A message goes on in lines that
+/// are indented.
 fn messages(source: &'static str) -> Vec<(&'static str, String)> {
     let mut messages: Vec<(&'static str, String)> = Vec::new();
     for line in source.lines().filter(|line| !line.starts_with('#')) {

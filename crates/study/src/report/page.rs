@@ -1,7 +1,10 @@
-//! The frame of a page: one file that needs nothing else, in both colour schemes, on a phone and on paper.
+//! The frame of a page: one file that needs nothing else, in both colour schemes, on a phone and on
+//! paper.
 
 use super::lang::Lang;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use residual::error::{Error, Result};
+use std::path::{Path, PathBuf};
 
 /// Nothing may be fetched: not even by mistake.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -94,6 +97,15 @@ impl Page {
         };
         page.into_string()
     }
+}
+
+/// Writes a page to `out` and returns the absolute path.
+///
+/// # Errors
+/// Fails if the file cannot be written.
+pub fn save(page: &str, out: &Path) -> Result<PathBuf> {
+    residual::atomic::write(out, page.as_bytes())?;
+    out.canonicalize().map_err(|error| Error::io("open", out, error))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The paper's values beside ours, where a run reproduces a row of its tables.
 
 use super::lang::{self, Lang};
-use super::subject::Subject;
-use crate::reproduce::mark::Mark;
-use crate::reproduce::outcome::{Outcome, Row};
+use super::report_data::ReportData;
+use crate::reproduce::outcome::{Outcome, ResultRow};
+use crate::reproduce::row::PaperRow;
 use crate::reproduce::verdict::{Goal, Order, Sample, Verdict, judge};
-use crate::reproduce::{Scale, is_papers_own};
+use crate::reproduce::{Scale, is_papers_data};
 use maud::{Markup, html};
 use residual::numbers::{percent, significant};
 
@@ -82,45 +82,44 @@ fn top5(paper: Option<f64>, ours: Option<f64>) -> Markup {
     html! { td { (cell(paper)) } td { (cell(ours)) } }
 }
 
-/// The row that `subject` reproduces; nothing where it reproduces none or was not tested yet.
-pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
-    let record = &subject.record;
-    let mark = Mark::of(&record.path, &record.recipe)?;
+/// Compares `run` with the row that it reproduces; `None` if there is no such row or no test yet.
+pub fn beside(run: &ReportData, lang: Lang) -> Option<Markup> {
+    let record = &run.record;
     let result = record.result.as_ref()?;
+    let PaperRow { experiment, part, scale } = PaperRow::of(result.row.as_deref(), &record.recipe)?;
+    let (protocol, tolerance) = (experiment.protocol(part), experiment.tolerance(part));
     let ours = result.test_top1_error?;
-    let images = subject.predictions.rows.len();
+    let images = run.predictions.rows.len();
     let sample = Sample { values: vec![ours], images, right: Vec::new() };
-    let goal = Goal::new(mark.paper.or(mark.reference.as_ref().map(|reference| reference.0)), mark.at_least);
-    let judged = match (mark.scale, mark.protocol.as_str()) {
-        (Scale::Quick, _) => Some(Verdict::Shortened),
+    let classes = record.recipe.model.classes.unwrap_or(0);
+    let judged = match scale {
+        Scale::Quick => Some(Verdict::Shortened),
         // A run without predictions does not say how many they were.
-        _ if images > 0
-            && !is_papers_own(mark.data.as_deref(), &result.data, record.recipe.model.classes.unwrap_or(0), images) =>
-        {
+        _ if images > 0 && !is_papers_data(experiment.data.as_deref(), &result.data, classes, images) => {
             Some(Verdict::OtherImages)
         }
-        (Scale::Full, "center") => Some(judge(goal, &sample, mark.tolerance, true)),
-        // The page's own test looks at the centre only: another protocol's value is not to be judged by it.
-        (Scale::Full, _) => None,
+        Scale::Full if protocol == "center" => Some(judge(Goal::of(part), &sample, tolerance, true)),
+        // The page's own test is by the center crop: it does not decide on another protocol's
+        // value.
+        Scale::Full => None,
     };
-    let reference = mark.reference.as_ref().map(|(value, source)| (*value, source.as_str()));
+    let reference = part.reference.zip(part.source.as_deref());
     Some(html! {
-        @if mark.scale == Scale::Quick { (shortened(lang)) }
+        @if scale == Scale::Quick { (shortened(lang)) }
         p class="note" {
-            (lang::row(&mark.title, lang)) " (" code { (mark.id) } "). "
-            (lang.text("one-seed-interval"))
+            (lang::row(&experiment.title, lang)) " (" code { (experiment.id) } "). " (lang.text("one-seed-interval"))
         }
         div class="scroll" tabindex="0" { table {
-            (head(mark.paper_top5.is_some(), lang))
+            (head(part.top5.is_some(), lang))
             tbody { tr {
-                th class="text" scope="row" { (lang::row(&mark.part, lang)) }
-                td { (compared(mark.paper, reference, mark.at_least, "%", lang)) }
+                th class="text" scope="row" { (lang::row(&part.name(), lang)) }
+                td { (compared(part.paper, reference, part.at_least, "%", lang)) }
                 td { (percent(ours)) " ± " (format!("{:.2}", sample.noise())) }
-                @if mark.paper_top5.is_some() { (top5(mark.paper_top5, result.test_top5_error)) }
-                td { (mark.tolerance) }
+                @if part.top5.is_some() { (top5(part.top5, result.test_top5_error)) }
+                td { (tolerance) }
                 td class="text" { @match judged {
                     Some(judged) => (verdict(judged, lang)),
-                    None => (lang.format("judged-by", &[("protocol", lang::row(&mark.protocol, lang).into())])),
+                    None => (lang.format("judged-by", &[("protocol", lang::row(protocol, lang).into())])),
                 } }
             } }
         } }
@@ -128,7 +127,7 @@ pub fn beside(subject: &Subject, lang: Lang) -> Option<Markup> {
 }
 
 /// Our value of `row`, with its deviation over seeds.
-fn ours(row: &Row) -> String {
+fn ours(row: &ResultRow) -> String {
     let std = row.std.map_or_else(String::new, |std| format!(" ± {std:.2}"));
     row.ours.map_or_else(|| "–".into(), |ours| format!("{}{std}", value(ours, &row.unit)))
 }

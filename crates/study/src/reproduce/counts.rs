@@ -1,32 +1,34 @@
 //! Rows that need no training: parameters, multiply-adds, receptive fields.
 
-use super::{Count, Experiment, Of, Part};
+use super::experiment::{Experiment, FilterMetric, Metric, Part};
+use super::outcome::{Outcome, ResultRow};
+use super::verdict::Sample;
 use residual::error::{Error, Result};
 use residual_train::models::{self, ModelOptions, Summary, options::StrideIn};
 
-/// The value of `part`, in the experiment's unit.
+/// Returns the value of `part` in the unit of the experiment.
 ///
 /// # Errors
-/// A part that names no network, or counts nothing.
+/// Fails if the network is unknown, or if the experiment has no metric.
 pub fn count(experiment: &Experiment, part: &Part) -> Result<f64> {
-    let nothing = || Error::usage(format!("{} counts nothing", experiment.id));
+    let nothing = || Error::usage(format!("{} has no metric", experiment.id));
     let count = part.count.or(experiment.count).ok_or_else(nothing)?;
-    if count == Count::Filters {
+    if count == Metric::Filters {
         return filters(part).ok_or_else(nothing);
     }
     let summary = summary(part)?;
     Ok(match count {
-        Count::Params => summary.params as f64 / 1e6,
-        Count::Macs => summary.macs as f64 / 1e9,
-        Count::ConvMacs => {
+        Metric::Params => summary.params as f64 / 1e6,
+        Metric::Macs => summary.macs as f64 / 1e9,
+        Metric::ConvMacs => {
             let convolutions = summary.layers.iter().filter(|layer| layer.kind.starts_with("conv"));
             convolutions.map(|layer| layer.macs).sum::<u64>() as f64 / 1e9
         }
-        Count::Filters => return Err(nothing()),
+        Metric::Filters => return Err(nothing()),
     })
 }
 
-/// The network of `part` at the paper's own size.
+/// Returns the summary of the network of `part` at the paper's input size.
 fn summary(part: &Part) -> Result<Summary> {
     models::summary(&ModelOptions {
         name: part.network.clone().unwrap_or_default(),
@@ -36,17 +38,30 @@ fn summary(part: &Part) -> Result<Summary> {
     })
 }
 
-/// Filters of `sides`, one on the other, C channels in and out: their weights in C².
+/// Returns the weights of a stack of filters in units of C², for C input and output channels.
 fn weights(sides: &[usize]) -> f64 {
     sides.iter().map(|side| (side * side) as f64).sum()
 }
 
 fn filters(part: &Part) -> Option<f64> {
-    Some(match part.of? {
-        Of::Weights => weights(&part.filters),
-        Of::Field => models::inspect::receptive_field(&part.filters) as f64,
-        Of::More => 100.0 * (weights(&part.filters) / weights(&part.over) - 1.0),
+    Some(match part.metric? {
+        FilterMetric::Weights => weights(&part.filters),
+        FilterMetric::ReceptiveField => models::inspect::receptive_field(&part.filters) as f64,
+        FilterMetric::ExtraWeights => 100.0 * (weights(&part.filters) / weights(&part.compared_with) - 1.0),
     })
+}
+
+/// Verifies an experiment that trains nothing.
+///
+/// # Errors
+/// Fails if the experiment trains networks.
+pub fn verify(experiment: &Experiment) -> Result<Outcome> {
+    let row = |part| {
+        count(experiment, part)
+            .map(|ours| ResultRow::new(experiment, part, [Sample::exact(ours), Sample::default()], None))
+    };
+    let rows = experiment.parts.iter().map(row).collect::<Result<Vec<_>>>()?;
+    Ok(Outcome::new(experiment, rows, None, 1, None))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! How long an experiment takes on this machine: twenty measured steps of a small network of each kind, and multiply-adds.
+//! How long an experiment takes on this machine: twenty measured steps of a small network of each
+//! kind, and multiply-adds.
 //!
-//! The kernels reach different rates on the thin maps of CIFAR's networks, on ImageNet's and on VGG's, so each kind has a
-//! measurement of its own; within a kind, time is taken to grow with multiply-adds. The measurement is kept in the cache
-//! folder and made anew where processor, threads, instruction set or version differ.
+//! The kernels reach different rates on the thin maps of CIFAR's networks, on ImageNet's and on
+//! VGG's, so each kind has a measurement of its own; within a kind, time is taken to grow with
+//! multiply-adds. The measurement is kept in the cache folder and made anew where processor,
+//! threads, instruction set or version differ.
 
-use super::{Experiment, Part, Scale};
+use super::experiment::{Experiment, Part, Scale};
 use residual::error::Result;
 use residual_train::data::{self, cache_dir};
 use residual_train::models::options::Head;
@@ -23,8 +25,8 @@ struct Kind {
     batch: usize,
 }
 
-/// CIFAR's networks, ImageNet's residual networks, VGG (without its fully connected layers, whose update is paid once for a
-/// batch and would count too much in one of two images).
+/// CIFAR's networks, ImageNet's residual networks, VGG (without its fully connected layers, whose
+/// update is paid once for a batch and would count too much in one of two images).
 const KINDS: [Kind; 3] = [
     Kind { name: "resnet-20", input: 32, batch: 32 },
     Kind { name: "resnet-18", input: 224, batch: 4 },
@@ -65,16 +67,17 @@ impl Pace {
         Ok(pace)
     }
 
-    /// Seconds that `experiment` trains at `scale`, one seed; 0 where it only counts. Testing is not in it.
+    /// Seconds that `experiment` trains at `scale`, one seed; 0 where it only counts. Testing is
+    /// not in it.
     ///
     /// # Errors
     /// A network that cannot be built, which the tests rule out.
     pub fn seconds(&self, experiment: &Experiment, scale: Scale) -> Result<f64> {
         let (mut seconds, mut seen) = (0.0, Vec::new());
         if !experiment.only_counts(scale) && experiment.is_count() {
-            let recipe = experiment.stack_recipe(None)?;
+            let recipe = experiment.filter_stack_recipe(None)?;
             let images = recipe.total_steps(1) * recipe.train.batch as u64;
-            let macs: u64 = experiment.stacks.iter().map(|stack| stack.design().macs(32, 3)).sum();
+            let macs: u64 = experiment.filter_stacks.iter().map(|stack| stack.design().macs(32, 3)).sum();
             return Ok(images as f64 * macs as f64 / self.macs_per_second[0]);
         }
         for part in experiment.parts.iter().filter(|_| !experiment.is_count()).flat_map(Part::members) {

@@ -1,99 +1,99 @@
-//! What an experiment gave: rows beside the paper's, and its claims beside ours. Errors are in percent.
+//! The results of an experiment beside the paper's values and claims. Errors are in percent.
 
+use super::experiment::{Experiment, Part, Scale, percent};
 use super::verdict::{Goal, Order, Sample, Verdict, judge, order};
-use super::{Experiment, Part, Scale};
 use residual::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A network's value beside the paper's.
+/// The value of a network beside the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The part's name.
+pub struct ResultRow {
+    /// The name of the part.
     pub name: String,
     /// The paper's value.
     pub paper: Option<f64>,
-    /// What stands in where the paper prints none.
+    /// A value from another publication, if the paper prints none.
     pub reference: Option<f64>,
-    /// Whose that is.
+    /// The source of `reference`.
     pub source: Option<String>,
-    /// The least that the paper says it is.
+    /// The lower bound, if the paper states only that.
     pub at_least: Option<f64>,
     /// The mean over seeds.
     pub ours: Option<f64>,
-    /// Their standard deviation.
+    /// The standard deviation over seeds.
     pub std: Option<f64>,
     /// Half the width of the mean's 95 % interval.
     pub noise: f64,
-    /// A value for each seed.
+    /// The values of all seeds.
     pub sample: Sample,
     /// The paper's top-5 error.
     pub paper_top5: Option<f64>,
     /// Our mean top-5 error.
     pub ours_top5: Option<f64>,
-    /// How test images were looked at.
+    /// The test protocol.
     pub protocol: String,
     /// `%` of error, or the unit of a count.
-    #[serde(default = "super::percent")]
+    #[serde(default = "percent")]
     pub unit: String,
-    /// How far it may be from the paper's.
+    /// The accepted distance from the paper's value.
     #[serde(default)]
     pub tolerance: f64,
-    /// Beside the paper's values: the less favourable of top-1 and top-5.
+    /// The less favourable of the verdicts on top-1 and top-5.
     pub verdict: Verdict,
 }
 
-/// Two networks of which the paper says that the first errs more.
+/// A claim of the paper: the first of two networks has the higher error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The one that errs more.
+    /// The network with the higher error.
     pub worse: String,
-    /// The one that errs less.
+    /// The network with the lower error.
     pub better: String,
-    /// Points between them, positive where the claim is right.
+    /// Difference in points, positive if the claim holds.
     pub difference: f64,
     /// Half the width of the difference's 95 % interval.
     pub noise: f64,
-    /// Whether it is found again.
+    /// Whether the claim holds here.
     pub verdict: Order,
 }
 
-/// What came out.
+/// The results of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The experiment.
     pub id: String,
-    /// Where it stands in the paper.
+    /// The table of the paper and the content of the row.
     pub title: String,
-    /// Of the row that the experiment is named after, as everything down to `verdict`.
+    /// The paper's value in the row that the experiment is named after, as the next fields.
     pub paper: Option<f64>,
     /// The mean over seeds.
     pub ours: Option<f64>,
-    /// Their standard deviation.
+    /// The standard deviation over seeds.
     pub std: Option<f64>,
-    /// How far a value may be from the paper's.
+    /// The accepted distance from the paper's value.
     pub tolerance: f64,
-    /// The least favourable of all rows.
+    /// The least favourable verdict of all rows.
     pub verdict: Verdict,
     /// `%` of error, or the unit of a count.
     pub unit: String,
-    /// How much of it was done; `None` for weights that were given.
+    /// The size of the experiment; `None` for counts and pretrained weights.
     pub scale: Option<Scale>,
-    /// Seeds behind each value.
+    /// Number of seeds of each value.
     pub seeds: u64,
-    /// What it was tested on.
+    /// The data set of the test.
     pub data: Option<String>,
     /// All rows.
-    pub rows: Vec<Row>,
-    /// The paper's conclusions.
+    pub rows: Vec<ResultRow>,
+    /// The paper's claims.
     pub claims: Vec<Claim>,
-    /// The page about it.
+    /// The page about the experiment.
     pub report: Option<PathBuf>,
 }
 
-impl Row {
-    /// `sample` holds top-1 errors or a count, `top5` the errors of that kind, where the data has so many classes;
-    /// `unjudged` says why the paper's value is not to be expected, where it is not.
+impl ResultRow {
+    /// Judges `sample`, which holds top-1 errors or a count, and `top5`, which holds top-5 errors
+    /// if there are any. `unjudged` is the reason not to compare with the paper, if there is one.
     pub(super) fn new(
         experiment: &Experiment,
         part: &Part,
@@ -127,18 +127,18 @@ impl Row {
 }
 
 impl Claim {
-    /// That `worse` errs more than `better`; nothing where one of them has no value.
-    pub(super) fn between(worse: &Row, better: &Row) -> Option<Self> {
+    /// Compares the errors of two rows; `None` if one of them has no value.
+    pub(super) fn between(worse: &ResultRow, better: &ResultRow) -> Option<Self> {
         let (difference, noise, verdict) = order(&worse.sample, &better.sample)?;
         Some(Self { worse: worse.name.clone(), better: better.name.clone(), difference, noise, verdict })
     }
 }
 
 impl Outcome {
-    /// `rows` of `experiment`, and what they say of its claims.
+    /// Collects `rows` of `experiment`, and judges its claims.
     pub(super) fn new(
         experiment: &Experiment,
-        mut rows: Vec<Row>,
+        mut rows: Vec<ResultRow>,
         scale: Option<Scale>,
         seeds: u64,
         data: Option<String>,
@@ -165,22 +165,22 @@ impl Outcome {
         }
     }
 
-    /// Keeps it as `result.json` in `folder`.
+    /// Writes `result.json` in `folder`.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// Fails if the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         residual::atomic::write(&folder.join("result.json"), &serde_json::to_vec_pretty(self).expect("plain data"))
     }
 
-    /// The outcome that was kept in `folder`.
+    /// Reads `result.json` in `folder`; `None` if there is none.
     pub fn load(folder: &Path) -> Option<Self> {
         serde_json::from_str(&std::fs::read_to_string(folder.join("result.json")).ok()?).ok()
     }
 }
 
-/// The paper's conclusions, as far as both sides were tested.
-fn claims(experiment: &Experiment, rows: &[Row]) -> Vec<Claim> {
+/// Judges the claims of which both networks were tested.
+fn claims(experiment: &Experiment, rows: &[ResultRow]) -> Vec<Claim> {
     let named = |name: &str| {
         let at = experiment.parts.iter().find(|part| part.is_called(name)).map(Part::name);
         let at = at.as_deref().unwrap_or(name);
@@ -202,7 +202,7 @@ mod tests {
         let of = |top1, top5: &[f64]| {
             let samples = [vec![top1], top5.to_vec()];
             let samples = samples.map(|values| Sample { values, images: 50_000, right: Vec::new() });
-            Row::new(experiment, &part, samples, None).verdict
+            ResultRow::new(experiment, &part, samples, None).verdict
         };
         assert_eq!([of(22.9, &[6.5]), of(22.9, &[])], [Verdict::Reproduced; 2]);
         assert_eq!([of(22.9, &[8.0]), of(24.9, &[6.7])], [Verdict::NotReproduced; 2]);

@@ -1,39 +1,25 @@
-//! An experiment carried out: each network with each seed in a run folder of its own, tested by the paper's protocol.
+//! An experiment carried out: each network with each seed in a run folder of its own, tested by the
+//! paper's protocol.
 //!
-//! `OUT/NETWORK-seedN` are ordinary run folders. What is finished is not run again, what was interrupted goes on; the
-//! outcome is `OUT/result.json`.
+//! `OUT/NETWORK-seedN` are ordinary run folders. What is finished is not run again, what was
+//! interrupted goes on; the outcome is `OUT/result.json`.
 
-use super::mark::Mark;
-use super::outcome::{Claim, Outcome, Row};
+use super::counts::verify;
+use super::experiment::{Experiment, Part, Scale, is_papers_data};
+use super::options::{ReproduceOptions, default_folder, folder};
+use super::outcome::{Claim, Outcome, ResultRow};
+use super::tables::{experiments, find};
 use super::verdict::{Sample, Verdict};
-use super::{Experiment, Part, Scale, counts, find, given, is_papers_own};
+use super::{filter_stacks, pretrained};
 use residual::error::{Error, Result};
 use residual_train::data::{self, Dataset};
 use residual_train::eval::{Evaluation, Weights};
 use residual_train::ops::buffer;
 use residual_train::recipe::Recipe;
-use residual_train::train::{self, ReportWriter, RunOptions, RunResult, Sink};
+use residual_train::train::{self, RunOptions, RunResult, Sink};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-/// What an experiment is told beside its table.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where its run folders go.
-    pub out: PathBuf,
-    /// Seeds 0, 1, ….
-    pub seeds: u64,
-    /// How much of it is done.
-    pub scale: Scale,
-    /// Images, where they are not where the experiment expects them.
-    pub data: Option<String>,
-    /// Set by Ctrl-C.
-    pub stop: Arc<AtomicBool>,
-    /// Writes the page about each finished run; no pages without it.
-    pub report: Option<ReportWriter>,
-}
 
 /// What testing one run gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +53,7 @@ impl Tested {
 
     /// Whether it was tested on the images of `experiment`'s paper.
     fn is_on_papers_own(&self, experiment: &Experiment) -> bool {
-        is_papers_own(experiment.data.as_deref(), &self.data, self.classes, self.images)
+        is_papers_data(experiment.data.as_deref(), &self.data, self.classes, self.images)
     }
 
     /// Adds the seed's errors to those of others, `[top-1, top-5]`.
@@ -83,19 +69,6 @@ fn digits(right: &[bool]) -> String {
     right.iter().map(|right| if *right { '1' } else { '0' }).collect()
 }
 
-/// Verifies an experiment that trains nothing.
-///
-/// # Errors
-/// One that does.
-pub fn verify(experiment: &Experiment) -> Result<Outcome> {
-    let count = |part| {
-        counts::count(experiment, part)
-            .map(|ours| Row::new(experiment, part, [Sample::exact(ours), Sample::default()], None))
-    };
-    let rows = experiment.parts.iter().map(count).collect::<Result<Vec<_>>>()?;
-    Ok(Outcome::new(experiment, rows, None, 1, None))
-}
-
 /// Tests `weights` by the protocol of each row that is about their networks.
 ///
 /// # Errors
@@ -106,19 +79,19 @@ pub fn weights(
     data: Option<&str>,
     progress: &mut dyn data::Progress,
 ) -> Result<Outcome> {
-    let parts = given::parts(experiment, weights)?;
-    let data = given::images(experiment, &weights[0], data, progress)?;
+    let parts = pretrained::parts(experiment, weights)?;
+    let data = pretrained::images(experiment, &weights[0], data, progress)?;
     let mut rows = Vec::new();
     for (part, weights) in parts {
-        let tested = Tested::new(&given::test(experiment, part, &weights, &data, true, progress)?, &data);
+        let tested = Tested::new(&pretrained::test(experiment, part, &weights, &data, true, progress)?, &data);
         let mut samples = <[Sample; 2]>::default();
         tested.add_to(&mut samples);
-        let unjudged = match given::are_papers_own(experiment, part, &weights)? {
+        let unjudged = match pretrained::are_papers_network(experiment, part, &weights)? {
             _ if !tested.is_on_papers_own(experiment) => Some(Verdict::OtherImages),
             false => Some(Verdict::OtherNetwork),
             true => None,
         };
-        rows.push(Row::new(experiment, part, samples, unjudged));
+        rows.push(ResultRow::new(experiment, part, samples, unjudged));
     }
     Ok(Outcome::new(experiment, rows, None, 1, Some(data.label())))
 }
@@ -129,7 +102,7 @@ pub fn weights(
 /// Images that cannot be had, a run that fails, Ctrl-C (with a checkpoint).
 pub fn run(
     experiment: &Experiment,
-    options: &Options,
+    options: &ReproduceOptions,
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
 ) -> Result<Outcome> {
@@ -137,10 +110,10 @@ pub fn run(
         return verify(experiment);
     }
     if experiment.is_count() {
-        return super::stacks::run(experiment, options, progress, sink).map(|(outcome, _)| outcome);
+        return filter_stacks::run(experiment, options, progress, sink).map(|(outcome, _)| outcome);
     }
     if options.scale == Scale::Full && options.data.is_none() {
-        given::available(experiment)?;
+        pretrained::available(experiment)?;
     }
     let mut rows = Vec::new();
     let mut label = None;
@@ -158,39 +131,27 @@ pub fn run(
             Scale::Quick => Some(Verdict::Shortened),
             Scale::Full => (!own).then_some(Verdict::OtherImages),
         };
-        rows.push(Row::new(experiment, part, samples, unjudged));
+        rows.push(ResultRow::new(experiment, part, samples, unjudged));
     }
     let mut outcome = Outcome::new(experiment, rows, Some(options.scale), options.seeds, label);
-    outcome.claims.extend(beside_twin(experiment, options, &outcome));
+    outcome.claims.extend(against_baseline(experiment, options, &outcome));
     outcome.save(&options.out)?;
     Ok(outcome)
 }
 
-/// The run folder of `part`'s network with `seed`; parts that differ in the protocol alone share it.
-pub fn folder(part: &Part, out: &Path, seed: u64) -> PathBuf {
-    let network = part.network.as_deref().unwrap_or("network");
-    let shortcut = part.shortcut.map_or_else(String::new, |shortcut| format!("-{shortcut:?}"));
-    out.join(format!("{network}{shortcut}-seed{seed}"))
-}
-
-/// The folder that an experiment goes to where nobody names one.
-pub fn default_folder(experiment: &Experiment, scale: Scale) -> PathBuf {
-    let quick = if scale == Scale::Quick { "-quick" } else { "" };
-    Path::new("runs").join(format!("reproduce-{}{quick}", experiment.id.replace('/', "-")))
-}
-
-/// One row with one seed: its networks trained, as far as they were not yet, and tested by the row's protocol.
+/// One row with one seed: its networks trained, as far as they were not yet, and tested by the
+/// row's protocol.
 fn one(
     experiment: &Experiment,
     part: &Part,
-    options: &Options,
+    options: &ReproduceOptions,
     seed: u64,
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
 ) -> Result<Tested> {
     let out = folder(part, &options.out, seed);
     // Rows that differ in the protocol, the scales or the networks beside this one share a folder.
-    let scales = experiment.look.scales.iter().map(usize::to_string);
+    let scales = experiment.test.scales.iter().map(usize::to_string);
     let looked: Vec<String> =
         [experiment.protocol(part).to_owned()].into_iter().chain(scales).chain(part.with.clone()).collect();
     let kept = out.join(format!("tested-{}.json", looked.join("-")));
@@ -206,11 +167,14 @@ fn one(
     let mut results = Vec::new();
     for (member, recipe) in members.iter().zip(&recipes) {
         let out = folder(member, &options.out, seed);
-        if part.with.is_empty() {
-            Mark::new(experiment, part, options.scale).write(&out)?;
-        }
-        let run =
-            RunOptions { out, resume: true, skip_bad: false, stop: Arc::clone(&options.stop), report: options.report };
+        let run = RunOptions {
+            out,
+            resume: true,
+            skip_bad: false,
+            row: Some(experiment.id.clone()),
+            stop: Arc::clone(&options.stop),
+            report: options.report,
+        };
         let result = train::run(recipe, &run, progress, sink)
             .map_err(|error| error.with_hint_when_interrupted("the same command goes on from there"))?;
         results.push(result);
@@ -219,10 +183,10 @@ fn one(
         ("center", [result]) => center(result, &out)?,
         _ => {
             let weights = results.iter().map(|result| Weights::load(&result.checkpoint)).collect::<Result<Vec<_>>>()?;
-            let data = given::images(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
+            let data = pretrained::images(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
             let weights: Vec<&Weights> = weights.iter().collect();
             let scaled = options.scale == Scale::Full;
-            Tested::new(&given::test(experiment, part, &weights, &data, scaled, progress)?, &data)
+            Tested::new(&pretrained::test(experiment, part, &weights, &data, scaled, progress)?, &data)
         }
     };
     tested.asked = asked;
@@ -248,10 +212,11 @@ fn center(result: &RunResult, folder: &Path) -> Result<Tested> {
     })
 }
 
-/// The plain twin or the residual one beside this one, where it was run at the same scale in a folder beside this one's.
-fn beside_twin(experiment: &Experiment, options: &Options, outcome: &Outcome) -> Option<Claim> {
-    let mut pairs = super::experiments().iter().filter_map(|one| Some((one, find(one.twin.as_deref()?).ok()?.pop()?)));
-    let (residual, plain) = pairs.find(|(one, twin)| one.id == experiment.id || twin.id == experiment.id)?;
+/// The plain baseline or the residual one beside this one, where it was run at the same scale in a
+/// folder beside this one's.
+fn against_baseline(experiment: &Experiment, options: &ReproduceOptions, outcome: &Outcome) -> Option<Claim> {
+    let mut pairs = experiments().iter().filter_map(|one| Some((one, find(one.baseline.as_deref()?).ok()?.pop()?)));
+    let (residual, plain) = pairs.find(|(one, baseline)| one.id == experiment.id || baseline.id == experiment.id)?;
     let other = if residual.id == experiment.id { plain } else { residual };
     let name = default_folder(other, options.scale);
     let theirs = Outcome::load(&options.out.parent()?.join(name.file_name()?))?;
@@ -266,8 +231,8 @@ fn beside_twin(experiment: &Experiment, options: &Options, outcome: &Outcome) ->
 mod tests {
     use super::*;
 
-    fn shapes(folder: &Path, seeds: u64) -> Options {
-        Options {
+    fn shapes(folder: &Path, seeds: u64) -> ReproduceOptions {
+        ReproduceOptions {
             out: folder.to_owned(),
             seeds,
             scale: Scale::Quick,
@@ -286,7 +251,7 @@ mod tests {
             data = "cifar10"
             recipe = "cifar10-resnet20-paper"
             quick = ["train.steps=3", "train.batch=4", "data.train_size=40"]
-            look = { protocol = "dense" }
+            test = { protocol = "dense" }
             tolerance = 0.5
             claims = [["plain-cifar-8", "resnet-cifar-8"]]
             parts = [
@@ -327,7 +292,7 @@ mod tests {
         assert_eq!(outcome.rows[1].name, "plain-cifar-8 + resnet-cifar-8");
         let load = |part: &Part| Weights::load(&self::folder(part, folder.path(), 0).join("last.safetensors"));
         let given: Vec<Weights> = tiny().parts[1].members().iter().map(|part| load(part).expect("weights")).collect();
-        let data = given::images(&tiny(), &given[0], Some("shapes"), &mut ()).expect("images");
+        let data = pretrained::images(&tiny(), &given[0], Some("shapes"), &mut ()).expect("images");
         let probabilities = |given: &[Weights]| {
             let dense =
                 given.iter().map(|weights| weights.member(residual_train::eval::Views::Dense, &[]).expect("a look"));
@@ -354,7 +319,7 @@ mod tests {
     #[test]
     fn without_imagenet_the_error_says_what_can_be_done() {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options { data: None, scale: Scale::Full, ..shapes(folder.path(), 1) };
+        let options = ReproduceOptions { data: None, scale: Scale::Full, ..shapes(folder.path(), 1) };
         let experiment = find("resnet/t3/50").expect("one")[0];
         let error = run(experiment, &options, &mut (), &mut |_: &train::Event| ()).expect_err("no images");
         let hint = error.hint().unwrap_or_default();

@@ -1,18 +1,18 @@
 //! Whether a value is the paper's, and whether two values differ by more than noise.
 //!
-//! Two noises are told apart. Over several seeds it is the standard deviation of the results, with Student's quantile for
-//! that few. With one seed it is that of the finite test set alone (Wilson's interval), which is too small: another seed
-//! moves ResNet-110 by ± 0.16 points besides.
+//! Two noises are told apart. Over several seeds it is the standard deviation of the results, with
+//! Student's quantile for that few. With one seed it is that of the finite test set alone (Wilson's
+//! interval), which is too small: another seed moves ResNet-110 by ± 0.16 points besides.
 
-use super::Part;
-use crate::report::compare::{Difference, wilson};
+use super::experiment::Part;
+use crate::stats::{Difference, wilson};
 use serde::{Deserialize, Serialize};
 
 /// Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom.
 const STUDENT: [f64; 12] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];
 
-/// The quantile for `n` values. Beyond the table, two terms of its expansion around the normal's (Abramowitz and Stegun 26.7.5): off by
-/// less than 0.001 from 13 degrees on.
+/// The quantile for `n` values. Beyond the table, two terms of its expansion around the normal's
+/// (Abramowitz and Stegun 26.7.5): off by less than 0.001 from 13 degrees on.
 fn student(n: usize) -> f64 {
     let (z, degrees) = (1.959_964_f64, n.saturating_sub(1) as f64);
     let expanded = z
@@ -167,8 +167,9 @@ impl Order {
 
 /// Mean of `worse` less mean of `better`, half the width of its 95 % interval, and what that says.
 ///
-/// As many seeds of either are compared seed by seed: two looks at the same weights go up and down together, and of
-/// independent networks it is as right. One seed of either is compared image by image.
+/// As many seeds of either are compared seed by seed: two looks at the same weights go up and down
+/// together, and of independent networks it is as right. One seed of either is compared image by
+/// image.
 pub fn order(worse: &Sample, better: &Sample) -> Option<(f64, f64, Order)> {
     let difference = worse.mean()? - better.mean()?;
     let noise = match (worse.std(), better.std()) {
@@ -250,7 +251,8 @@ mod tests {
 
     #[test]
     fn two_looks_at_the_same_weights_are_compared_image_by_image_and_seed_by_seed() {
-        // VGG's Table 5: 24.8 % and 24.4 % of 50,000. Apart within noise; 600 images right by one look alone, 400 by the other.
+        // VGG's Table 5: 24.8 % and 24.4 % of 50,000. Apart within noise; 600 images right by one
+        // look alone, 400 by the other.
         let look = |error, is_wrong: fn(usize) -> bool| Sample {
             right: vec![(0..50_000).map(|i| !is_wrong(i)).collect()],
             ..Sample { images: 50_000, ..seeds(&[error]) }

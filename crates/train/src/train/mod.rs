@@ -4,7 +4,6 @@
 //! [`folder`], and what the world hears in [`event`].
 
 pub mod average;
-pub mod curves;
 pub mod event;
 pub mod folder;
 pub mod machine;

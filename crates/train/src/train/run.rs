@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub resume: bool,
     /// Leave out images that do not decode.
     pub skip_bad: bool,
+    /// The id of the row of a paper that the run reproduces; `summary.json` keeps it.
+    pub row: Option<String>,
     /// Set by Ctrl-C: the run writes a checkpoint and ends.
     pub stop: Arc<AtomicBool>,
     /// Writes the page about the finished run; no page without it.
@@ -75,6 +77,9 @@ pub struct RunResult {
     #[serde(default)]
     #[serde(alias = "pictures_md5")]
     pub images_md5: Option<String>,
+    /// The id of the row of a paper that the run reproduces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
     /// The network.
     pub model: String,
 }
@@ -182,7 +187,7 @@ impl Run {
                 return Err(self.interrupted());
             }
         }
-        let result = self.test(progress)?;
+        let result = RunResult { row: options.row.clone(), ..self.test(progress)? };
         self.report(&result, options.report, progress, sink)?;
         Ok(result)
     }

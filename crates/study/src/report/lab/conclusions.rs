@@ -1,14 +1,14 @@
 //! What a lab's networks say, in sentences.
 
-use super::{Averaged, Group};
-use crate::lab::Kind;
+use super::groups::{Averaged, Group};
+use crate::lab::Comparison;
 use crate::report::lang::Lang;
 use residual::numbers::{percent, short};
 
 /// A sentence for each group: the shallowest of its networks beside the deepest, in training error.
-pub fn conclusions(kind: Kind, groups: &[Group], lang: Lang) -> Vec<String> {
+pub fn conclusions(kind: Comparison, groups: &[Group], lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
-    for group in groups.iter().filter(|_| kind != Kind::Nonlinearity) {
+    for group in groups.iter().filter(|_| kind != Comparison::Nonlinearity) {
         let (Some(first), Some(last)) = (group.nets.first(), group.nets.last()) else { continue };
         if first.row.depth == last.row.depth {
             continue;
@@ -30,9 +30,9 @@ pub fn conclusions(kind: Kind, groups: &[Group], lang: Lang) -> Vec<String> {
         lines.push(lang.format(key, &values));
     }
     match kind {
-        Kind::Depth => {}
-        Kind::Vgg => lines.extend(normalisations(groups, lang)),
-        Kind::Nonlinearity => lines.extend(nonlinearities(groups, lang)),
+        Comparison::Depth => {}
+        Comparison::Vgg => lines.extend(normalisations(groups, lang)),
+        Comparison::Nonlinearity => lines.extend(nonlinearities(groups, lang)),
     }
     lines
 }
@@ -41,17 +41,17 @@ pub fn conclusions(kind: Kind, groups: &[Group], lang: Lang) -> Vec<String> {
 fn normalisations(groups: &[Group], lang: Lang) -> Vec<String> {
     let nets = || groups.iter().flat_map(|group| &group.nets);
     let beside = |net: &Averaged, suffix: &str| {
-        let name = net.row.net.strip_suffix(suffix)?.to_owned();
-        nets().find(|other| other.row.net == name)
+        let name = net.row.network.strip_suffix(suffix)?.to_owned();
+        nets().find(|other| other.row.network == name)
     };
     let mut lines = Vec::new();
     if let Some((lrn, without)) = nets().find_map(|net| Some((net, beside(net, "-lrn")?))) {
         let (a, b) = (percent(without.train_error()), percent(lrn.train_error()));
         let gain = without.train_error() - lrn.train_error() > 1.0;
         let values = [
-            ("without", without.row.net.as_str().into()),
+            ("without", without.row.network.as_str().into()),
             ("without-error", a.into()),
-            ("with", lrn.row.net.as_str().into()),
+            ("with", lrn.row.network.as_str().into()),
             ("with-error", b.into()),
         ];
         lines.push(lang.format(if gain { "lrn-gain" } else { "lrn-no-gain" }, &values));
@@ -59,7 +59,7 @@ fn normalisations(groups: &[Group], lang: Lang) -> Vec<String> {
     let pairs: Vec<_> = nets().filter_map(|net| Some((beside(net, "-bn")?, net))).collect();
     if let Some((without, with)) = pairs.last() {
         let (a, b) = (percent(without.train_error()), percent(with.train_error()));
-        let values = [("name", without.row.net.as_str().into()), ("without", a.into()), ("with", b.into())];
+        let values = [("name", without.row.network.as_str().into()), ("without", a.into()), ("with", b.into())];
         lines.push(lang.format("batch-norm-errors", &values));
     }
     lines

@@ -1,8 +1,8 @@
 //! What was seen inside the networks of a lab: responses of layers, gradients that reach them.
 
-use super::{Averaged, Group, chart, side_by_side};
-use crate::lab::inside::Measured;
-use crate::lab::{Kind, Look, Specimen};
+use super::groups::{Averaged, Group, chart, side_by_side};
+use crate::lab::inside::ProbeValue;
+use crate::lab::{Comparison, Probe, TrialRun};
 use crate::report::chart::{Chart, Series, Stroke, label};
 use crate::report::images::Bitmap;
 use crate::report::lang::Lang;
@@ -15,10 +15,10 @@ struct Panel<'a> {
     nets: Vec<(&'a Averaged<'a>, usize)>,
 }
 
-/// Of the depth lab a panel for each depth, so that plain and residual lie over each other layer by layer; else one for each
-/// group.
-fn panels<'a>(kind: Kind, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a>> {
-    if kind != Kind::Depth {
+/// Of the depth lab a panel for each depth, so that plain and residual lie over each other layer by
+/// layer; else one for each group.
+fn panels<'a>(kind: Comparison, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a>> {
+    if kind != Comparison::Depth {
         let panel = |group: &'a Group| Panel {
             title: group.title.clone(),
             nets: group.nets.iter().map(|net| (net, net.colour)).collect(),
@@ -51,14 +51,14 @@ impl Panel<'_> {
     }
 }
 
-fn at_the_end(one: &Specimen, of: impl Fn(&Look) -> &Vec<Measured>) -> Vec<Measured> {
-    one.looks.last().map(|look| of(look).clone()).unwrap_or_default()
+fn at_the_end(one: &TrialRun, of: impl Fn(&Probe) -> &Vec<ProbeValue>) -> Vec<ProbeValue> {
+    one.probes.last().map(|probe| of(probe).clone()).unwrap_or_default()
 }
 
 /// Figure 7: standard deviations of layer responses, in order and sorted.
-pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
+pub fn responses(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     let (layer, rank) = (lang.text("layer"), lang.text("rank"));
-    let ordered = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.responses));
+    let ordered = |net: &Averaged| net.layers(|one| at_the_end(one, |probe| &probe.responses));
     let sorted = |net: &Averaged| {
         let mut values: Vec<f64> = ordered(net).iter().map(|point| point.1).collect();
         values.sort_by(|a, b| b.total_cmp(a));
@@ -76,7 +76,7 @@ pub fn responses(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     let means = means.filter_map(|net| Some(format!("{} {}", net.name, significant(net.mean(|row| row.response)?, 3))));
     html! {
         p class="note" { (lang.text("responses-note")) }
-        @if kind == Kind::Depth {
+        @if kind == Comparison::Depth {
             p { (lang.text("responses-depth")) }
             (side_by_side(pairs.into_iter().flatten().collect(), lang))
         } @else {
@@ -92,12 +92,13 @@ fn by_magnitude(title: &str, x: &str, series: Vec<Series>) -> Chart {
     Chart { log_first: true, ..chart(title, x, "", true, series) }
 }
 
-/// Gradient norms at the start and at the end, along training, and the first layer's beside the last one's.
-pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
+/// Gradient norms at the start and at the end, along training, and the first layer's beside the
+/// last one's.
+pub fn gradients(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     let (layer, step) = (lang.text("layer"), lang.text("step"));
     let start =
-        |net: &Averaged| net.layers(|one| one.looks.first().map(|look| look.gradients.clone()).unwrap_or_default());
-    let end = |net: &Averaged| net.layers(|one| at_the_end(one, |look| &look.gradients));
+        |net: &Averaged| net.layers(|one| one.probes.first().map(|probe| probe.gradients.clone()).unwrap_or_default());
+    let end = |net: &Averaged| net.layers(|one| at_the_end(one, |probe| &probe.gradients));
     let panels = panels(kind, groups, lang);
     let by_layer = panels.iter().map(|panel| {
         let title = |what: &str| format!("{}, {what}", panel.title);
@@ -108,7 +109,7 @@ pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     });
     let by_layer: Vec<_> = by_layer.collect();
     let ratios = panels.iter().map(|panel| {
-        let ratio = |net: &Averaged| net.looks(Look::gradient_ratio);
+        let ratio = |net: &Averaged| net.probes(Probe::gradient_ratio);
         let title = format!("{}, {}", panel.title, lang.text("first-over-last"));
         by_magnitude(&title, step, panel.series(ratio))
     });
@@ -122,10 +123,11 @@ pub fn gradients(kind: Kind, groups: &[Group], lang: Lang) -> Markup {
     }
 }
 
-/// A network's gradients as a map: a row for each layer, a column for each look, colours by their logarithm.
+/// A network's gradients as a map: a row for each layer, a column for each look, colours by their
+/// logarithm.
 struct Heat {
     name: String,
-    /// `[looks][layers]`.
+    /// `[probes][layers]`.
     columns: Vec<Vec<f64>>,
     steps: u64,
 }
@@ -133,9 +135,9 @@ struct Heat {
 impl Heat {
     /// The mean over the seeds of `net`.
     fn of(net: &Averaged) -> Option<Self> {
-        let looks = net.seeds.iter().map(|one| one.looks.len()).min()?;
-        let column = |i: usize| net.layers(|one| one.looks[i].gradients.clone()).iter().map(|point| point.1).collect();
-        let columns: Vec<Vec<f64>> = (0..looks).map(column).collect();
+        let probes = net.seeds.iter().map(|one| one.probes.len()).min()?;
+        let column = |i: usize| net.layers(|one| one.probes[i].gradients.clone()).iter().map(|point| point.1).collect();
+        let columns: Vec<Vec<f64>> = (0..probes).map(column).collect();
         let is_whole = columns.first().is_some_and(|first| !first.is_empty());
         is_whole.then(|| Self { name: net.name.clone(), columns, steps: net.row.steps })
     }
@@ -160,7 +162,8 @@ impl Heat {
 /// The widest range of colours: smaller values look like its low end.
 const DECADES: f64 = 6.0;
 
-/// The gradients of all layers along training, a map for each network, all under one scale of colours.
+/// The gradients of all layers along training, a map for each network, all under one scale of
+/// colours.
 fn heats(groups: &[Group], lang: Lang) -> Markup {
     let heats: Vec<Heat> = groups.iter().flat_map(|group| &group.nets).filter_map(Heat::of).collect();
     let values = || heats.iter().flat_map(Heat::values).filter(|value| *value > 0.0 && value.is_finite());

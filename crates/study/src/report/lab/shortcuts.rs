@@ -1,7 +1,7 @@
 //! The depth lab's kinds of shortcut beside each other.
 
-use super::{Averaged, Group};
-use crate::lab::Look;
+use super::groups::{Averaged, Group};
+use crate::lab::Probe;
 use crate::report::lang::Lang;
 use maud::{Markup, html};
 use residual::numbers::{percent, short, significant};
@@ -42,7 +42,7 @@ pub fn shortcuts(groups: &[Group], lang: Lang) -> Option<Markup> {
                 td { (error(net.mean(|row| row.test_error))) }
                 td { (number(net.mean(|row| row.response))) }
                 td { (ratio(net)) }
-                td { (number(net.last(Look::gradient_ratio))) }
+                td { (number(net.last(Probe::gradient_ratio))) }
             } } } }
         } }
     })

@@ -267,6 +267,26 @@ mean-response = mean response
 gradient-ratio-start = gradient, first/last layer, at the start
 gradient-ratio-end = at the end
 
+## The contact sheet of augmentation
+
+sheet = Contact sheet
+sheet-title = Augmentation
+sheet-note = Each augmentation of the recipe by itself, in the order of application, then all of them together.
+sheet-testing = In testing, { $height }×{ $width } pixels
+sheet-epoch = epoch { $epoch }
+sheet-all = All together, { $side }×{ $side } pixels
+sheet-scale = Random crop of the image resized to a shorter side of { $low } to { $high }
+sheet-resized = Random crop of { $low } to { $high } % of the area, aspect ratio { $tall } to { $wide }
+sheet-rand-augment = RandAugment: { $operations } of these at strength { $strength }, either sign
+sheet-trivial-augment = TrivialAugment: one of these at any strength, either sign (here at two thirds)
+sheet-jitter = Colour jitter: brightness { $brightness }, contrast { $contrast }, saturation { $saturation }, hue { $hue }
+sheet-flip-alternating = Horizontal flip in every other epoch
+sheet-flip-random = Horizontal flip with probability 0.5
+sheet-shift = Shift by up to { $pixels } pixels
+sheet-lighting = Lighting: principal components, standard deviation { $deviation }
+sheet-cutout = Cutout: a square of { $pixels } pixels
+sheet-erasing = Random erasing with probability { $probability } (here always)
+
 ## Phrases of the tables of the papers, kinds of layers and labels of data sets: the English one is replaced
 ## by the Korean one wherever it occurs, longer ones first.
 

@@ -264,6 +264,26 @@ mean-response = 평균 반응
 gradient-ratio-start = 기울기 비(첫 층/마지막 층), 시작
 gradient-ratio-end = 끝
 
+## The contact sheet of augmentation
+
+sheet = 미리 보기
+sheet-title = 데이터 증강
+sheet-note = 레시피의 증강을 적용 순서대로 하나씩 보이고, 마지막에 모두 함께 적용합니다.
+sheet-testing = 시험할 때, { $height }×{ $width }픽셀
+sheet-epoch = 에폭 { $epoch }
+sheet-all = 모두 함께, { $side }×{ $side }픽셀
+sheet-scale = 짧은 변을 { $low }–{ $high }로 맞춘 뒤 무작위 크롭
+sheet-resized = 넓이의 { $low }–{ $high } %, 가로세로 비 { $tall }–{ $wide }의 무작위 크롭
+sheet-rand-augment = RandAugment: 이 가운데 { $operations }개, 세기 { $strength }, 부호 무작위
+sheet-trivial-augment = TrivialAugment: 이 가운데 하나, 세기와 부호 무작위(여기서는 최대의 3분의 2)
+sheet-jitter = 색 변형: 밝기 { $brightness }, 대비 { $contrast }, 채도 { $saturation }, 색조 { $hue }
+sheet-flip-alternating = 한 에폭 걸러 좌우 반전
+sheet-flip-random = 확률 0.5로 좌우 반전
+sheet-shift = 최대 { $pixels }픽셀 이동
+sheet-lighting = 조명: 주성분, 표준 편차 { $deviation }
+sheet-cutout = Cutout: 한 변이 { $pixels }픽셀인 정사각형
+sheet-erasing = 확률 { $probability }의 무작위 지우기(여기서는 항상)
+
 ## Phrases of the tables of the papers, kinds of layers and labels of data sets: the English one is replaced
 ## by the Korean one wherever it occurs, longer ones first.
 

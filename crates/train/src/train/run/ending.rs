@@ -8,7 +8,6 @@ use crate::eval::predictions::Predictions;
 use crate::eval::{Classifier, Views};
 use crate::ops::profile;
 use crate::recipe::Recipe;
-use crate::train::curves;
 use crate::train::event::{Event, Sink};
 use crate::train::folder::RunFolder;
 use crate::train::machine::peak_rss_mb;
@@ -102,6 +101,7 @@ impl Run {
             data: self.data.label(),
             images_md5: Some(self.data.provenance.md5.clone()),
             model: self.metadata.model.name.clone(),
+            row: None,
         })
     }
 
@@ -120,7 +120,6 @@ impl Run {
         let was_told = read()?.contains(DONE);
         let report = self.page(was_told, writer, progress, sink)?;
         let done = done(result, &self.recipe, report);
-        self.folder.write("curves.svg", &curves::svg(&read()?, &self.metadata.model.name))?;
         if was_told {
             sink.event(&done);
             return Ok(());

@@ -25,6 +25,7 @@ fn a_finished_run_is_told_as_finished_where_it_was_moved_and_its_states_are_gone
         out: out.clone(),
         resume,
         skip_bad: false,
+        row: None,
         stop: Arc::default(),
         report: None,
     };
@@ -51,7 +52,8 @@ fn a_run_that_came_to_be_while_the_data_was_read_is_not_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let recipe = Recipe::load("shapes-resnet20", &["data.train_size=256".to_owned()]).expect("a built-in recipe");
-    let options = RunOptions { out: out.clone(), resume: false, skip_bad: false, stop: Arc::default(), report: None };
+    let options =
+        RunOptions { out: out.clone(), resume: false, skip_bad: false, row: None, stop: Arc::default(), report: None };
     let error = run(&recipe, &options, &mut Meanwhile(out.clone()), &mut |_: &Event| ()).expect_err("it is taken");
     assert_eq!(error.to_string(), format!("{} already holds a run", out.display()));
     assert!(!out.join("recipe.toml").exists(), "nothing of this run was written");

@@ -1,5 +1,5 @@
-//! A run as the page shows it: its record, what its weights said of the test images, and the images themselves as
-//! far as they can be had.
+//! A run as the page shows it: its record, what its weights said of the test images, and the images
+//! themselves as far as they can be had.
 
 use super::images::{self, Bitmap};
 use super::lang::{self, Lang};
@@ -14,8 +14,9 @@ use residual_train::train::Record;
 use residual_train::train::record::State;
 use residual_train::weights::{self, Metadata};
 
-/// A wrong answer as sure as this makes the label worth a look (Northcutt et al. 2021, "Pervasive Label Errors in Test
-/// Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by confident disagreement).
+/// A wrong answer as sure as this makes the label worth a look (Northcutt et al. 2021, "Pervasive
+/// Label Errors in Test Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by
+/// confident disagreement).
 const SUSPICIOUS: f32 = 0.95;
 
 /// Variations of a training image that are shown beside it.
@@ -23,20 +24,20 @@ const DRAWS: usize = 7;
 
 /// An image with what the network said of it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Example {
     /// The image.
     pub image: Bitmap,
     /// What it is called.
     pub name: String,
     /// What was said.
-    pub said: Prediction,
+    pub prediction: Prediction,
 }
 
 /// An image, and where the network looked when it gave its answer.
 #[derive(Debug, Clone)]
 pub struct Explained {
     /// The image and what was said of it.
-    pub seen: Seen,
+    pub seen: Example,
     /// The heat of that answer over the image.
     pub heat: Bitmap,
 }
@@ -46,7 +47,7 @@ const EXPLAINED: usize = 12;
 
 /// A run and everything the page shows of it.
 #[derive(Debug)]
-pub struct Subject {
+pub struct ReportData {
     /// The run folder, read.
     pub record: Record,
     /// The network as a table.
@@ -60,9 +61,9 @@ pub struct Subject {
     /// Of which split: the test split of a finished run; an unfinished one does not touch that.
     pub split: Split,
     /// The most confident mistakes.
-    pub mistakes: Vec<Seen>,
+    pub mistakes: Vec<Example>,
     /// The images with the most even distributions.
-    pub uncertain: Vec<Seen>,
+    pub uncertain: Vec<Example>,
     /// Where the network looked.
     pub explained: Vec<Explained>,
     /// Training images, each followed by variations of itself.
@@ -70,17 +71,19 @@ pub struct Subject {
     /// The filters of the first convolution, and their height.
     pub filters: Option<(Vec<Bitmap>, usize)>,
     /// Why there are no images, where there are none.
-    pub without: Option<String>,
+    pub missing_images: Option<String>,
 }
 
-impl Subject {
-    /// Whether the label of `seen` looks wrong: the network, which is mostly right, is sure of another.
-    pub fn doubts_label(&self, seen: &Seen) -> bool {
-        !seen.said.is_right() && seen.said.confidence >= SUSPICIOUS && self.predictions.top1_error() < 50.0
+impl ReportData {
+    /// Whether the label of `seen` looks wrong: the network, which is mostly right, is sure of
+    /// another.
+    pub fn doubts_label(&self, seen: &Example) -> bool {
+        !seen.prediction.is_right() && seen.prediction.confidence >= SUSPICIOUS && self.predictions.top1_error() < 50.0
     }
 
-    /// Gathers what there is of a run. Images come from `data` where the caller has it open, else the recipe's source
-    /// is opened; where that cannot be, the page does without and says why. At most `thumbnails` of each kind are taken.
+    /// Gathers what there is of a run. Images come from `data` where the caller has it open, else
+    /// the recipe's source is opened; where that cannot be, the page does without and says why. At
+    /// most `thumbnails` of each kind are taken.
     ///
     /// # Errors
     /// A file of the run folder that is damaged.
@@ -94,7 +97,7 @@ impl Subject {
             Some(data) => Ok(data.clone()),
             None => residual_train::train::open(&record.recipe, true, progress),
         };
-        let mut subject = Self {
+        let mut run = Self {
             summary: residual_train::models::summary(&record.recipe.model).ok(),
             metadata: None,
             classes: Vec::new(),
@@ -105,14 +108,14 @@ impl Subject {
             explained: Vec::new(),
             variations: Vec::new(),
             filters: None,
-            without: opened.as_ref().err().map(ToString::to_string),
+            missing_images: opened.as_ref().err().map(ToString::to_string),
             record,
         };
         if let Ok(data) = &opened {
-            subject.classes.clone_from(&data.classes);
+            run.classes.clone_from(&data.classes);
         }
-        subject.look_inside(opened.as_ref().ok(), thumbnails, progress)?;
-        Ok(subject)
+        run.look_inside(opened.as_ref().ok(), thumbnails, progress)?;
+        Ok(run)
     }
 
     /// What needs the weights, and then the images.
@@ -156,9 +159,11 @@ impl Subject {
         wrong.sort_by(|&a, &b| rows[b].confidence.total_cmp(&rows[a].confidence).then(a.cmp(&b)));
         let mut doubtful: Vec<usize> = (0..rows.len()).collect();
         doubtful.sort_by(|&a, &b| rows[b].entropy.total_cmp(&rows[a].entropy).then(a.cmp(&b)));
-        let seen = |i: &usize| Ok(Seen { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), said: rows[*i] });
-        let mistakes: Result<Vec<Seen>> = wrong.iter().take(thumbnails).map(seen).collect();
-        let uncertain: Result<Vec<Seen>> = doubtful.iter().take(thumbnails).map(seen).collect();
+        let seen = |i: &usize| {
+            Ok(Example { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), prediction: rows[*i] })
+        };
+        let mistakes: Result<Vec<Example>> = wrong.iter().take(thumbnails).map(seen).collect();
+        let uncertain: Result<Vec<Example>> = doubtful.iter().take(thumbnails).map(seen).collect();
         (self.mistakes, self.uncertain) = (mistakes?, uncertain?);
         Ok(())
     }
@@ -177,7 +182,11 @@ impl Subject {
             let (height, width, channels) = (shown.height(), shown.width(), shown.channels());
             let image = Image { height, width, channels, pixels: shown.pixels(i)?.into_owned() };
             let heat = Bitmap::from(explain::overlay(&image, heat)).small();
-            let seen = Seen { image: Bitmap::from(image).small(), name: shown.name(i), said: self.predictions.rows[i] };
+            let seen = Example {
+                image: Bitmap::from(image).small(),
+                name: shown.name(i),
+                prediction: self.predictions.rows[i],
+            };
             self.explained.push(Explained { seen, heat });
         }
         Ok(())

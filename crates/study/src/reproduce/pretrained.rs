@@ -1,6 +1,6 @@
 //! Weights that somebody has already, tested by a row's protocol.
 
-use super::{Experiment, Part, Scale};
+use super::experiment::{Experiment, Part, Scale};
 use residual::error::{Error, Result};
 use residual_train::data::{self, Dataset, Split};
 use residual_train::eval::{Ensemble, Evaluation, Weights};
@@ -44,12 +44,12 @@ fn is_of(weights: &Weights, member: &Part) -> bool {
     member.network.as_ref() == Some(&spec.name) && member.shortcut.or(usual) == spec.shortcut
 }
 
-/// Whether `weights` are, for each network of `part`, the paper's own: a name says nothing of where bottlenecks stride (torchvision's do
-/// not as the paper's do), nor of the stem or head.
+/// Whether `weights` are, for each network of `part`, the paper's own: a name says nothing of where
+/// bottlenecks stride (torchvision's do not as the paper's do), nor of the stem or head.
 ///
 /// # Errors
 /// A network that cannot be built.
-pub fn are_papers_own(experiment: &Experiment, part: &Part, weights: &[&Weights]) -> Result<bool> {
+pub fn are_papers_network(experiment: &Experiment, part: &Part, weights: &[&Weights]) -> Result<bool> {
     for (member, weights) in part.members().iter().zip(weights) {
         let found = &weights.model.spec;
         let [size, _, channels] = found.input;
@@ -101,8 +101,8 @@ pub fn available(experiment: &Experiment) -> Result<&str> {
     }
 }
 
-/// Tests `weights`, one for each network of `part`, on `data` as it wants. `scaled`: at the row's scales, else at those of the
-/// weights' own input.
+/// Tests `weights`, one for each network of `part`, on `data` as it wants. `scaled`: at the row's
+/// scales, else at those of the weights' own input.
 ///
 /// # Errors
 /// A network that cannot look so.
@@ -114,7 +114,7 @@ pub fn test(
     scaled: bool,
     progress: &mut dyn data::Progress,
 ) -> Result<Evaluation> {
-    let scales = if scaled { experiment.look.scales.as_slice() } else { &[] };
+    let scales = if scaled { experiment.test.scales.as_slice() } else { &[] };
     Weights::same_classes(weights.iter().copied())?;
     let views = experiment.views(part)?;
     let members = weights.iter().flat_map(|weights| views.iter().map(|&views| weights.member(views, scales)));

@@ -1,49 +1,52 @@
-//! Stacks of filters that are trained beside their counts (`vgg/small-filters`): VGG's argument for three 3x3 in place of one
-//! 7x7, which the paper makes with counts and tests on no such pair.
+//! Stacks of filters that are trained beside their counts (`vgg/small-filters`): VGG's argument for
+//! three 3x3 in place of one 7x7, which the paper makes with counts and tests on no such pair.
 
-use super::outcome::{Outcome, Row};
-use super::run::{Options, verify};
+use super::counts::verify;
+use super::experiment::{Experiment, Part, Scale, percent};
+use super::options::ReproduceOptions;
+use super::outcome::{Outcome, ResultRow};
 use super::verdict::{Sample, Verdict};
-use super::{Experiment, Part, Scale, percent};
-use crate::lab::{self, Net, Specimen};
+use crate::lab::{self, Candidate, LabOptions, TrialRun};
 use residual::error::Result;
 use residual_train::data;
 use residual_train::train::{self, Sink};
 use std::sync::Arc;
 
-/// Verifies the counts of `experiment` and trains its stacks of filters, each with every seed. No paper has such networks:
-/// what is claimed is their order. What they left behind comes along, for a page.
+/// Verifies the counts of `experiment` and trains its stacks of filters, each with every seed. No
+/// paper has such networks: what is claimed is their order. What they left behind comes along, for
+/// a page.
 ///
 /// # Errors
 /// Images that cannot be had, a loss that is not finite, Ctrl-C (finished networks are kept).
 pub fn run(
     experiment: &Experiment,
-    options: &Options,
+    options: &ReproduceOptions,
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
-) -> Result<(Outcome, Vec<Specimen>)> {
+) -> Result<(Outcome, Vec<TrialRun>)> {
     let mut rows = verify(experiment)?.rows;
-    let recipe = experiment.stack_recipe(options.data.as_deref())?;
+    let recipe = experiment.filter_stack_recipe(options.data.as_deref())?;
     let data = train::open(&recipe, false, progress)?;
     let (out, stop, seeds) = (options.out.clone(), Arc::clone(&options.stop), (0..options.seeds).collect());
-    let lab = lab::Options { out, recipe, seeds, looks: 10, stop, report: options.report };
-    let nets: Vec<Net> = experiment.stacks.iter().map(|stack| Net::chain(stack.design())).collect();
-    let specimens = lab::run(&nets, &lab, progress, sink, |_| Ok(()))?;
-    for (stack, net) in experiment.stacks.iter().zip(&nets) {
-        let of_net = specimens.iter().filter(|specimen| specimen.row.net == net.name());
-        let values = of_net.filter_map(|specimen| specimen.row.test_error).collect();
+    let lab = LabOptions { out, recipe, seeds, probes: 10, stop, report: options.report };
+    let candidates: Vec<Candidate> =
+        experiment.filter_stacks.iter().map(|stack| Candidate::chain(stack.design())).collect();
+    let trials = lab::run(&candidates, &lab, progress, sink, |_| Ok(()))?;
+    for (stack, candidate) in experiment.filter_stacks.iter().zip(&candidates) {
+        let own = trials.iter().filter(|trial| trial.row.network == candidate.name());
+        let values = own.filter_map(|trial| trial.row.test_error).collect();
         let sample = Sample { values, images: data.test.len(), right: Vec::new() };
         let part = Part { name: Some(stack.name.clone()), ..Part::default() };
         let (protocol, unit) = ("center".to_owned(), percent());
-        rows.push(Row {
+        rows.push(ResultRow {
             protocol,
             unit,
-            ..Row::new(experiment, &part, [sample, Sample::default()], Some(Verdict::Shortened))
+            ..ResultRow::new(experiment, &part, [sample, Sample::default()], Some(Verdict::Shortened))
         });
     }
     let outcome = Outcome::new(experiment, rows, Some(Scale::Quick), options.seeds, Some(data.label()));
     outcome.save(&options.out)?;
-    Ok((outcome, specimens))
+    Ok((outcome, trials))
 }
 
 #[cfg(test)]
@@ -60,7 +63,7 @@ mod tests {
         experiment.quick = ["train.steps=3", "train.batch=8", "data.train_size=40"].map(String::from).into();
         let out = folder.path().to_owned();
         let data = Some("shapes".into());
-        let options = Options { out, seeds: 2, scale: Scale::Quick, data, stop: Arc::default(), report: None };
+        let options = ReproduceOptions { out, seeds: 2, scale: Scale::Quick, data, stop: Arc::default(), report: None };
         let mut steps = 0;
         let mut count = |event: &train::Event| steps += u64::from(matches!(event, train::Event::Step { .. }));
         let (first, seen) = run(&experiment, &options, &mut (), &mut count).expect("it runs");

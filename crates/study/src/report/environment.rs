@@ -1,40 +1,40 @@
 //! What a result is worth without: recipe, machine, versions, seeds, time.
 
 use super::lang::{self, Lang, duration};
-use super::subject::Subject;
+use super::report_data::ReportData;
 use maud::{Markup, html};
 use residual::numbers::thousands;
 use residual_train::train::machine::Machine;
 
 /// Recipe and circumstances of a run.
-pub fn facts(subject: &Subject, lang: Lang) -> Markup {
-    let record = &subject.record;
+pub fn environment(run: &ReportData, lang: Lang) -> Markup {
+    let record = &run.record;
     html! {
         div class="grid" {
             div {
                 h3 { (lang.text("environment")) }
-                div class="scroll" { table class="facts" { tbody { @for (name, value) in rows(subject, lang) { tr { th scope="row" class="text" { (name) } td { (value) } } } } } }
-                @for warning in &record.warnings { p class="warning" { (lang.text("warning")) ": " (lang::told(warning)) } }
+                div class="scroll" { table class="facts" { tbody { @for (name, value) in rows(run, lang) { tr { th scope="row" class="text" { (name) } td { (value) } } } } } }
+                @for warning in &record.warnings { p class="warning" { (lang.text("warning")) ": " (lang::message(warning)) } }
             }
             div {
                 h3 { (lang.text("recipe")) }
-                pre tabindex="0" { (recipe(subject)) }
+                pre tabindex="0" { (recipe(run)) }
             }
         }
     }
 }
 
 /// The recipe as it was resolved. The page is passed on: it names the data, not where it lies here.
-fn recipe(subject: &Subject) -> String {
-    let (text, source) = (subject.record.recipe_text.trim_end(), &subject.record.recipe.data.source);
+fn recipe(run: &ReportData) -> String {
+    let (text, source) = (run.record.recipe_text.trim_end(), &run.record.recipe.data.source);
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let name =
         std::path::Path::new(source).file_name().map_or_else(|| source.clone(), |name| name.to_string_lossy().into());
-    lang::nameless(&text.replacen(&quoted(source), &quoted(&name), 1))
+    lang::shorten_paths(&text.replacen(&quoted(source), &quoted(&name), 1))
 }
 
-fn rows(subject: &Subject, lang: Lang) -> Vec<(&'static str, String)> {
-    let record = &subject.record;
+fn rows(run: &ReportData, lang: Lang) -> Vec<(&'static str, String)> {
+    let record = &run.record;
     let mut rows = Vec::new();
     let mut add = |key: &'static str, value: Option<String>| {
         rows.extend(value.map(|value| (lang.text(key), value)));

@@ -1,7 +1,7 @@
 //! Whether two test errors differ by more than chance: the statistics of `residual compare`.
 //!
-//! The noise meant here is that of the finite test set. Another seed moves a result as well (ResNet-110 over five runs:
-//! ± 0.16 points); several runs of each recipe tell how much.
+//! The noise meant here is that of the finite test set. Another seed moves a result as well
+//! (ResNet-110 over five runs: ± 0.16 points); several runs of each recipe tell how much.
 
 use residual_train::eval::predictions::Predictions;
 use serde::Serialize;
@@ -9,7 +9,8 @@ use serde::Serialize;
 /// Two-sided 95 % of the normal distribution.
 const Z: f64 = 1.959_963_985;
 
-/// Wilson's 95 % interval of a proportion (Wilson 1927): right for small errors, where the usual ± is not.
+/// Wilson's 95 % interval of a proportion (Wilson 1927): right for small errors, where the usual ±
+/// is not.
 pub fn wilson(share: f64, n: usize) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
@@ -46,8 +47,9 @@ impl Difference {
         self.p < 0.05
     }
 
-    /// Two runs tested on the same images, by McNemar's test: only the images on which they disagree count. `None`
-    /// where the labels tell that the images are not the same; whether the data is, the caller knows.
+    /// Two runs tested on the same images, by McNemar's test: only the images on which they
+    /// disagree count. `None` where the labels tell that the images are not the same; whether the
+    /// data is, the caller knows.
     pub fn paired(a: &Predictions, b: &Predictions) -> Option<Self> {
         let same = a.rows.len() == b.rows.len() && a.rows.iter().zip(&b.rows).all(|(a, b)| a.truth == b.truth);
         if !same || a.rows.is_empty() {
@@ -56,7 +58,8 @@ impl Difference {
         Some(Self::image_by_image(&a.right(), &b.right()))
     }
 
-    /// As [`paired`](Self::paired), of what two networks got right; the same images in the same order.
+    /// As [`paired`](Self::paired), of what two networks got right; the same images in the same
+    /// order.
     pub fn image_by_image(a: &[bool], b: &[bool]) -> Self {
         let count = |sought: (bool, bool)| a.iter().zip(b).filter(|pair| (*pair.0, *pair.1) == sought).count();
         let (only_a, only_b) = (count((false, true)), count((true, false)));
@@ -75,7 +78,8 @@ impl Difference {
         }
     }
 
-    /// Two errors in percent on test sets of `n_a` and `n_b` images that cannot be matched image by image.
+    /// Two errors in percent on test sets of `n_a` and `n_b` images that cannot be matched image by
+    /// image.
     pub fn unpaired((error_a, n_a): (f64, usize), (error_b, n_b): (f64, usize)) -> Self {
         let (a, b) = (error_a / 100.0, error_b / 100.0);
         let (na, nb) = (n_a.max(1) as f64, n_b.max(1) as f64);
@@ -95,7 +99,8 @@ impl Difference {
     }
 }
 
-/// The p-value of McNemar's test: exact (binomial) for few disagreements, with continuity correction for many.
+/// The p-value of McNemar's test: exact (binomial) for few disagreements, with continuity
+/// correction for many.
 fn mcnemar(b: usize, c: usize) -> f64 {
     let n = b + c;
     if n == 0 {
@@ -105,7 +110,8 @@ fn mcnemar(b: usize, c: usize) -> f64 {
         let z = ((b as f64 - c as f64).abs() - 1.0).max(0.0) / (n as f64).sqrt();
         return two_sided(z);
     }
-    // Σ C(n, i) / 2ⁿ over the smaller tail, in logarithms: 2⁻¹⁰⁰⁰ is still a float, C(1000, 500) alone is not a sum.
+    // Σ C(n, i) / 2ⁿ over the smaller tail, in logarithms: 2⁻¹⁰⁰⁰ is still a float, C(1000, 500)
+    // alone is not a sum.
     let mut log_term = -(n as f64) * std::f64::consts::LN_2;
     let mut tail = 0.0;
     for i in 0..=b.min(c) {
@@ -120,7 +126,8 @@ fn two_sided(z: f64) -> f64 {
     erfc(z.abs() / std::f64::consts::SQRT_2)
 }
 
-/// The complementary error function for x ≥ 0, to 1.2e-7 of its value (Numerical Recipes' Chebyshev fit, §6.2).
+/// The complementary error function for x ≥ 0, to 1.2e-7 of its value (Numerical Recipes' Chebyshev
+/// fit, §6.2).
 fn erfc(x: f64) -> f64 {
     const C: [f64; 10] = [
         -1.265_512_23,
