@@ -11,7 +11,7 @@ mod support;
 use proptest::prelude::*;
 use residual_kernels::norm::{self, Norm};
 use residual_kernels::{ConvShape, Epilogue, Isa, conv};
-use support::{Layer, U, assert_same_bits, assert_within, conv_shape, noise, on_every_isa, shapes};
+use support::{Layer, U, assert_same_bits, assert_within, cases, conv_shape, noise, on_every_isa, shapes};
 
 /// Additions of a column in `f32` in both orders together: 16 + 112 of a block of tiles, 256 of a
 /// task of [`norm::backward`].
@@ -85,7 +85,7 @@ fn check_backward(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn a_normalised_input_need_not_be_written(s in shapes(4_000_000), precise in any::<bool>()) {

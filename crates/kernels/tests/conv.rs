@@ -14,7 +14,7 @@ mod support;
 use proptest::prelude::*;
 use residual_kernels::plan::{self, Algorithm, Pass};
 use residual_kernels::{ConvShape, Epilogue, conv, naive, pool};
-use support::{U, assert_same_bits, assert_within, conv_shape, halved, magnitudes, noise, on_every_isa, shapes};
+use support::{U, assert_same_bits, assert_within, cases, conv_shape, halved, magnitudes, noise, on_every_isa, shapes};
 
 /// Largest number of products that a direct algorithm adds one after the other.
 const RUN: usize = 256;
@@ -306,7 +306,7 @@ fn check_statistics(what: &str, y: &[f32], k: usize, mean: &[f32], var: &[f32]) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn convolutions_are_within_the_rounding_bound_of_the_definition(s in shapes(2_000_000), precise in any::<bool>()) {

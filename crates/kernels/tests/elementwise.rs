@@ -15,15 +15,11 @@ use residual_kernels::update::Sgd;
 use residual_kernels::{
     PoolDims, PoolShape, activation, linear, loss, lrn, naive, norm, pixels, pool, shortcut, update,
 };
-use support::{Layer, U, assert_same_bits, assert_within, magnitudes, noise, on_every_isa};
+use support::{Layer, U, assert_same_bits, assert_within, cases, magnitudes, noise, on_every_isa};
 
 /// Additions in `f32` of one column sum, those of the folded row included: 32 Ki elements in rows
 /// of at least 128.
 const RUN: f64 = 258.0;
-
-fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, ..ProptestConfig::default() }
-}
 
 proptest! {
     #![proptest_config(cases(48))]

@@ -26,6 +26,12 @@ pub fn magnitudes(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| v.abs()).collect()
 }
 
+/// Settings of a property test: `usual` random cases, or `$RESIDUAL_TEST_CASES`.
+pub fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("RESIDUAL_TEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
+}
+
 /// Fails if a value is further from its reference than the bound and the rounding of the reference
 /// allow.
 #[track_caller]
