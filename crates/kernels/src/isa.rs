@@ -261,39 +261,3 @@ mod control {
 
     pub(super) fn write(_: u64) {}
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_name_is_refused_with_a_sentence() {
-        let error = Isa::parse("sse9").expect_err("sse9 does not exist");
-        assert_eq!(error.to_string(), "RESIDUAL_ISA is `sse9`; it must be avx512, avx2 or portable");
-    }
-
-    #[test]
-    fn portable_is_always_available_and_comes_last() {
-        assert_eq!(Isa::available().last(), Some(&Isa::Portable));
-    }
-
-    #[test]
-    fn with_overrides_and_restores() {
-        let before = Isa::active();
-        assert_eq!(Isa::Portable.with(Isa::active), Isa::Portable);
-        assert_eq!(Isa::active(), before);
-    }
-
-    #[test]
-    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-    fn denormals_are_flushed_only_while_the_guard_lives() {
-        use std::hint::black_box;
-        // Operands anew each time: on aarch64 the compiler computed one product for both.
-        let product = || black_box(black_box(f32::MIN_POSITIVE) * black_box(0.5));
-        {
-            let _flush = FlushDenormals::new();
-            assert_eq!(product(), 0.0);
-        }
-        assert!(product() > 0.0);
-    }
-}

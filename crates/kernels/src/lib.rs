@@ -73,5 +73,7 @@ mod vector;
 mod workspace;
 
 pub use conv::Epilogue;
+#[doc(hidden)]
+pub use dropout::philox;
 pub use isa::{Isa, IsaError};
 pub use shape::{ConvDims, ConvShape, PoolDims, PoolShape, ShapeError};
