@@ -1,16 +1,17 @@
-//! Whether two test errors differ by more than chance: the statistics of `residual compare`.
+//! Statistics of `residual compare`: intervals of test errors, and whether two errors differ by
+//! more than chance.
 //!
-//! The noise meant here is that of the finite test set. Another seed moves a result as well
-//! (ResNet-110 over five runs: ± 0.16 points); several runs of each recipe tell how much.
+//! They account for the finite test set only. Another seed changes a result as well (ResNet-110
+//! over five runs: ± 0.16 points); several runs of each recipe show by how much.
 
 use residual_train::eval::predictions::Predictions;
 use serde::Serialize;
 
-/// Two-sided 95 % of the normal distribution.
+/// Two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_985;
 
-/// Wilson's 95 % interval of a proportion (Wilson 1927): right for small errors, where the usual ±
-/// is not.
+/// Returns Wilson's 95 % interval of a proportion (Wilson 1927), which is valid for small errors,
+/// unlike the normal approximation.
 pub fn wilson(share: f64, n: usize) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
@@ -42,14 +43,14 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether it is more than the test set's noise: p below 0.05.
+    /// Returns whether the difference is significant: p below 0.05.
     pub fn is_real(&self) -> bool {
         self.p < 0.05
     }
 
-    /// Two runs tested on the same images, by McNemar's test: only the images on which they
-    /// disagree count. `None` where the labels tell that the images are not the same; whether the
-    /// data is, the caller knows.
+    /// Compares two runs on the same images by McNemar's test: only the images on which they
+    /// disagree count. `None` if the labels differ; the caller makes sure that the data sets are
+    /// the same.
     pub fn paired(a: &Predictions, b: &Predictions) -> Option<Self> {
         let same = a.rows.len() == b.rows.len() && a.rows.iter().zip(&b.rows).all(|(a, b)| a.truth == b.truth);
         if !same || a.rows.is_empty() {
@@ -58,8 +59,7 @@ impl Difference {
         Some(Self::image_by_image(&a.right(), &b.right()))
     }
 
-    /// As [`paired`](Self::paired), of what two networks got right; the same images in the same
-    /// order.
+    /// Compares which of the same images, in the same order, two networks classified correctly.
     pub fn image_by_image(a: &[bool], b: &[bool]) -> Self {
         let count = |sought: (bool, bool)| a.iter().zip(b).filter(|pair| (*pair.0, *pair.1) == sought).count();
         let (only_a, only_b) = (count((false, true)), count((true, false)));
@@ -78,8 +78,8 @@ impl Difference {
         }
     }
 
-    /// Two errors in percent on test sets of `n_a` and `n_b` images that cannot be matched image by
-    /// image.
+    /// Compares two errors in percent on test sets of `n_a` and `n_b` images that cannot be matched
+    /// image by image.
     pub fn unpaired((error_a, n_a): (f64, usize), (error_b, n_b): (f64, usize)) -> Self {
         let (a, b) = (error_a / 100.0, error_b / 100.0);
         let (na, nb) = (n_a.max(1) as f64, n_b.max(1) as f64);
@@ -99,7 +99,7 @@ impl Difference {
     }
 }
 
-/// The p-value of McNemar's test: exact (binomial) for few disagreements, with continuity
+/// Returns the p-value of McNemar's test: exact (binomial) for few disagreements, with continuity
 /// correction for many.
 fn mcnemar(b: usize, c: usize) -> f64 {
     let n = b + c;
@@ -121,13 +121,13 @@ fn mcnemar(b: usize, c: usize) -> f64 {
     (2.0 * tail).min(1.0)
 }
 
-/// The probability that a standard normal is further from zero than `z`.
+/// Returns the probability that a standard normal variable is further from zero than `z`.
 fn two_sided(z: f64) -> f64 {
     erfc(z.abs() / std::f64::consts::SQRT_2)
 }
 
-/// The complementary error function for x ≥ 0, to 1.2e-7 of its value (Numerical Recipes' Chebyshev
-/// fit, §6.2).
+/// Returns the complementary error function for x ≥ 0, with a relative error of 1.2e-7 (Numerical
+/// Recipes' Chebyshev fit, §6.2).
 fn erfc(x: f64) -> f64 {
     const C: [f64; 10] = [
         -1.265_512_23,

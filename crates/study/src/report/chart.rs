@@ -1,6 +1,6 @@
-//! Line charts as SVG, drawn when the page is built: once on a linear and once on a logarithmic
-//! scale, of which a switch shows one. The values lie beside the drawing, for the script that shows
-//! them under the pointer and for a table.
+//! Line charts as SVG. Each is drawn on a linear and on a logarithmic scale; a switch shows one of
+//! them. The values are beside the drawing, for the script that shows them under the pointer and
+//! for a table.
 
 use super::lang::Lang;
 use maud::{Markup, PreEscaped, html};
@@ -15,25 +15,25 @@ const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
 
-/// Points of a curve that are drawn at most: more than that is more than pixels.
+/// Largest number of points of a curve: more points than pixels would not be visible.
 pub const MOST_POINTS: usize = 320;
 
-/// Rows of the table of values.
+/// Largest number of rows in the table of values.
 const MOST_ROWS: usize = 40;
 
-/// How a curve is drawn.
+/// The stroke of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stroke {
     /// A full line.
     Solid,
     /// Dashes, thinner.
     Dashed,
-    /// Noise behind a curve of its own: pale, and named nowhere.
+    /// Pale noise behind a smoothed curve; it is not in the legend.
     Faint,
 }
 
 impl Stroke {
-    /// Behind the classes of a path.
+    /// Returns the suffix of the class of a path.
     fn class(self) -> &'static str {
         match self {
             Self::Solid => "",
@@ -46,48 +46,48 @@ impl Stroke {
 /// One curve.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// In the legend.
+    /// The name in the legend.
     pub name: String,
     /// Number of its colour.
     pub colour: usize,
-    /// How it is drawn.
+    /// The stroke.
     pub stroke: Stroke,
-    /// (step, value).
+    /// The points, `(step, value)`.
     pub points: Vec<(f64, f64)>,
 }
 
 /// A chart of several curves over steps.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// Above it.
+    /// The title above the chart.
     pub title: String,
-    /// Under the x axis.
+    /// The label of the x axis.
     pub x: String,
-    /// Behind each value.
+    /// The unit after each value.
     pub unit: &'static str,
     /// Whether the linear scale begins at zero.
     pub from_zero: bool,
     /// Whether there is a switch to a logarithmic scale.
     pub log_switch: bool,
-    /// Whether that scale is shown first: for what differs by orders of magnitude.
+    /// Whether the logarithmic scale is shown first, for values that differ by orders of magnitude.
     pub log_first: bool,
     /// The curves.
     pub series: Vec<Series>,
-    /// The y axis's range, where it is to be that of a neighbour.
+    /// The range of the y axis, if it is shared with another chart.
     pub range: Option<Extent>,
 }
 
-/// Between which values a chart's curves lie.
+/// The range of the values of a chart.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
     low: f64,
     high: f64,
-    /// The lowest above zero, where a logarithmic scale can begin.
+    /// The lowest value above zero, where a logarithmic scale can begin.
     positive: f64,
 }
 
 impl Extent {
-    /// That of both.
+    /// Returns the range that covers both.
     pub fn with(self, other: Self) -> Self {
         Self {
             low: self.low.min(other.low),
@@ -106,7 +106,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// 0 at the low end, 1 at the high end.
+    /// Returns the position of `value`: 0 at the low end, 1 at the high end.
     fn share(&self, value: f64) -> f64 {
         let f = |v: f64| if self.log { v.log10() } else { v };
         let span = f(self.high) - f(self.low);
@@ -121,13 +121,13 @@ impl Scale {
         LEFT + (WIDTH - LEFT - RIGHT) * self.share(value)
     }
 
-    /// Round values in its range.
+    /// Returns round values in the range.
     fn ticks(&self, most: usize) -> Vec<f64> {
         if self.log { log_ticks(self.low, self.high) } else { linear_ticks(self.low, self.high, most) }
     }
 }
 
-/// Steps of 1, 2 or 5 times a power of ten.
+/// Returns ticks at steps of 1, 2 or 5 times a power of ten.
 fn linear_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     let span = (high - low).max(f64::MIN_POSITIVE);
     let rough = span / most as f64;
@@ -137,7 +137,7 @@ fn linear_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     (first..).map(|i| i as f64 * step).take_while(|tick| *tick <= high + step * 1e-6).collect()
 }
 
-/// 1, 2 and 5 in each decade; powers of ten only where there are many.
+/// Returns ticks at 1, 2 and 5 of each decade; powers of ten only if there are many decades.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let wide = high.log10() - low.log10() > 2.5;
@@ -150,7 +150,7 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     if ticks_of_decade.len() >= 2 { ticks_of_decade } else { linear_ticks(low, high, 4) }
 }
 
-/// A tick's text: no more digits than it has.
+/// Formats the value of a tick without superfluous digits.
 pub fn label(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e7) {
         // Steps of a half need a second digit: 1.5e-4 is neither of its neighbours.
@@ -166,7 +166,7 @@ pub fn label(value: f64) -> String {
     if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
-/// A value to read: four digits or so, of percentages two behind the point.
+/// Formats a value with about four digits, percentages with two decimals.
 fn reading(value: f64, unit: &str) -> String {
     match value.abs() {
         _ if unit.ends_with('%') => format!("{value:.2}"),
@@ -178,7 +178,8 @@ fn reading(value: f64, unit: &str) -> String {
     }
 }
 
-/// The means of at most `most` equal parts of `points`.
+/// Thins `points` to at most `most`: the means of equal parts. Values that are not finite are left
+/// out.
 pub fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let whole: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.1.is_finite()).collect();
     if whole.len() <= most {
@@ -193,7 +194,7 @@ pub fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
 }
 
 impl Chart {
-    /// Whether there is anything to draw.
+    /// Returns whether the chart has no points.
     pub fn is_empty(&self) -> bool {
         self.series.iter().all(|series| series.points.is_empty())
     }
@@ -202,7 +203,8 @@ impl Chart {
         self.series.iter().flat_map(|series| series.points.iter().copied())
     }
 
-    /// The curves that have a name, a value under the pointer and a column of the table.
+    /// Returns the curves with a name, which have a value under the pointer and a column of the
+    /// table.
     fn named(&self) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(|series| series.stroke != Stroke::Faint)
     }
@@ -212,7 +214,7 @@ impl Chart {
         Scale { low: 0.0, high: if high > 0.0 { high } else { 1.0 }, log: false }
     }
 
-    /// Of the values drawn, for a neighbour of the same range.
+    /// Returns the range of the values, for another chart of the same range.
     pub fn extent(&self) -> Extent {
         let of =
             |value: f64| Extent { low: value, high: value, positive: if value > 0.0 { value } else { f64::INFINITY } };
@@ -232,7 +234,7 @@ impl Chart {
         Some(Scale { low, high: high + margin, log })
     }
 
-    /// The chart with its legend, its switch, and its values as a table.
+    /// Draws the chart with its legend, its switch and a table of its values.
     pub fn render(&self, lang: Lang) -> Markup {
         let (x, linear) = (self.x_scale(), self.y_scale(false));
         let log = if self.log_switch { self.y_scale(true) } else { None };
@@ -252,8 +254,8 @@ impl Chart {
         }
     }
 
-    /// The names of the curves with their last values; the script puts those under the pointer
-    /// there.
+    /// Writes the names of the curves with their last values, which the script replaces by those
+    /// under the pointer.
     fn legend(&self) -> Markup {
         let last = self.named().filter_map(|series| series.points.last()).map(|point| point.0).fold(0.0, f64::max);
         let alone = self.named().count() == 1;
@@ -302,7 +304,7 @@ impl Chart {
         svg
     }
 
-    /// The chart in a sentence, for those who do not see it.
+    /// Describes the chart in a sentence for screen readers.
     fn about(&self, lang: Lang) -> String {
         let ends = self.named().filter_map(|series| {
             let (first, last) = (series.points.first()?, series.points.last()?);
@@ -401,7 +403,7 @@ impl Chart {
     }
 }
 
-/// Five significant digits: what hovering shows.
+/// Rounds to five significant digits, which are what the pointer shows.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
@@ -411,7 +413,7 @@ fn rounded(value: f64) -> f64 {
     (value * power).round() / power
 }
 
-/// Text within an attribute or element.
+/// Escapes text for an attribute or an element.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use residual_train::train::Record;
 use residual_train::train::record::Epoch;
 
-/// The four charts, all runs over each other.
+/// Draws the four charts, with the curves of all runs in each.
 pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
     let charts = [loss(runs, lang), error(runs, lang), rate(runs, lang), speed(runs, lang)];
     let validated = runs.iter().any(|run| run.recipe.data.validation != Some(0));
@@ -22,19 +22,19 @@ pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
     }
 }
 
-/// How values are read off a chart.
+/// Explains how values are read off a chart.
 pub fn hint(lang: Lang) -> &'static str {
     lang.text("chart-hint")
 }
 
-/// `training`, or with several runs `resnet-20: training`.
+/// Names a curve: `training`, or with several runs `resnet-20: training`.
 fn named(runs: &[&Record], run: &Record, what: &str) -> String {
     if runs.len() == 1 { what.to_owned() } else { format!("{}: {what}", run.name()) }
 }
 
-/// A dashed curve for training and a solid one for validation of each run, with one run in two
-/// colours. Where the training values are `noisy`, their running mean is drawn, over themselves
-/// where there is one run.
+/// Returns a dashed curve for training and a solid one for validation of each run; a single run has
+/// two colours. `noisy` training values are smoothed by a running mean; a single run shows the
+/// values as well.
 fn pairs(
     runs: &[&Record],
     lang: Lang,
@@ -63,7 +63,7 @@ fn pairs(
     series
 }
 
-/// The running mean over a fortieth of the curve, weights falling off exponentially.
+/// Returns the running mean with exponential weights over a fortieth of the curve.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / (points.len() as f64 / 40.0).max(1.0);
     let (mut sum, mut weight) = (0.0, 0.0);
@@ -86,13 +86,13 @@ fn loss(runs: &[&Record], lang: Lang) -> Chart {
     chart(lang.text("loss"), "", lang, pairs(runs, lang, true, steps, |epoch| epoch.val_loss))
 }
 
-/// Training and validation error of each epoch.
+/// Draws training and validation error by epoch.
 pub fn error(runs: &[&Record], lang: Lang) -> Chart {
     let epochs = |run: &Record| run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.train_error)).collect();
     chart(lang.text("top1-error-percent"), " %", lang, pairs(runs, lang, false, epochs, |epoch| epoch.val_error))
 }
 
-/// A curve for each run.
+/// Returns one curve for each run.
 fn singles(runs: &[&Record], points: impl Fn(&Record) -> Vec<(f64, f64)>) -> Vec<Series> {
     let one = |(i, run): (usize, &&Record)| Series {
         name: run.name(),

@@ -1,4 +1,4 @@
-//! What a result is worth without: recipe, machine, versions, seeds, time.
+//! The facts that make a result reproducible: recipe, machine, versions, seed, time.
 
 use super::lang::{self, Lang, duration};
 use super::report_data::ReportData;
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use residual::numbers::thousands;
 use residual_train::train::machine::Machine;
 
-/// Recipe and circumstances of a run.
+/// Writes the recipe and the environment of a run.
 pub fn environment(run: &ReportData, lang: Lang) -> Markup {
     let record = &run.record;
     html! {
@@ -24,7 +24,7 @@ pub fn environment(run: &ReportData, lang: Lang) -> Markup {
     }
 }
 
-/// The recipe as it was resolved. The page is passed on: it names the data, not where it lies here.
+/// Returns the resolved recipe. Pages are shared: the recipe names the data, not its folder.
 fn recipe(run: &ReportData) -> String {
     let (text, source) = (run.record.recipe_text.trim_end(), &run.record.recipe.data.source);
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -62,7 +62,7 @@ fn rows(run: &ReportData, lang: Lang) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// Of the program and of what it stands on.
+/// Returns the versions of Residual and Burn.
 pub fn versions(machine: &Machine) -> String {
     let burn = if machine.burn.is_empty() { String::new() } else { format!(", Burn {}", machine.burn) };
     format!("residual {}{burn}", machine.version)

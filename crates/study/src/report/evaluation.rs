@@ -1,4 +1,4 @@
-//! Where a run errs: confusion matrix, accuracy by class, calibration.
+//! The errors of a run: confusion matrix, accuracy by class, calibration.
 
 use super::lang::Lang;
 use super::report_data::ReportData;
@@ -9,17 +9,18 @@ use residual_train::eval::Views;
 use residual_train::eval::predictions::{BINS, Bin};
 use std::fmt::Write;
 
-/// A matrix of more classes has no legible cells; its largest confusions are listed instead.
+/// Largest number of classes of a confusion matrix; with more, the largest confusions are listed
+/// instead.
 const MATRIX_UP_TO: usize = 20;
 
 /// Cells of a larger share than this are dark with light text (light with dark text in the dark
 /// scheme); see style.css.
 const STRONG: f64 = 0.6;
 
-/// Confusions that are listed then.
+/// Number of confusions in that list.
 const LISTED: usize = 25;
 
-/// The split in words.
+/// Returns the name of the split.
 pub fn split_name(split: Split, lang: Lang) -> &'static str {
     match split {
         Split::Test => lang.text("test"),
@@ -29,7 +30,7 @@ pub fn split_name(split: Split, lang: Lang) -> &'static str {
     }
 }
 
-/// Confusions, classes and calibration of `run`.
+/// Writes confusions, accuracy by class and calibration of `run`.
 pub fn evaluation(run: &ReportData, lang: Lang) -> Markup {
     let classes = run.classes.len();
     let confusion = run.predictions.confusion(classes);
@@ -62,23 +63,23 @@ pub fn evaluation(run: &ReportData, lang: Lang) -> Markup {
     }
 }
 
-/// The result in a sentence: how many images were taken for something else, and what for.
+/// States in a sentence how many images are misclassified, and the most frequent confusion.
 pub fn sentence(run: &ReportData, lang: Lang) -> Option<String> {
     if run.split != Split::Test || run.predictions.rows.is_empty() || run.classes.is_empty() {
         return None;
     }
     let images = thousands(run.predictions.rows.len() as u64);
     let confusions = confusions(&run.predictions.confusion(run.classes.len()));
-    let Some(&(n, truth, told)) = confusions.first() else {
+    let Some(&(n, label, predicted)) = confusions.first() else {
         return Some(lang.format("all-correct", &[("images", images.into())]));
     };
     let wrong = thousands(confusions.iter().map(|(n, ..)| n).sum());
-    let (truth, told) = (run.class(truth), run.class(told));
+    let (label, predicted) = (run.class(label), run.class(predicted));
     let values = [
         ("wrong", wrong.into()),
         ("images", images.into()),
-        ("label", truth.into()),
-        ("prediction", told.into()),
+        ("label", label.into()),
+        ("prediction", predicted.into()),
         ("times", n.into()),
     ];
     Some(lang.format("errors-sentence", &values))
@@ -87,15 +88,14 @@ pub fn sentence(run: &ReportData, lang: Lang) -> Option<String> {
 fn matrix(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     // Right and wrong answers are shaded on scales of their own: one large diagonal would leave the
     // rest white.
-    let most_wrong = confusion
-        .iter()
-        .enumerate()
-        .flat_map(|(truth, row)| row.iter().enumerate().filter(move |(told, _)| *told != truth).map(|(_, n)| *n));
+    let most_wrong = confusion.iter().enumerate().flat_map(|(label, row)| {
+        row.iter().enumerate().filter(move |(predicted, _)| *predicted != label).map(|(_, n)| *n)
+    });
     let most_wrong = most_wrong.max().unwrap_or(0).max(1) as f64;
-    let cell = |truth: usize, told: usize, n: u64| {
-        let total = confusion[truth].iter().sum::<u64>().max(1) as f64;
-        let share = if truth == told { n as f64 / total } else { n as f64 / most_wrong };
-        let mut class = if truth == told { "right" } else { "wrong" }.to_owned();
+    let cell = |label: usize, predicted: usize, n: u64| {
+        let total = confusion[label].iter().sum::<u64>().max(1) as f64;
+        let share = if label == predicted { n as f64 / total } else { n as f64 / most_wrong };
+        let mut class = if label == predicted { "right" } else { "wrong" }.to_owned();
         class += if n == 0 { " none" } else { "" };
         // The style gives the two kinds shades that their text stands out from.
         class += if share > STRONG { " strong" } else { "" };
@@ -107,10 +107,10 @@ fn matrix(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
             caption class="visually-hidden" { (lang.text("confusion-caption")) }
             thead { tr { th class="row" { span class="visually-hidden" { (lang.text("label")) } } @for name in &run.classes { th scope="col" { span { (name) } } } } }
             tbody {
-                @for (truth, row) in confusion.iter().enumerate() {
+                @for (label, row) in confusion.iter().enumerate() {
                     tr {
-                        th scope="row" class="row" title=(run.class(truth)) { (run.class(truth)) }
-                        @for (told, n) in row.iter().enumerate() { (cell(truth, told, *n)) }
+                        th scope="row" class="row" title=(run.class(label)) { (run.class(label)) }
+                        @for (predicted, n) in row.iter().enumerate() { (cell(label, predicted, *n)) }
                     }
                 }
             }
@@ -119,15 +119,18 @@ fn matrix(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
     }
 }
 
-/// `(images, truth, told)` off the diagonal, the most frequent first.
+/// Returns `(images, label, prediction)` off the diagonal, the most frequent first.
 fn confusions(confusion: &[Vec<u64>]) -> Vec<(u64, usize, usize)> {
     let mut found = Vec::new();
-    for (truth, row) in confusion.iter().enumerate() {
+    for (label, row) in confusion.iter().enumerate() {
         found.extend(
-            row.iter().enumerate().filter(|(told, n)| *told != truth && **n > 0).map(|(told, n)| (*n, truth, told)),
+            row.iter()
+                .enumerate()
+                .filter(|(predicted, n)| *predicted != label && **n > 0)
+                .map(|(predicted, n)| (*n, label, predicted)),
         );
     }
-    found.sort_by_key(|(n, truth, told)| (std::cmp::Reverse(*n), *truth, *told));
+    found.sort_by_key(|(n, label, predicted)| (std::cmp::Reverse(*n), *label, *predicted));
     found
 }
 
@@ -136,8 +139,8 @@ fn list(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
         div class="scroll" tabindex="0" {
             table {
                 thead { tr { th class="text" { (lang.text("label")) } th class="text" { (lang.text("predicted")) } th { (lang.text("images-column")) } } }
-                tbody { @for (n, truth, told) in confusions(confusion).into_iter().take(LISTED) {
-                    tr { th scope="row" class="text" { (run.class(truth)) } td class="text" { (run.class(told)) } td { (n) } }
+                tbody { @for (n, label, predicted) in confusions(confusion).into_iter().take(LISTED) {
+                    tr { th scope="row" class="text" { (run.class(label)) } td class="text" { (run.class(predicted)) } td { (n) } }
                 } }
             }
         }
@@ -162,8 +165,10 @@ fn by_class(run: &ReportData, confusion: &[Vec<u64>], lang: Lang) -> Markup {
         .collect();
     rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
     let worst = |class: usize| {
-        let others = confusion[class].iter().enumerate().filter(|(told, n)| *told != class && **n > 0);
-        others.max_by_key(|(told, n)| (**n, std::cmp::Reverse(*told))).map(|(told, n)| (run.class(told), *n))
+        let others = confusion[class].iter().enumerate().filter(|(predicted, n)| *predicted != class && **n > 0);
+        others
+            .max_by_key(|(predicted, n)| (**n, std::cmp::Reverse(*predicted)))
+            .map(|(predicted, n)| (run.class(predicted), *n))
     };
     html! {
         div class="scroll tall" tabindex="0" {
@@ -219,7 +224,7 @@ fn calibration(run: &ReportData, lang: Lang) -> Markup {
     }
 }
 
-/// A colour of the diagram for its key.
+/// Draws a colour of the diagram for its key.
 fn key(class: &str) -> Markup {
     PreEscaped(format!(
         r#"<svg class="diagram" viewBox="0 0 14 10" width="14" height="10" aria-hidden="true"><rect class="{class}" width="14" height="10" rx="1"/></svg>"#
@@ -286,8 +291,8 @@ fn diagram(bins: &[Bin; BINS], lang: Lang) -> String {
     svg
 }
 
-/// How far chance alone may move an error in percent (Wilson 1927, 95 %). Its unit once: on a phone
-/// it stands on one line.
+/// Formats the 95 % interval of an error (Wilson 1927). The unit appears once, so that the interval
+/// fits on one line on a phone.
 pub fn interval_of_error(error: f64, images: usize) -> String {
     let (low, high) = crate::stats::wilson(error / 100.0, images);
     format!("{:.2} – {}", 100.0 * low, percent(100.0 * high))

@@ -1,4 +1,5 @@
-//! The images of a page: mistakes, doubts, variations, filters.
+//! The images of a page: error examples, uncertain predictions, Grad-CAM, augmented images,
+//! filters.
 
 use super::evaluation::split_name;
 use super::images::Bitmap;
@@ -7,10 +8,11 @@ use super::report_data::{Example, Explained, ReportData};
 use maud::{Markup, html};
 use residual::error::Result;
 
-/// Smaller images are enlarged without smoothing: their pixels are what the network sees.
+/// Images narrower than this are enlarged without smoothing, so that their pixels are
+/// visible.
 const TINY: usize = 64;
 
-/// An image of the page; `alt` says what is to be seen.
+/// Writes an image with the alternative text `alt`.
 pub fn image(bitmap: &Bitmap, alt: &str) -> Result<Markup> {
     let tiny = (bitmap.width < TINY).then_some("tiny");
     Ok(html! {
@@ -18,10 +20,10 @@ pub fn image(bitmap: &Bitmap, alt: &str) -> Result<Markup> {
     })
 }
 
-/// The most confident mistakes and the least certain answers.
-pub fn answers(run: &ReportData, lang: Lang) -> Result<Markup> {
+/// Shows the most confident errors and the least certain predictions.
+pub fn predictions(run: &ReportData, lang: Lang) -> Result<Markup> {
     let split = split_name(run.split, lang);
-    let suspicious = run.mistakes.iter().filter(|seen| run.doubts_label(seen)).count();
+    let suspicious = run.mistakes.iter().filter(|example| run.has_suspicious_label(example)).count();
     Ok(html! {
         h3 { (lang.text("mistakes-title")) }
         p class="note" {
@@ -42,54 +44,58 @@ pub fn answers(run: &ReportData, lang: Lang) -> Result<Markup> {
     })
 }
 
-fn thumbs(seen: &[Example], run: &ReportData, lang: Lang) -> Result<Markup> {
-    let items: Result<Vec<Markup>> = seen.iter().map(|seen| thumb(seen, run, lang)).collect();
+fn thumbs(examples: &[Example], run: &ReportData, lang: Lang) -> Result<Markup> {
+    let items: Result<Vec<Markup>> = examples.iter().map(|example| thumb(example, run, lang)).collect();
     Ok(html! { ul class="thumbs" { @for item in items? { li { (item) } } } })
 }
 
-fn thumb(seen: &Example, run: &ReportData, lang: Lang) -> Result<Markup> {
-    let (told, truth) = (run.class(seen.prediction.told), run.class(seen.prediction.truth));
-    let sure = 100.0 * seen.prediction.confidence;
+fn thumb(example: &Example, run: &ReportData, lang: Lang) -> Result<Markup> {
+    let (predicted, label) = (run.class(example.prediction.told), run.class(example.prediction.truth));
+    let sure = 100.0 * example.prediction.confidence;
     let alt = lang.format(
         "thumbnail-alt",
-        &[("name", seen.name.as_str().into()), ("label", truth.as_str().into()), ("prediction", told.as_str().into())],
+        &[
+            ("name", example.name.as_str().into()),
+            ("label", label.as_str().into()),
+            ("prediction", predicted.as_str().into()),
+        ],
     );
     Ok(html! {
-        (image(&seen.image, &alt)?)
-        div class="says" title=(seen.name) {
-            b { (told) } " " (format!("{sure:.0}\u{a0}%"))
-            @if seen.prediction.is_right() {
+        (image(&example.image, &alt)?)
+        div class="says" title=(example.name) {
+            b { (predicted) } " " (format!("{sure:.0}\u{a0}%"))
+            @if example.prediction.is_right() {
                 span {
                     (lang.format("correct-next", &[
-                        ("class", run.class(seen.prediction.second).into()),
-                        ("confidence", format!("{:.0}", 100.0 * seen.prediction.second_confidence).into()),
+                        ("class", run.class(example.prediction.second).into()),
+                        ("confidence", format!("{:.0}", 100.0 * example.prediction.second_confidence).into()),
                     ]))
                 }
             } @else {
-                span { (lang.format("label-is", &[("label", truth.as_str().into())])) }
-                @if run.doubts_label(seen) { em class="tag" { (lang.text("label-suspicious")) } }
+                span { (lang.format("label-is", &[("label", label.as_str().into())])) }
+                @if run.has_suspicious_label(example) { em class="tag" { (lang.text("label-suspicious")) } }
             }
         }
     })
 }
 
-/// Where the network looked: images beside themselves under heat.
+/// Shows images beside their Grad-CAM overlays.
 pub fn explained(run: &ReportData, lang: Lang) -> Result<Markup> {
     if run.explained.is_empty() {
         return Ok(html! {});
     }
     let item = |one: &Explained| {
-        let (told, truth) = (run.class(one.seen.prediction.told), run.class(one.seen.prediction.truth));
-        let alt = format!("{}: {truth}", one.seen.name);
-        let heat = lang.format("heat-alt", &[("prediction", told.as_str().into())]);
-        let verdict = if one.seen.prediction.is_right() {
+        let (predicted, label) = (run.class(one.example.prediction.told), run.class(one.example.prediction.truth));
+        let alt = format!("{}: {label}", one.example.name);
+        let heat = lang.format("heat-alt", &[("prediction", predicted.as_str().into())]);
+        let verdict = if one.example.prediction.is_right() {
             lang.text("correct").to_owned()
         } else {
-            lang.format("label-is", &[("label", truth.into())])
+            lang.format("label-is", &[("label", label.into())])
         };
         Ok(html! {
-            div class="pair" { (image(&one.seen.image, &alt)?) (image(&one.heat, heat.as_str())?) }
-            div class="says" { b { (told) } (format!(" {:.0}\u{a0}%", 100.0 * one.seen.prediction.confidence)) span { (verdict) } }
+            div class="pair" { (image(&one.example.image, &alt)?) (image(&one.overlay, heat.as_str())?) }
+            div class="says" { b { (predicted) } (format!(" {:.0}\u{a0}%", 100.0 * one.example.prediction.confidence)) span { (verdict) } }
         })
     };
     let items = run.explained.iter().map(item).collect::<Result<Vec<Markup>>>()?;
@@ -102,7 +108,7 @@ pub fn explained(run: &ReportData, lang: Lang) -> Result<Markup> {
     })
 }
 
-/// Training images and what augmentation makes of them.
+/// Shows training images with augmented versions.
 pub fn variations(run: &ReportData, lang: Lang) -> Result<Markup> {
     let columns = run.variations.iter().map(Vec::len).max().unwrap_or(0);
     let tiles: Vec<Bitmap> = run.variations.iter().flatten().cloned().collect();
@@ -118,7 +124,7 @@ pub fn variations(run: &ReportData, lang: Lang) -> Result<Markup> {
     })
 }
 
-/// The filters of the first convolution.
+/// Shows the filters of the first convolution.
 pub fn filters(run: &ReportData, lang: Lang) -> Result<Markup> {
     let Some((filters, height)) = &run.filters else { return Ok(html! {}) };
     let columns = (filters.len() as f64).sqrt().ceil() as usize * if filters.len() > 16 { 2 } else { 1 };

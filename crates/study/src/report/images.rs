@@ -1,5 +1,4 @@
-//! Images inside the page: PNGs as `data:` addresses, small enough that a page of many stays under
-//! its limit.
+//! Images inside a page: PNGs as `data:` addresses, small enough for a page of many.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,36 +11,36 @@ use residual_train::train;
 use residual_train::weights::container::Tensors;
 use std::sync::Arc;
 
-/// The longest side of a thumbnail in pixels; larger images are brought down to it.
+/// Longest side of a thumbnail in pixels; larger images are downsampled.
 const LONGEST: usize = 72;
 
-/// Space between the tiles of a sheet.
+/// Pixels between the tiles of a contact sheet.
 const GAP: usize = 1;
 
-/// Bytes `[h, w, c]` of 1, 3 or 4 channels.
+/// An image of bytes, `[h, w, c]` with 1, 3 or 4 channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bitmap {
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// Columns.
+    /// Width in pixels.
     pub width: usize,
-    /// 1 (grey), 3 (red, green, blue) or 4 (and opacity).
+    /// Number of channels: 1 (grey), 3 (red, green, blue) or 4 (with opacity).
     pub channels: usize,
-    /// `[height, width, channels]`.
+    /// The values, `[height, width, channels]`.
     pub pixels: Vec<u8>,
 }
 
 impl Bitmap {
-    /// Image `i` of `images`, small.
+    /// Returns the thumbnail of image `i` of `images`.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// Fails if the image cannot be read.
     pub fn thumbnail(images: &Images, i: usize) -> Result<Self> {
         let (height, width, channels) = (images.height(), images.width(), images.channels());
         Ok(Self { height, width, channels, pixels: images.pixels(i)?.into_owned() }.small())
     }
 
-    /// The same image with no side longer than a thumbnail's.
+    /// Downsamples the image to the size of a thumbnail, by the means of its pixels.
     pub fn small(self) -> Self {
         let longest = self.height.max(self.width);
         if longest <= LONGEST {
@@ -65,10 +64,10 @@ impl Bitmap {
         Self { height, width, channels: c, pixels }
     }
 
-    /// The image as a `data:` address.
+    /// Returns the image as a `data:` address.
     ///
     /// # Errors
-    /// An image without pixels.
+    /// Fails if the image has no pixels.
     pub fn address(&self) -> Result<String> {
         let colour = match self.channels {
             1 => ExtendedColorType::L8,
@@ -82,7 +81,8 @@ impl Bitmap {
         Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
     }
 
-    /// Tiles of one size beside and below each other, `columns` in a row, on nothing.
+    /// Arranges tiles of one size in rows of `columns`, on a transparent ground; `None` without
+    /// tiles.
     pub fn sheet(tiles: &[Self], columns: usize) -> Option<Self> {
         let first = tiles.first()?;
         let columns = columns.clamp(1, tiles.len());
@@ -115,8 +115,8 @@ impl From<Image> for Bitmap {
     }
 }
 
-/// `[h, w, c]` as the network takes it, back to bytes. Normalisation is a line for each value, and
-/// two images, black and white, tell each line.
+/// The inverse of normalisation, from `[h, w, c]` to bytes. Normalisation is affine for each value;
+/// a black and a white image determine it.
 #[derive(Debug)]
 pub struct Inverse {
     black: Vec<f32>,
@@ -125,7 +125,7 @@ pub struct Inverse {
 }
 
 impl Inverse {
-    /// Of `normalizer`.
+    /// Creates the inverse of `normalizer`.
     pub fn new(normalizer: &Normalizer) -> Self {
         let shape = [normalizer.height(), normalizer.width(), normalizer.channels()];
         let of = |byte: u8| {
@@ -137,7 +137,7 @@ impl Inverse {
         Self { black: of(0), white: of(255), shape }
     }
 
-    /// The image that was normalised.
+    /// Returns the image before normalisation.
     pub fn image(&self, normalised: &[f32]) -> Bitmap {
         let lines = self.black.iter().zip(&self.white);
         let byte = |(value, (black, white)): (&f32, (&f32, &f32))| ((value - black) / (white - black) * 255.0) as u8;
@@ -146,11 +146,11 @@ impl Inverse {
     }
 }
 
-/// Training images as training sees them: for each of `chosen` the image itself, then `draws`
-/// variations.
+/// Returns a row for each of the training images `chosen`: the image itself, then `draws` augmented
+/// versions.
 ///
 /// # Errors
-/// An image that cannot be read; an augmentation that cannot be done.
+/// Fails if an image cannot be read or an augmentation is invalid.
 pub fn variations(
     images: &Images,
     preprocessing: &Preprocessing,
@@ -172,8 +172,8 @@ pub fn variations(
     rows.collect()
 }
 
-/// The filters of the first convolution, `[k, c, kh, kw]`, one tile each; zero is grey. Only where
-/// they look at colours or grey values; the height of a filter comes second.
+/// Returns the filters of the first convolution, `[k, c, kh, kw]`, as one tile each, and the height
+/// of a filter. Zero is grey. `None` unless the input has 1 or 3 channels.
 pub fn first_filters(tensors: &Tensors) -> Option<(Vec<Bitmap>, usize)> {
     let weights = ["conv1.weight", "features.0.weight"].iter().find_map(|name| tensors.get(*name))?;
     let [k, c, kh, kw] = <[usize; 4]>::try_from(weights.shape().to_vec()).ok()?;

@@ -80,13 +80,12 @@ pub fn data(label: &str, lang: Lang) -> String {
     translated(label, "phrase-pixels-", lang)
 }
 
-/// What the program said, which it says in English on every page, without telling where things lie.
+/// Writes a message of the program, which is in English on every page, without folders.
 pub fn message(message: &str) -> Markup {
     html! { span lang="en" { (shorten_paths(message)) } }
 }
 
-/// `text` with each absolute path in it shortened to its last part: a page is passed on, and
-/// folders are nobody else's business.
+/// Shortens each absolute path in `text` to its last part: pages are shared, folders are private.
 pub fn shorten_paths(text: &str) -> String {
     let (mut shown, mut rest, mut before) = (String::with_capacity(text.len()), text, ' ');
     while let Some(first) = rest.chars().next() {
@@ -104,7 +103,7 @@ pub fn shorten_paths(text: &str) -> String {
     shown
 }
 
-/// Seconds → `42 s`, `3 min 07 s`, `2 h 05 min`; in Korean `3분 07초`.
+/// Formats seconds: `42 s`, `3 min 07 s`, `2 h 05 min`; in Korean `3분 07초`.
 pub fn duration(seconds: f64, lang: Lang) -> String {
     let whole = seconds.max(0.0).round() as u64;
     let (h, m, s) = (whole / 3600, whole / 60 % 60, whole % 60);

@@ -1,16 +1,16 @@
-//! The network as a table, and how far each of its layers sees.
+//! The network as a table, with the receptive field of each layer.
 
 use super::lang::{self, Lang};
 use maud::{Markup, PreEscaped, html};
 use residual::numbers::{short, thousands};
 use residual_train::models::Summary;
 
-/// Layers with a name, a cost or a map of their own; the others only clutter a page.
+/// Returns whether the table has a row for this kind of layer.
 fn is_shown(kind: &str) -> bool {
     !matches!(kind, "norm" | "relu" | "dropout")
 }
 
-/// The layers of `summary`, normalisations and ReLUs left out.
+/// Writes the layers of `summary`, without normalisations, ReLUs and dropout.
 pub fn layers(summary: &Summary, lang: Lang) -> Markup {
     let input = summary.input[0].max(1);
     let reach = |field: Option<usize>| {

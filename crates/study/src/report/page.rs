@@ -1,4 +1,4 @@
-//! The frame of a page: one file that needs nothing else, in both colour schemes, on a phone and on
+//! The frame of a page: one file that needs nothing else, for light and dark screens, phones and
 //! paper.
 
 use super::lang::Lang;
@@ -6,27 +6,27 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use residual::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Nothing may be fetched: not even by mistake.
+/// Content security policy: the page fetches nothing.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// A part of a page with a heading, reachable from the navigation.
+/// A section of a page with a heading.
 #[derive(Debug)]
 pub struct Section {
-    /// Its address within the page.
+    /// The id, the target of links to the section.
     pub id: String,
-    /// Its heading.
+    /// The heading.
     pub title: String,
-    /// What the navigation calls it; nothing where it is reached from its neighbour.
+    /// The name in the navigation; `None` leaves the section out of it.
     pub nav: Option<String>,
-    /// What is below.
+    /// The content.
     pub body: Markup,
 }
 
 impl Section {
-    /// A section.
+    /// Creates a section that the navigation calls by its title.
     pub fn new(id: impl Into<String>, title: impl Into<String>, body: Markup) -> Self {
         let title = title.into();
         Self { id: id.into(), nav: Some(title.clone()), title, body }
@@ -36,19 +36,19 @@ impl Section {
 /// A whole page.
 #[derive(Debug)]
 pub struct Page {
-    /// Its language.
+    /// The language.
     pub lang: Lang,
     /// The small line above the title.
     pub over: String,
     /// The title.
     pub title: String,
-    /// Below the title.
+    /// The content between title and navigation.
     pub head: Markup,
-    /// The parts.
+    /// The sections.
     pub sections: Vec<Section>,
 }
 
-/// A title; what it ends with in brackets is smaller.
+/// Writes a title; a part in brackets at its end is smaller.
 fn heading(title: &str) -> Markup {
     match title.strip_suffix(')').and_then(|_| title.rsplit_once(" (")) {
         Some((title, aside)) => html! { (title) " " span { "(" (aside) } },
@@ -57,7 +57,7 @@ fn heading(title: &str) -> Markup {
 }
 
 impl Page {
-    /// The page as HTML.
+    /// Returns the page as HTML.
     pub fn render(&self) -> String {
         let lang = self.lang;
         let page = html! {

@@ -1,4 +1,4 @@
-//! The paper's values beside ours, where a run reproduces a row of its tables.
+//! The comparison of a run or an experiment with the paper's values.
 
 use super::lang::{self, Lang};
 use super::report_data::ReportData;
@@ -29,7 +29,7 @@ fn order(order: Order, lang: Lang) -> &'static str {
     })
 }
 
-/// What a shortened run is, for those who read only the page.
+/// Explains what a shortened run is.
 fn shortened(lang: Lang) -> Markup {
     html! {
         p class="warning" { (lang.text("shortened-note")) }
@@ -40,7 +40,7 @@ fn value(value: f64, unit: &str) -> String {
     if unit == "%" { percent(value) } else { format!("{} {unit}", significant(value, 4)).trim_end().to_owned() }
 }
 
-/// The value compared with, and whose it is.
+/// Writes the value to compare with, and its source if it is not the paper.
 fn compared(
     paper: Option<f64>,
     reference: Option<(f64, &str)>,
@@ -59,7 +59,7 @@ fn compared(
     }
 }
 
-/// The head of the tables; with `top5`, where the paper prints that error too, its two columns.
+/// Writes the head of the tables; `top5` adds the columns of that error.
 fn head(top5: bool, lang: Lang) -> Markup {
     html! {
         thead { tr {
@@ -76,14 +76,14 @@ fn head(top5: bool, lang: Lang) -> Markup {
     }
 }
 
-/// The cells of both top-5 errors.
+/// Writes the cells of both top-5 errors.
 fn top5(paper: Option<f64>, ours: Option<f64>) -> Markup {
     let cell = |error: Option<f64>| error.map_or_else(|| "–".into(), percent);
     html! { td { (cell(paper)) } td { (cell(ours)) } }
 }
 
 /// Compares `run` with the row that it reproduces; `None` if there is no such row or no test yet.
-pub fn beside(run: &ReportData, lang: Lang) -> Option<Markup> {
+pub fn run(run: &ReportData, lang: Lang) -> Option<Markup> {
     let record = &run.record;
     let result = record.result.as_ref()?;
     let PaperRow { experiment, part, scale } = PaperRow::of(result.row.as_deref(), &record.recipe)?;
@@ -126,13 +126,13 @@ pub fn beside(run: &ReportData, lang: Lang) -> Option<Markup> {
     })
 }
 
-/// Our value of `row`, with its deviation over seeds.
+/// Formats our value of `row` with its standard deviation over seeds.
 fn ours(row: &ResultRow) -> String {
     let std = row.std.map_or_else(String::new, |std| format!(" ± {std:.2}"));
     row.ours.map_or_else(|| "–".into(), |ours| format!("{}{std}", value(ours, &row.unit)))
 }
 
-/// The values that an experiment gave, the one that it is named after first.
+/// Writes the values of an experiment; the one that it is named after comes first.
 pub fn headline(outcome: &Outcome, lang: Lang) -> Markup {
     html! {
         dl class="figures" {
@@ -152,7 +152,7 @@ pub fn headline(outcome: &Outcome, lang: Lang) -> Markup {
     }
 }
 
-/// Everything that an experiment gave.
+/// Writes all rows and claims of an experiment.
 pub fn outcome(outcome: &Outcome, lang: Lang) -> Markup {
     let seeds = lang.format("mean-of-seeds", &[("seeds", outcome.seeds.into())]);
     let has_top5 = outcome.rows.iter().any(|row| row.paper_top5.is_some());

@@ -1,5 +1,4 @@
-//! A run as the page shows it: its record, what its weights said of the test images, and the images
-//! themselves as far as they can be had.
+//! The data of a page about a run: its record, the predictions of its weights, and example images.
 
 use super::images::{self, Bitmap};
 use super::lang::{self, Lang};
@@ -14,79 +13,81 @@ use residual_train::train::Record;
 use residual_train::train::record::State;
 use residual_train::weights::{self, Metadata};
 
-/// A wrong answer as sure as this makes the label worth a look (Northcutt et al. 2021, "Pervasive
-/// Label Errors in Test Sets", find 0.54 % of CIFAR-10's test labels wrong, most of them by
-/// confident disagreement).
+/// Confidence of a wrong prediction from which on the label itself is suspicious (Northcutt et al.
+/// 2021, "Pervasive Label Errors in Test Sets", find 0.54 % of CIFAR-10's test labels wrong, most
+/// of them by confident disagreement).
 const SUSPICIOUS: f32 = 0.95;
 
-/// Variations of a training image that are shown beside it.
+/// Augmented versions shown beside each training image.
 const DRAWS: usize = 7;
 
-/// An image with what the network said of it.
+/// An image with the network's prediction.
 #[derive(Debug, Clone)]
 pub struct Example {
     /// The image.
     pub image: Bitmap,
-    /// What it is called.
+    /// The name of the image.
     pub name: String,
-    /// What was said.
+    /// The prediction.
     pub prediction: Prediction,
 }
 
-/// An image, and where the network looked when it gave its answer.
+/// An image with the Grad-CAM overlay of its prediction.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    /// The image and what was said of it.
-    pub seen: Example,
-    /// The heat of that answer over the image.
-    pub heat: Bitmap,
+    /// The image and its prediction.
+    pub example: Example,
+    /// The overlay.
+    pub overlay: Bitmap,
 }
 
-/// Images that are explained.
+/// Largest number of images with a Grad-CAM overlay.
 const EXPLAINED: usize = 12;
 
-/// A run and everything the page shows of it.
+/// A run with everything that its page shows.
 #[derive(Debug)]
 pub struct ReportData {
-    /// The run folder, read.
+    /// The record of the run folder.
     pub record: Record,
-    /// The network as a table.
+    /// The summary of the network.
     pub summary: Option<Summary>,
-    /// What the weights know of themselves.
+    /// The metadata of the weights.
     pub metadata: Option<Metadata>,
-    /// Class names.
+    /// The names of the classes.
     pub classes: Vec<String>,
-    /// What the weights said of each image.
+    /// The predictions for all images of `split`.
     pub predictions: Predictions,
-    /// Of which split: the test split of a finished run; an unfinished one does not touch that.
+    /// The split of the predictions: test of a finished run, validation of an unfinished one.
     pub split: Split,
-    /// The most confident mistakes.
+    /// The most confident errors.
     pub mistakes: Vec<Example>,
-    /// The images with the most even distributions.
+    /// The predictions with the highest entropy.
     pub uncertain: Vec<Example>,
-    /// Where the network looked.
+    /// Images with Grad-CAM overlays.
     pub explained: Vec<Explained>,
-    /// Training images, each followed by variations of itself.
+    /// Training images, each followed by augmented versions.
     pub variations: Vec<Vec<Bitmap>>,
-    /// The filters of the first convolution, and their height.
+    /// The filters of the first convolution, and their height in pixels.
     pub filters: Option<(Vec<Bitmap>, usize)>,
-    /// Why there are no images, where there are none.
+    /// The reason why there are no images, if there are none.
     pub missing_images: Option<String>,
 }
 
 impl ReportData {
-    /// Whether the label of `seen` looks wrong: the network, which is mostly right, is sure of
-    /// another.
-    pub fn doubts_label(&self, seen: &Example) -> bool {
-        !seen.prediction.is_right() && seen.prediction.confidence >= SUSPICIOUS && self.predictions.top1_error() < 50.0
+    /// Returns whether the label of `example` is suspicious: a network that is mostly right is
+    /// confident of another.
+    pub fn has_suspicious_label(&self, example: &Example) -> bool {
+        !example.prediction.is_right()
+            && example.prediction.confidence >= SUSPICIOUS
+            && self.predictions.top1_error() < 50.0
     }
 
-    /// Gathers what there is of a run. Images come from `data` where the caller has it open, else
-    /// the recipe's source is opened; where that cannot be, the page does without and says why. At
+    /// Gathers the data of a run. Images come from `data` if the caller has it open, else from the
+    /// recipe's source; if that cannot be opened, the page has no images and states the reason. At
     /// most `thumbnails` of each kind are taken.
     ///
     /// # Errors
-    /// A file of the run folder that is damaged.
+    /// Fails if a file of the run folder is damaged.
     pub fn gather(
         record: Record,
         data: Option<&Dataset>,
@@ -114,12 +115,12 @@ impl ReportData {
         if let Ok(data) = &opened {
             run.classes.clone_from(&data.classes);
         }
-        run.look_inside(opened.as_ref().ok(), thumbnails, progress)?;
+        run.add_weights_and_images(opened.as_ref().ok(), thumbnails, progress)?;
         Ok(run)
     }
 
-    /// What needs the weights, and then the images.
-    fn look_inside(
+    /// Adds the parts that need the weights, and then those that need the images.
+    fn add_weights_and_images(
         &mut self,
         data: Option<&Dataset>,
         thumbnails: usize,
@@ -152,23 +153,23 @@ impl ReportData {
         Ok(())
     }
 
-    /// The mistakes and doubts that are shown.
+    /// Chooses the errors and the uncertain predictions.
     fn choose(&mut self, shown: &Images, thumbnails: usize) -> Result<()> {
         let rows = &self.predictions.rows;
         let mut wrong: Vec<usize> = (0..rows.len()).filter(|&i| !rows[i].is_right()).collect();
         wrong.sort_by(|&a, &b| rows[b].confidence.total_cmp(&rows[a].confidence).then(a.cmp(&b)));
         let mut doubtful: Vec<usize> = (0..rows.len()).collect();
         doubtful.sort_by(|&a, &b| rows[b].entropy.total_cmp(&rows[a].entropy).then(a.cmp(&b)));
-        let seen = |i: &usize| {
+        let example = |i: &usize| {
             Ok(Example { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), prediction: rows[*i] })
         };
-        let mistakes: Result<Vec<Example>> = wrong.iter().take(thumbnails).map(seen).collect();
-        let uncertain: Result<Vec<Example>> = doubtful.iter().take(thumbnails).map(seen).collect();
+        let mistakes: Result<Vec<Example>> = wrong.iter().take(thumbnails).map(example).collect();
+        let uncertain: Result<Vec<Example>> = doubtful.iter().take(thumbnails).map(example).collect();
         (self.mistakes, self.uncertain) = (mistakes?, uncertain?);
         Ok(())
     }
 
-    /// Where the network looked: for the first image of each class, as far as `most` reaches.
+    /// Computes Grad-CAM overlays for the first image of each class, at most `most`.
     fn explain(&mut self, model: &Model, shown: &Images, normalizer: &Normalizer, most: usize) -> Result<()> {
         let first = |class: usize| (0..shown.len()).find(|&i| shown.label(i) == class).map(|i| i as u32);
         let chosen: Vec<u32> = (0..self.classes.len()).filter_map(first).take(most).collect();
@@ -181,23 +182,23 @@ impl ReportData {
             let i = i as usize;
             let (height, width, channels) = (shown.height(), shown.width(), shown.channels());
             let image = Image { height, width, channels, pixels: shown.pixels(i)?.into_owned() };
-            let heat = Bitmap::from(explain::overlay(&image, heat)).small();
-            let seen = Example {
+            let overlay = Bitmap::from(explain::overlay(&image, heat)).small();
+            let example = Example {
                 image: Bitmap::from(image).small(),
                 name: shown.name(i),
                 prediction: self.predictions.rows[i],
             };
-            self.explained.push(Explained { seen, heat });
+            self.explained.push(Explained { example, overlay });
         }
         Ok(())
     }
 
-    /// A class's name.
+    /// Returns the name of a class.
     pub fn class(&self, class: usize) -> String {
         self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The network and what it learnt from, in a few words.
+    /// Returns the title of the page: the network and its training data.
     pub fn title(&self, lang: Lang) -> String {
         let data = self.record.result.as_ref().map(|result| result.data.clone());
         let data = data.or_else(|| self.metadata.as_ref()?.trained_on.clone());

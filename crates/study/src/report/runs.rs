@@ -14,17 +14,17 @@ use residual_train::data::{self, Dataset};
 use residual_train::train::Record;
 use std::path::{Path, PathBuf};
 
-/// Bytes that a page may have: it is mailed, and opened on phones.
+/// Largest size of a page in bytes: pages are mailed and opened on phones.
 pub const LIMIT: usize = 2_000_000;
 
-/// Images of each kind that are shown of a single run.
+/// Number of images of each kind of a single run.
 const THUMBNAILS: usize = 24;
 
-/// Writes the page about `records` to `out`. `data` is the first run's, where the caller has it
-/// open already.
+/// Writes the page about `records` to `out` and returns its path. `data` is the data set of the
+/// first run, if the caller has it open.
 ///
 /// # Errors
-/// A run folder that is damaged, or a place that cannot be written.
+/// Fails if a run folder is damaged, or if `out` cannot be written.
 pub fn write(
     records: Vec<Record>,
     data: Option<&Dataset>,
@@ -36,11 +36,11 @@ pub fn write(
     save(&render(&mut runs, None, lang)?, out)
 }
 
-/// Writes the page about a run that has just finished, in English: the hook of
+/// Writes the English page about a run that has just finished: the report writer of
 /// [`residual_train::train::RunOptions`].
 ///
 /// # Errors
-/// As [`write()`].
+/// Fails as [`write()`] does.
 pub fn of_run(record: Record, data: &Dataset, out: &Path, progress: &mut dyn data::Progress) -> Result<PathBuf> {
     write(vec![record], Some(data), Lang::En, out, progress)
 }
@@ -48,7 +48,7 @@ pub fn of_run(record: Record, data: &Dataset, out: &Path, progress: &mut dyn dat
 /// Writes the page about a reproduced experiment and its `records` to `out`.
 ///
 /// # Errors
-/// As [`write()`].
+/// Fails as [`write()`] does.
 pub fn reproduction(
     outcome: &Outcome,
     records: Vec<Record>,
@@ -60,7 +60,7 @@ pub fn reproduction(
     save(&render(&mut runs, Some(outcome), lang)?, out)
 }
 
-/// Builds the page about stacks of filters that were trained beside their counts.
+/// Builds the page about stacks of filters that were trained in addition to their counts.
 pub fn filter_stacks(outcome: &Outcome, trials: &[TrialRun], lang: Lang) -> String {
     let sections = vec![
         Section::new("paper", lang.text("paper-title"), paper::outcome(outcome, lang)),
@@ -79,7 +79,7 @@ fn gather(records: Vec<Record>, data: Option<&Dataset>, progress: &mut dyn data:
     Ok(runs)
 }
 
-/// The page; with fewer images where it would be too large.
+/// Renders the page, with fewer images if it would be too large.
 fn render(runs: &mut [ReportData], outcome: Option<&Outcome>, lang: Lang) -> Result<String> {
     loop {
         let page = page(runs, outcome, lang)?.render();
@@ -102,7 +102,7 @@ fn page(runs: &[ReportData], outcome: Option<&Outcome>, lang: Lang) -> Result<Pa
     let beside = lang.text("paper-title");
     match (outcome, runs) {
         (Some(outcome), _) => sections.push(Section::new("paper", beside, paper::outcome(outcome, lang))),
-        (None, [one]) => sections.extend(paper::beside(one, lang).map(|body| Section::new("paper", beside, body))),
+        (None, [one]) => sections.extend(paper::run(one, lang).map(|body| Section::new("paper", beside, body))),
         (None, _) => {}
     }
     let several = runs.len() > 1;
@@ -137,7 +137,7 @@ fn page(runs: &[ReportData], outcome: Option<&Outcome>, lang: Lang) -> Result<Pa
     Ok(Page { lang, over: over.to_owned(), title, head, sections })
 }
 
-/// The parts about one run; `number` tells several apart.
+/// Builds the sections about one run; `number` distinguishes several.
 fn parts(run: &ReportData, number: Option<usize>, lang: Lang) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
     let mut add = |id: &str, title: &str, body: Markup| {
@@ -159,7 +159,7 @@ fn parts(run: &ReportData, number: Option<usize>, lang: Lang) -> Result<Vec<Sect
         @if let Some(why) = &run.missing_images {
             p class="warning" { (lang.text("images-not-opened")) " " (lang::message(why)) }
         }
-        @if !run.uncertain.is_empty() { (examples::answers(run, lang)?) }
+        @if !run.uncertain.is_empty() { (examples::predictions(run, lang)?) }
         (examples::explained(run, lang)?)
         @let (variations, filters) = (examples::variations(run, lang)?, examples::filters(run, lang)?);
         @if !variations.0.is_empty() || !filters.0.is_empty() {

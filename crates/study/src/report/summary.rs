@@ -67,7 +67,7 @@ pub fn headlines(runs: &[ReportData], lang: Lang) -> Markup {
     let best = tested.iter().map(|(_, error)| *error).reduce(f64::min);
     html! {
         @if !tested.is_empty() {
-            p class="lead" { (versus(runs, lang).unwrap_or_else(|| lang.text("test-errors-top1").to_owned())) }
+            p class="lead" { (comparison(runs, lang).unwrap_or_else(|| lang.text("test-errors-top1").to_owned())) }
             dl class="figures" {
                 @for (name, error) in &tested {
                     div class=[(Some(*error) == best).then_some("first")] { dt { (name) } dd { (percent(*error)) } }
@@ -78,7 +78,7 @@ pub fn headlines(runs: &[ReportData], lang: Lang) -> Markup {
 }
 
 /// States which of two runs has the lower test error and whether the difference is significant.
-fn versus(runs: &[ReportData], lang: Lang) -> Option<String> {
+fn comparison(runs: &[ReportData], lang: Lang) -> Option<String> {
     let [a, b] = runs else { return None };
     if [a, b].iter().any(|one| one.split != data::Split::Test) || !a.record.is_tested_as(&b.record) {
         return None;

@@ -1,10 +1,10 @@
-//! How long an experiment takes on this machine: twenty measured steps of a small network of each
-//! kind, and multiply-adds.
+//! Predicts how long an experiment takes on this machine, from twenty timed steps of a small
+//! network of each kind and from multiply-adds.
 //!
-//! The kernels reach different rates on the thin maps of CIFAR's networks, on ImageNet's and on
-//! VGG's, so each kind has a measurement of its own; within a kind, time is taken to grow with
-//! multiply-adds. The measurement is kept in the cache folder and made anew where processor,
-//! threads, instruction set or version differ.
+//! The kernels reach different rates on the small feature maps of CIFAR's networks, on ImageNet's
+//! and on VGG's, so each kind is measured; within a kind, time is proportional to multiply-adds.
+//! The measurement is kept in the cache folder and repeated if processor, threads, instruction set
+//! or version differ.
 
 use super::experiment::{Experiment, Part, Scale};
 use residual::error::Result;
@@ -15,38 +15,39 @@ use residual_train::train::machine::Machine;
 use residual_train::train::pace::{median, training_steps};
 use serde::{Deserialize, Serialize};
 
-/// Steps that are timed.
+/// Number of timed steps.
 const STEPS: usize = 20;
 
-/// A kind of network: how its representative is measured.
+/// The network that represents a kind of networks.
 struct Kind {
     name: &'static str,
     input: usize,
     batch: usize,
 }
 
-/// CIFAR's networks, ImageNet's residual networks, VGG (without its fully connected layers, whose
-/// update is paid once for a batch and would count too much in one of two images).
+/// Representatives of CIFAR's networks, ImageNet's residual networks, and VGG (without its fully
+/// connected layers, whose update costs the same for each batch and would dominate in a batch of
+/// two).
 const KINDS: [Kind; 3] = [
     Kind { name: "resnet-20", input: 32, batch: 32 },
     Kind { name: "resnet-18", input: 224, batch: 4 },
     Kind { name: "vgg-a", input: 224, batch: 2 },
 ];
 
-/// What this machine does in a second.
+/// The speed of this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// What it was measured on.
+    /// The machine that was measured.
     machine: Machine,
-    /// Multiply-adds of forward passes, a training step's gradients included in its time, by kind.
+    /// Multiply-adds of forward passes per second of training, by kind.
     macs_per_second: [f64; 3],
 }
 
 impl Pace {
-    /// This machine's, from the cache or measured now.
+    /// Returns the speed of this machine, from the cache or measured now.
     ///
     /// # Errors
-    /// A network that cannot be built, which the tests rule out.
+    /// Fails if a network cannot be built; tests rule this out.
     pub fn here(progress: &mut dyn data::Progress) -> Result<Self> {
         let machine = Machine { memory_mb: None, ..Machine::here() };
         let path = cache_dir().ok().map(|folder| folder.join("pace.json"));
@@ -67,11 +68,11 @@ impl Pace {
         Ok(pace)
     }
 
-    /// Seconds that `experiment` trains at `scale`, one seed; 0 where it only counts. Testing is
-    /// not in it.
+    /// Returns the seconds of training of `experiment` at `scale` with one seed, without tests; 0
+    /// if nothing is trained.
     ///
     /// # Errors
-    /// A network that cannot be built, which the tests rule out.
+    /// Fails if a network cannot be built; tests rule this out.
     pub fn seconds(&self, experiment: &Experiment, scale: Scale) -> Result<f64> {
         let (mut seconds, mut seen) = (0.0, Vec::new());
         if !experiment.only_counts(scale) && experiment.is_count() {
@@ -102,7 +103,7 @@ impl Pace {
     }
 }
 
-/// Whether `network` is one of CIFAR's, of 16 to 64 channels.
+/// Returns whether `network` is one of CIFAR's, with 16 to 64 channels.
 fn is_thin(network: &str) -> bool {
     models::find(network).is_ok_and(|entry| entry.input == 32)
 }

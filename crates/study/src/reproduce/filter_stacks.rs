@@ -1,5 +1,5 @@
-//! Stacks of filters that are trained beside their counts (`vgg/small-filters`): VGG's argument for
-//! three 3x3 in place of one 7x7, which the paper makes with counts and tests on no such pair.
+//! Training of stacks of filters in addition to their counts (`vgg/small-filters`): VGG's argument
+//! for three 3x3 in place of one 7x7. The paper counts weights and trains no such pair.
 
 use super::counts::verify;
 use super::experiment::{Experiment, Part, Scale, percent};
@@ -12,12 +12,13 @@ use residual_train::data;
 use residual_train::train::{self, Sink};
 use std::sync::Arc;
 
-/// Verifies the counts of `experiment` and trains its stacks of filters, each with every seed. No
-/// paper has such networks: what is claimed is their order. What they left behind comes along, for
-/// a page.
+/// Verifies the counts of `experiment` and trains its stacks of filters, each with every seed. The
+/// paper has no such networks, so only their order is judged. Returns the trials as well, for a
+/// page.
 ///
 /// # Errors
-/// Images that cannot be had, a loss that is not finite, Ctrl-C (finished networks are kept).
+/// Fails if the images are not available, if a loss is not finite, and after Ctrl-C (finished
+/// networks are kept).
 pub fn run(
     experiment: &Experiment,
     options: &ReproduceOptions,

@@ -1,4 +1,4 @@
-//! Weights that somebody has already, tested by a row's protocol.
+//! Tests of pretrained weights by the protocol of a row.
 
 use super::experiment::{Experiment, Part, Scale};
 use residual::error::{Error, Result};
@@ -6,14 +6,15 @@ use residual_train::data::{self, Dataset, Split};
 use residual_train::eval::{Ensemble, Evaluation, Weights};
 use residual_train::models::{ModelOptions, Spec};
 
-/// The parts of `experiment` that `weights` belong to, each with those of its networks.
+/// Returns the parts of `experiment` whose networks are among `weights`, each with the weights of
+/// its networks.
 ///
 /// # Errors
-/// Weights that belong to none, or an experiment that tests none.
+/// Fails if some weights belong to no part, or if the experiment tests no network.
 pub fn parts<'a>(experiment: &'a Experiment, weights: &'a [Weights]) -> Result<Vec<(&'a Part, Vec<&'a Weights>)>> {
     if experiment.is_count() {
-        return Err(Error::usage(format!("{} counts, and tests no weights", experiment.id))
-            .with_hint(format!("`residual reproduce {}` verifies it without", experiment.id)));
+        return Err(Error::usage(format!("{} needs no weights: its values are counted", experiment.id))
+            .with_hint(format!("`residual reproduce {}` verifies them", experiment.id)));
     }
     let parts: Vec<_> = experiment.parts.iter().filter_map(|part| Some((part, of_networks(part, weights)?))).collect();
     let is_used = |one: &Weights| parts.iter().any(|(_, used)| used.iter().any(|used| std::ptr::eq(*used, one)));
@@ -29,14 +30,14 @@ pub fn parts<'a>(experiment: &'a Experiment, weights: &'a [Weights]) -> Result<V
     Ok(parts)
 }
 
-/// Those of each of `part`'s networks; nothing where one has none.
+/// Returns the weights of each network of `part`; `None` if one is missing.
 fn of_networks<'a>(part: &Part, weights: &'a [Weights]) -> Option<Vec<&'a Weights>> {
     let members = part.members();
     let found = members.iter().map(|member| weights.iter().find(|one| is_of(one, member)));
     found.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())
 }
 
-/// Whether `weights` are those of `member`'s network, with its kind of shortcut.
+/// Returns whether `weights` are of the network of `member`, with its kind of shortcut.
 fn is_of(weights: &Weights, member: &Part) -> bool {
     let spec = &weights.model.spec;
     let usual = Spec::resolve(&ModelOptions { name: spec.name.clone(), ..ModelOptions::default() });
@@ -44,11 +45,12 @@ fn is_of(weights: &Weights, member: &Part) -> bool {
     member.network.as_ref() == Some(&spec.name) && member.shortcut.or(usual) == spec.shortcut
 }
 
-/// Whether `weights` are, for each network of `part`, the paper's own: a name says nothing of where
-/// bottlenecks stride (torchvision's do not as the paper's do), nor of the stem or head.
+/// Returns whether the networks of `weights` are the paper's: the name does not say where
+/// bottlenecks have their stride (torchvision's differ from the paper's), nor which stem and head
+/// they have.
 ///
 /// # Errors
-/// A network that cannot be built.
+/// Fails if a network cannot be built.
 pub fn are_papers_network(experiment: &Experiment, part: &Part, weights: &[&Weights]) -> Result<bool> {
     for (member, weights) in part.members().iter().zip(weights) {
         let found = &weights.model.spec;
@@ -63,10 +65,10 @@ pub fn are_papers_network(experiment: &Experiment, part: &Part, weights: &[&Weig
     Ok(true)
 }
 
-/// The images on which `weights` are tested: `data`, or those of the experiment.
+/// Opens the test images of `weights`: `data`, or those of the experiment.
 ///
 /// # Errors
-/// Images that cannot be had.
+/// Fails if the images are not available.
 pub fn images(
     experiment: &Experiment,
     weights: &Weights,
@@ -81,15 +83,15 @@ pub fn images(
     weights.label(&data)
 }
 
-/// The experiment's own data, where it can be fetched.
+/// Returns the name of the experiment's data set.
 ///
 /// # Errors
-/// It cannot: ImageNet.
+/// Fails for ImageNet, which cannot be downloaded.
 pub fn available(experiment: &Experiment) -> Result<&str> {
     match experiment.data.as_deref() {
         Some("imagenet") => {
             let message = format!(
-                "{} needs ImageNet (1.28 million training and 50,000 validation images), which cannot be fetched",
+                "{} needs ImageNet (1.28 million training and 50,000 validation images), which cannot be downloaded",
                 experiment.id
             );
             Err(Error::data(message).with_hint(
@@ -101,11 +103,11 @@ pub fn available(experiment: &Experiment) -> Result<&str> {
     }
 }
 
-/// Tests `weights`, one for each network of `part`, on `data` as it wants. `scaled`: at the row's
-/// scales, else at those of the weights' own input.
+/// Tests `weights`, one for each network of `part`, on `data` by the protocol of `part`: at the
+/// scales of the row if `scaled`, else at the input size of the weights.
 ///
 /// # Errors
-/// A network that cannot look so.
+/// Fails if a network does not support the protocol.
 pub fn test(
     experiment: &Experiment,
     part: &Part,

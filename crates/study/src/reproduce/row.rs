@@ -1,5 +1,5 @@
-//! The row of a paper that a run reproduces: a run stores the id of its row, and a run without one
-//! is recognised by its recipe.
+//! The row of a paper that a run reproduces. A run stores the id of its row; a run without one is
+//! recognised by its recipe.
 
 use super::experiment::{Experiment, Part, Scale};
 use super::tables::experiments;

@@ -1,8 +1,8 @@
-//! An experiment carried out: each network with each seed in a run folder of its own, tested by the
-//! paper's protocol.
+//! Runs an experiment: each network with each seed in its own run folder, tested by the paper's
+//! protocol.
 //!
-//! `OUT/NETWORK-seedN` are ordinary run folders. What is finished is not run again, what was
-//! interrupted goes on; the outcome is `OUT/result.json`.
+//! `OUT/NETWORK-seedN` are ordinary run folders. Finished runs are not repeated, interrupted ones
+//! resume; the outcome is `OUT/result.json`.
 
 use super::counts::verify;
 use super::experiment::{Experiment, Part, Scale, is_papers_data};
@@ -21,24 +21,24 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What testing one run gave.
+/// The test result of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Tested {
+struct TestResult {
     top1_error: f64,
     top5_error: Option<f64>,
     images: usize,
     data: String,
     #[serde(default)]
     classes: usize,
-    /// A digit for each test image: 1 where it was classified right.
+    /// A digit for each test image: 1 if it was classified correctly.
     #[serde(default)]
     right: String,
-    /// What it was asked to train by, as TOML: of anything else this is no result.
+    /// The recipe as TOML; the result is valid only for this recipe.
     #[serde(default)]
     asked: String,
 }
 
-impl Tested {
+impl TestResult {
     fn new(result: &Evaluation, data: &Dataset) -> Self {
         Self {
             top1_error: result.top1_error,
@@ -51,12 +51,12 @@ impl Tested {
         }
     }
 
-    /// Whether it was tested on the images of `experiment`'s paper.
+    /// Returns whether the test images are those of the paper.
     fn is_on_papers_own(&self, experiment: &Experiment) -> bool {
         is_papers_data(experiment.data.as_deref(), &self.data, self.classes, self.images)
     }
 
-    /// Adds the seed's errors to those of others, `[top-1, top-5]`.
+    /// Adds the errors of this seed to `[top-1, top-5]`.
     fn add_to(&self, [top1, top5]: &mut [Sample; 2]) {
         top1.values.push(self.top1_error);
         top1.right.push(self.right.bytes().map(|digit| digit == b'1').collect());
@@ -69,10 +69,10 @@ fn digits(right: &[bool]) -> String {
     right.iter().map(|right| if *right { '1' } else { '0' }).collect()
 }
 
-/// Tests `weights` by the protocol of each row that is about their networks.
+/// Tests `weights` by the protocol of each row of their networks.
 ///
 /// # Errors
-/// Weights of another network; images that cannot be had.
+/// Fails if the weights are of another network, or if the images are not available.
 pub fn weights(
     experiment: &Experiment,
     weights: &[Weights],
@@ -83,7 +83,7 @@ pub fn weights(
     let data = pretrained::images(experiment, &weights[0], data, progress)?;
     let mut rows = Vec::new();
     for (part, weights) in parts {
-        let tested = Tested::new(&pretrained::test(experiment, part, &weights, &data, true, progress)?, &data);
+        let tested = TestResult::new(&pretrained::test(experiment, part, &weights, &data, true, progress)?, &data);
         let mut samples = <[Sample; 2]>::default();
         tested.add_to(&mut samples);
         let unjudged = match pretrained::are_papers_network(experiment, part, &weights)? {
@@ -96,10 +96,11 @@ pub fn weights(
     Ok(Outcome::new(experiment, rows, None, 1, Some(data.label())))
 }
 
-/// Trains and tests every network of `experiment` with every seed; `sink` hears of each run.
+/// Trains and tests every network of `experiment` with every seed; `sink` receives the events of
+/// each run.
 ///
 /// # Errors
-/// Images that cannot be had, a run that fails, Ctrl-C (with a checkpoint).
+/// Fails if the images are not available, if a run fails, and after Ctrl-C (a checkpoint is kept).
 pub fn run(
     experiment: &Experiment,
     options: &ReproduceOptions,
@@ -120,7 +121,7 @@ pub fn run(
     for part in &experiment.parts {
         let (mut samples, mut own) = (<[Sample; 2]>::default(), true);
         for seed in 0..options.seeds {
-            let tested = one(experiment, part, options, seed, progress, sink)?;
+            let tested = run_row(experiment, part, options, seed, progress, sink)?;
             tested.add_to(&mut samples);
             own &= tested.is_on_papers_own(experiment);
             label = Some(tested.data);
@@ -139,16 +140,16 @@ pub fn run(
     Ok(outcome)
 }
 
-/// One row with one seed: its networks trained, as far as they were not yet, and tested by the
-/// row's protocol.
-fn one(
+/// Trains the networks of one row with one seed, unless they are finished, and tests them by the
+/// protocol of the row.
+fn run_row(
     experiment: &Experiment,
     part: &Part,
     options: &ReproduceOptions,
     seed: u64,
     progress: &mut dyn data::Progress,
     sink: &mut dyn Sink,
-) -> Result<Tested> {
+) -> Result<TestResult> {
     let out = folder(part, &options.out, seed);
     // Rows that differ in the protocol, the scales or the networks beside this one share a folder.
     let scales = experiment.test.scales.iter().map(usize::to_string);
@@ -159,7 +160,7 @@ fn one(
     let recipe = |member| experiment.recipe(member, options.scale, options.data.as_deref(), seed);
     let recipes = members.iter().map(recipe).collect::<Result<Vec<_>>>()?;
     let asked = recipes.iter().map(Recipe::to_toml).collect::<Result<String>>()?;
-    let read = || serde_json::from_str::<Tested>(&std::fs::read_to_string(&kept).ok()?).ok();
+    let read = || serde_json::from_str::<TestResult>(&std::fs::read_to_string(&kept).ok()?).ok();
     // A folder that holds another run is refused below, by the state in it.
     if let Some(tested) = read().filter(|tested| tested.asked == asked) {
         return Ok(tested);
@@ -186,7 +187,7 @@ fn one(
             let data = pretrained::images(experiment, &weights[0], Some(&recipes[0].data.source), progress)?;
             let weights: Vec<&Weights> = weights.iter().collect();
             let scaled = options.scale == Scale::Full;
-            Tested::new(&pretrained::test(experiment, part, &weights, &data, scaled, progress)?, &data)
+            TestResult::new(&pretrained::test(experiment, part, &weights, &data, scaled, progress)?, &data)
         }
     };
     tested.asked = asked;
@@ -194,14 +195,14 @@ fn one(
     Ok(tested)
 }
 
-/// What the run in `folder` was tested to at its end: by the centre of each image.
-fn center(result: &RunResult, folder: &Path) -> Result<Tested> {
+/// Returns the test result at the end of the run in `folder`, by the center crop.
+fn center(result: &RunResult, folder: &Path) -> Result<TestResult> {
     let Some(top1_error) = result.test_top1_error else {
         return Err(Error::data(format!("{} has no test images", result.data)));
     };
     let record = train::Record::read(folder)?;
     let right = record.predictions()?.map_or_else(Vec::new, |predictions| predictions.right());
-    Ok(Tested {
+    Ok(TestResult {
         top1_error,
         top5_error: result.test_top5_error,
         images: right.len(),
@@ -212,8 +213,8 @@ fn center(result: &RunResult, folder: &Path) -> Result<Tested> {
     })
 }
 
-/// The plain baseline or the residual one beside this one, where it was run at the same scale in a
-/// folder beside this one's.
+/// Compares this outcome with that of the plain baseline, or of the residual network that has it,
+/// if that was run at the same scale in a folder beside this one.
 fn against_baseline(experiment: &Experiment, options: &ReproduceOptions, outcome: &Outcome) -> Option<Claim> {
     let mut pairs = experiments().iter().filter_map(|one| Some((one, find(one.baseline.as_deref()?).ok()?.pop()?)));
     let (residual, plain) = pairs.find(|(one, baseline)| one.id == experiment.id || baseline.id == experiment.id)?;

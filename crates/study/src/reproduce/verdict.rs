@@ -1,8 +1,9 @@
-//! Whether a value is the paper's, and whether two values differ by more than noise.
+//! Verdicts: whether a value agrees with the paper's, and whether two values differ by more than
+//! noise.
 //!
-//! Two noises are told apart. Over several seeds it is the standard deviation of the results, with
-//! Student's quantile for that few. With one seed it is that of the finite test set alone (Wilson's
-//! interval), which is too small: another seed moves ResNet-110 by ± 0.16 points besides.
+//! With several seeds, noise is the standard deviation of the results with Student's quantile. With
+//! one seed it is that of the finite test set alone (Wilson's interval), which is too small:
+//! another seed moves ResNet-110 by ± 0.16 points.
 
 use super::experiment::Part;
 use crate::stats::{Difference, wilson};
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom.
 const STUDENT: [f64; 12] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179];
 
-/// The quantile for `n` values. Beyond the table, two terms of its expansion around the normal's
-/// (Abramowitz and Stegun 26.7.5): off by less than 0.001 from 13 degrees on.
+/// Returns the quantile for `n` values. Beyond the table it is two terms of the expansion around
+/// the normal quantile (Abramowitz and Stegun 26.7.5), with an error below 0.001 from 13 degrees
+/// on.
 fn student(n: usize) -> f64 {
     let (z, degrees) = (1.959_964_f64, n.saturating_sub(1) as f64);
     let expanded = z
@@ -21,38 +23,38 @@ fn student(n: usize) -> f64 {
     STUDENT.get(n.saturating_sub(2)).copied().unwrap_or(expanded)
 }
 
-/// The results of some seeds.
+/// The results of several seeds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// A value for each seed.
+    /// The value of each seed.
     pub values: Vec<f64>,
-    /// Test images behind each; 0 for a count, which is exact.
+    /// Number of test images of each value; 0 for a count, which is exact.
     pub images: usize,
-    /// For each seed whether each test image was classified right, as far as that is known.
+    /// For each seed whether each test image was classified correctly; may be empty.
     #[serde(skip)]
     pub right: Vec<Vec<bool>>,
 }
 
 impl Sample {
-    /// A count.
+    /// Creates the sample of a count.
     pub fn exact(value: f64) -> Self {
         Self { values: vec![value], ..Self::default() }
     }
 
-    /// The mean.
+    /// Returns the mean; `None` without values.
     pub fn mean(&self) -> Option<f64> {
         let n = self.values.len();
         (n > 0).then(|| self.values.iter().sum::<f64>() / n as f64)
     }
 
-    /// The standard deviation over seeds (n−1); `None` for one.
+    /// Returns the standard deviation over seeds (n−1); `None` for one seed.
     pub fn std(&self) -> Option<f64> {
         let (n, mean) = (self.values.len(), self.mean()?);
         let squares: f64 = self.values.iter().map(|value| (value - mean).powi(2)).sum();
         (n > 1).then(|| (squares / (n - 1) as f64).sqrt())
     }
 
-    /// Half the width of the mean's 95 % interval.
+    /// Returns half the width of the 95 % interval of the mean.
     pub fn noise(&self) -> f64 {
         let n = self.values.len();
         match (self.std(), self.mean()) {
@@ -66,49 +68,49 @@ impl Sample {
     }
 }
 
-/// What a value is compared with.
+/// The value to compare with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// This value.
+    /// Exactly this value.
     Value(f64),
     /// At least this value.
     AtLeast(f64),
 }
 
 impl Goal {
-    /// That of a row: the paper's, or what stands in for it.
+    /// Returns the goal of a row: the paper's value, or the reference in its place.
     pub fn of(part: &Part) -> Self {
         Self::new(part.paper.or(part.reference), part.at_least)
     }
 
-    /// `value`, or where there is none at least `least`.
+    /// Returns `value` as the goal, or at least `least` if there is none.
     pub fn new(value: Option<f64>, least: Option<f64>) -> Self {
         value.map_or(Self::AtLeast(least.unwrap_or(0.0)), Self::Value)
     }
 }
 
-/// How a value stands beside the paper's.
+/// The verdict on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Within the tolerance.
     Reproduced,
-    /// An error lower by more than tolerance and noise.
+    /// Lower in error by more than tolerance and noise.
     Better,
     /// Beyond the tolerance, by no more than noise.
     WithinNoise,
     /// Beyond the tolerance by more than noise.
     NotReproduced,
-    /// A shortened run: it says nothing about the paper's value.
+    /// Not judged: a shortened run says nothing about the paper's value.
     Shortened,
-    /// Tested on other images than the paper's, or on copies of them that lost something.
+    /// Not judged: tested on other images than the paper's, or on altered copies.
     OtherImages,
-    /// Weights of a network of the same name that differs from the paper's.
+    /// Not judged: the network differs from the paper's network of that name.
     OtherNetwork,
 }
 
 impl Verdict {
-    /// In words.
+    /// Returns the verdict in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Reproduced => "reproduced",
@@ -122,7 +124,7 @@ impl Verdict {
     }
 }
 
-/// Judges `sample` against `goal`; `error` says whether less is better.
+/// Judges `sample` against `goal`; `error` says whether lower values are better.
 pub fn judge(goal: Goal, sample: &Sample, tolerance: f64, error: bool) -> Verdict {
     let Some(ours) = sample.mean() else { return Verdict::NotReproduced };
     // A count that is 0.1 off by a tolerance of 0.1 is not off by 0.1000000000001.
@@ -142,20 +144,20 @@ pub fn judge(goal: Goal, sample: &Sample, tolerance: f64, error: bool) -> Verdic
     }
 }
 
-/// Whether the paper's order of two networks is found again.
+/// The order of two networks of which the paper says that the first has the higher error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// The first errs more, by more than noise.
+    /// The first has the higher error, by more than noise.
     Holds,
     /// They differ by no more than noise.
     WithinNoise,
-    /// The first errs less, by more than noise.
+    /// The first has the lower error, by more than noise.
     Fails,
 }
 
 impl Order {
-    /// In words.
+    /// Returns the order in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Holds => "more than noise",
@@ -165,11 +167,12 @@ impl Order {
     }
 }
 
-/// Mean of `worse` less mean of `better`, half the width of its 95 % interval, and what that says.
+/// Returns the mean of `worse` minus the mean of `better`, half the width of its 95 % interval, and
+/// the order; `None` if one has no values.
 ///
-/// As many seeds of either are compared seed by seed: two looks at the same weights go up and down
-/// together, and of independent networks it is as right. One seed of either is compared image by
-/// image.
+/// Equal numbers of seeds are compared seed by seed: the errors of two test protocols on the same
+/// weights are correlated, and for independent networks the comparison is valid as well. Single
+/// seeds are compared image by image.
 pub fn order(worse: &Sample, better: &Sample) -> Option<(f64, f64, Order)> {
     let difference = worse.mean()? - better.mean()?;
     let noise = match (worse.std(), better.std()) {

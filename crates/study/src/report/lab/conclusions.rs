@@ -1,11 +1,11 @@
-//! What a lab's networks say, in sentences.
+//! The conclusions of a lab in sentences.
 
 use super::groups::{Averaged, Group};
 use crate::lab::Comparison;
 use crate::report::lang::Lang;
 use residual::numbers::{percent, short};
 
-/// A sentence for each group: the shallowest of its networks beside the deepest, in training error.
+/// Compares the training errors of the shallowest and the deepest network of each group.
 pub fn conclusions(kind: Comparison, groups: &[Group], lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     for group in groups.iter().filter(|_| kind != Comparison::Nonlinearity) {
@@ -37,7 +37,7 @@ pub fn conclusions(kind: Comparison, groups: &[Group], lang: Lang) -> Vec<String
     lines
 }
 
-/// What batch norm and LRN do for one and the same configuration.
+/// States the effect of batch norm and LRN on one configuration.
 fn normalisations(groups: &[Group], lang: Lang) -> Vec<String> {
     let nets = || groups.iter().flat_map(|group| &group.nets);
     let beside = |net: &Averaged, suffix: &str| {
@@ -65,7 +65,7 @@ fn normalisations(groups: &[Group], lang: Lang) -> Vec<String> {
     lines
 }
 
-/// What ReLUs do for each stack, and small filters with them.
+/// States the effect of ReLUs on each stack, and of small filters.
 fn nonlinearities(groups: &[Group], lang: Lang) -> Vec<String> {
     let [with, without] = groups else { return Vec::new() };
     let stack = |net: &Averaged| net.name.split(',').next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What was seen inside the networks of a lab: responses of layers, gradients that reach them.
+//! Layer responses and gradient norms of the networks of a lab.
 
 use super::groups::{Averaged, Group, chart, side_by_side};
 use crate::lab::inside::ProbeValue;
@@ -9,14 +9,14 @@ use crate::report::lang::Lang;
 use maud::{Markup, html};
 use residual::numbers::{significant, thousands};
 
-/// Networks whose layers are drawn over each other, each with the number of its colour.
+/// Networks in one chart, each with the number of its colour.
 struct Panel<'a> {
     title: String,
     nets: Vec<(&'a Averaged<'a>, usize)>,
 }
 
-/// Of the depth lab a panel for each depth, so that plain and residual lie over each other layer by
-/// layer; else one for each group.
+/// Returns a panel for each depth in the depth lab, so that plain and residual networks can be
+/// compared layer by layer; else one for each group.
 fn panels<'a>(kind: Comparison, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a>> {
     if kind != Comparison::Depth {
         let panel = |group: &'a Group| Panel {
@@ -41,7 +41,7 @@ fn panels<'a>(kind: Comparison, groups: &'a [Group], lang: Lang) -> Vec<Panel<'a
 }
 
 impl Panel<'_> {
-    /// A curve for each network; dashed without shortcuts.
+    /// Returns a curve for each network; networks without shortcuts are dashed.
     fn series(&self, points: impl Fn(&Averaged) -> Vec<(f64, f64)>) -> Vec<Series> {
         let one = |(net, colour): &(&Averaged, usize)| {
             let stroke = if net.row.family == "plain" { Stroke::Dashed } else { Stroke::Solid };
@@ -55,7 +55,7 @@ fn at_the_end(one: &TrialRun, of: impl Fn(&Probe) -> &Vec<ProbeValue>) -> Vec<Pr
     one.probes.last().map(|probe| of(probe).clone()).unwrap_or_default()
 }
 
-/// Figure 7: standard deviations of layer responses, in order and sorted.
+/// Draws the standard deviations of layer responses in order and sorted, as in Figure 7.
 pub fn responses(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     let (layer, rank) = (lang.text("layer"), lang.text("rank"));
     let ordered = |net: &Averaged| net.layers(|one| at_the_end(one, |probe| &probe.responses));
@@ -87,13 +87,13 @@ pub fn responses(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     }
 }
 
-/// A chart that shows orders of magnitude first.
+/// Returns a chart that shows the logarithmic scale first.
 fn by_magnitude(title: &str, x: &str, series: Vec<Series>) -> Chart {
     Chart { log_first: true, ..chart(title, x, "", true, series) }
 }
 
-/// Gradient norms at the start and at the end, along training, and the first layer's beside the
-/// last one's.
+/// Draws gradient norms at the start, at the end and during training, and the ratio of the first
+/// layer to the last.
 pub fn gradients(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     let (layer, step) = (lang.text("layer"), lang.text("step"));
     let start =
@@ -123,8 +123,8 @@ pub fn gradients(kind: Comparison, groups: &[Group], lang: Lang) -> Markup {
     }
 }
 
-/// A network's gradients as a map: a row for each layer, a column for each look, colours by their
-/// logarithm.
+/// The gradient norms of a network as a heat map: rows are layers, columns are probes, colours are
+/// logarithmic.
 struct Heat {
     name: String,
     /// `[probes][layers]`.
@@ -133,7 +133,7 @@ struct Heat {
 }
 
 impl Heat {
-    /// The mean over the seeds of `net`.
+    /// Returns the mean over the seeds of `net`, if it has gradients.
     fn of(net: &Averaged) -> Option<Self> {
         let probes = net.seeds.iter().map(|one| one.probes.len()).min()?;
         let column = |i: usize| net.layers(|one| one.probes[i].gradients.clone()).iter().map(|point| point.1).collect();
@@ -150,7 +150,7 @@ impl Heat {
         self.columns.iter().map(Vec::len).min().unwrap_or(0)
     }
 
-    /// The first layer is the top row.
+    /// Draws the map; the first layer is the top row.
     fn bitmap(&self, low: f64, high: f64) -> Bitmap {
         let (height, width) = (self.layers(), self.columns.len());
         let at = |y: usize, x: usize| colour((self.columns[x][y].max(low) / low).ln() / (high / low).ln());
@@ -159,11 +159,10 @@ impl Heat {
     }
 }
 
-/// The widest range of colours: smaller values look like its low end.
+/// Largest range of the colour scale in decades; smaller values have the colour of its low end.
 const DECADES: f64 = 6.0;
 
-/// The gradients of all layers along training, a map for each network, all under one scale of
-/// colours.
+/// Draws the heat maps of all networks with one colour scale.
 fn heats(groups: &[Group], lang: Lang) -> Markup {
     let heats: Vec<Heat> = groups.iter().flat_map(|group| &group.nets).filter_map(Heat::of).collect();
     let values = || heats.iter().flat_map(Heat::values).filter(|value| *value > 0.0 && value.is_finite());
@@ -212,7 +211,8 @@ fn label_of(value: f64) -> String {
     if value < 1e-3 { label(value) } else { significant(value, 2) }
 }
 
-/// Dark blue to yellow, evenly in lightness (ten points of matplotlib's viridis).
+/// Returns a colour from dark blue to yellow, even in lightness (ten points of matplotlib's
+/// viridis).
 fn colour(share: f64) -> [u8; 3] {
     const POINTS: [[u8; 3]; 10] = [
         [68, 1, 84],

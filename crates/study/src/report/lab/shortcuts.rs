@@ -1,4 +1,4 @@
-//! The depth lab's kinds of shortcut beside each other.
+//! The comparison of the kinds of shortcut in the depth lab.
 
 use super::groups::{Averaged, Group};
 use crate::lab::Probe;
@@ -6,7 +6,7 @@ use crate::report::lang::Lang;
 use maud::{Markup, html};
 use residual::numbers::{percent, short, significant};
 
-/// What kinds A, B and C change, depth by depth; nothing where fewer than two were trained.
+/// Compares kinds A, B and C at each depth; `None` if fewer than two kinds were trained.
 pub fn shortcuts(groups: &[Group], lang: Lang) -> Option<Markup> {
     let kinds = groups.iter().filter(|group| group.nets.iter().any(|net| net.row.shortcut.is_some())).count();
     if kinds < 2 {
