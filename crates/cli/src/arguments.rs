@@ -59,6 +59,8 @@ pub enum Command {
     Compare(commands::compare::CompareArgs),
     /// Write an HTML report about runs: curves, errors, images, layers
     Report(commands::report::ReportArgs),
+    /// List the built-in recipes, or show one with every key explained
+    Recipes(commands::recipes::RecipesArgs),
     /// Fetch or check a data set
     #[command(subcommand)]
     Data(commands::data::DataCommand),
@@ -73,15 +75,23 @@ pub enum Command {
     /// Measure speed on this machine
     #[command(subcommand)]
     Bench(commands::bench::BenchCommand),
+    /// Describe this machine and what is missing on it
+    Doctor(commands::doctor::DoctorArgs),
+    /// Print shell completions
+    Completions(commands::completions::CompletionsArgs),
+    /// Write a man page for each command to a folder
+    #[command(hide = true)]
+    Man(commands::man::ManArgs),
 }
 
 /// Commands in the groups of the top-level help.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Train and use", &["train", "eval", "predict"]),
     ("Networks", &["models", "inspect", "import", "export"]),
     ("Runs", &["runs", "compare", "report"]),
-    ("Data and recipes", &["data", "tune"]),
-    ("Study and measure", &["lab", "reproduce", "bench"]),
+    ("Data and recipes", &["data", "recipes", "tune"]),
+    ("Papers", &["lab", "reproduce"]),
+    ("Machine", &["bench", "doctor", "completions"]),
 ];
 
 impl Arguments {
@@ -156,6 +166,10 @@ impl Command {
             Self::Lab(command) => command.run(ui),
             Self::Reproduce(command) => command.run(ui),
             Self::Bench(command) => command.run(ui),
+            Self::Recipes(command) => command.run(ui),
+            Self::Doctor(command) => command.run(ui),
+            Self::Completions(command) => command.run(Arguments::grouped_command(), ui),
+            Self::Man(command) => command.run(Arguments::command(), ui),
         }
     }
 }

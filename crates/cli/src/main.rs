@@ -7,6 +7,7 @@
 mod arguments;
 mod commands;
 mod interrupt;
+mod precision;
 mod ui;
 
 use arguments::Arguments;

@@ -1,6 +1,7 @@
 //! `residual eval`: tests trained weights on a data set.
 
 use super::parse_name;
+use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
@@ -51,6 +52,10 @@ pub struct EvalArgs {
     #[arg(long)]
     fuse: bool,
 
+    /// Arithmetic precision; auto selects the fastest that is supported
+    #[arg(long, value_name = "f32|auto", default_value = "f32", value_parser = precision)]
+    precision: PrecisionArg,
+
     /// Skip images that cannot be decoded
     #[arg(long)]
     skip_bad: bool,
@@ -68,6 +73,7 @@ struct EvalReport {
 impl EvalArgs {
     /// Tests the weights and prints the results.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        ui.detail(|| format!("precision {}", self.precision.name()));
         let mut bars = ui.bars();
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
         // Refuses impossible protocols before the images are read.

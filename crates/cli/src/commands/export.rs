@@ -2,7 +2,7 @@
 
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::{Error, Kind, Result};
+use residual::{Error, Result};
 use residual_train::export::onnx::{self, OnnxOptions};
 use residual_train::export::verify;
 use residual_train::weights::import::Preset;
@@ -103,9 +103,7 @@ impl ExportArgs {
             ui.warning(unlike, Some("change the strides of torchvision's layer2 to layer4, or export ONNX"));
         }
         let max_difference = self.verify.then(verify).transpose()?;
-        let path = std::path::absolute(&self.out).map_err(|error| {
-            Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", self.out.display()))
-        })?;
+        let path = super::absolute(&self.out)?;
         if ui.json() {
             return ui.value(&ExportReport { path, keys, max_difference });
         }

@@ -3,7 +3,7 @@
 use super::{parse_name, refuse_overwrite};
 use crate::ui::Ui;
 use burn::tensor::Device;
-use residual::{Error, Kind, Result};
+use residual::Result;
 use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
 use residual_train::models::options::StrideIn;
 use residual_train::weights::{self, Given, import};
@@ -132,9 +132,7 @@ impl ImportArgs {
         };
         let imported = import::import(&self.file, &options, &Device::flex())?;
         weights::save(&self.out, &imported.model, &imported.metadata)?;
-        let path = std::path::absolute(&self.out).map_err(|error| {
-            Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", self.out.display()))
-        })?;
+        let path = super::absolute(&self.out)?;
         if ui.json() {
             return ui.value(&ImportReport { path, keys: imported.keys, max_difference: None });
         }

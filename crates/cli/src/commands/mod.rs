@@ -2,26 +2,31 @@
 
 pub mod bench;
 pub mod compare;
+pub mod completions;
 pub mod data;
+pub mod doctor;
 pub mod eval;
 pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod lab;
+pub mod man;
 pub mod models;
 pub mod predict;
+pub mod recipes;
 pub mod report;
 pub mod reproduce;
 pub mod runs;
 pub mod train;
 pub mod tune;
 
-use residual::{Error, Result};
+use residual::{Error, Kind, Result};
+use std::path::{Path, PathBuf};
 
 /// Returns an existing path as an absolute one, so that a run folder works from any directory;
 /// other names stay unchanged.
 fn absolute_if_exists(path: &str) -> String {
-    if std::path::Path::new(path).exists()
+    if Path::new(path).exists()
         && let Ok(absolute) = std::path::absolute(path)
     {
         return absolute.to_string_lossy().into_owned();
@@ -29,8 +34,14 @@ fn absolute_if_exists(path: &str) -> String {
     path.to_string()
 }
 
+/// Returns `path` as an absolute path.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", path.display())))
+}
+
 /// Fails if `out` is the file that the command reads.
-fn refuse_overwrite(input: &std::path::Path, out: &std::path::Path) -> Result<()> {
+fn refuse_overwrite(input: &Path, out: &Path) -> Result<()> {
     match (input.canonicalize(), out.canonicalize()) {
         (Ok(a), Ok(b)) if a == b => Err(Error::usage(format!("--out is the input file, {}", input.display()))
             .with_hint("choose another file for --out")),

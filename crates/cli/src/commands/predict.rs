@@ -3,10 +3,11 @@
 //! Images are decoded and resized on all cores, one batch at a time, so memory does not grow with
 //! the number of images.
 
+use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
 use rayon::prelude::*;
-use residual::{Error, Result};
+use residual::{Error, Kind, Result};
 use residual_train::data::{Colours, Image, Normalizer, Progress, images_below};
 use residual_train::eval::{Classifier, Weights, argmax};
 use residual_train::explain;
@@ -40,6 +41,10 @@ pub struct PredictArgs {
     /// Write a heat map of the predicted class for each image (Grad-CAM), as PNG
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
+
+    /// Arithmetic precision; auto selects the fastest that is supported
+    #[arg(long, value_name = "f32|auto", default_value = "f32", value_parser = precision)]
+    precision: PrecisionArg,
 
     /// Skip images that cannot be decoded
     #[arg(long)]
@@ -81,6 +86,7 @@ struct PreparedImage {
 impl PredictArgs {
     /// Prints a line for each image.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
+        ui.detail(|| format!("precision {}", self.precision.name()));
         let images = images(&self.images)?;
         let network = LoadedNetwork::load(&self.file, images.len())?;
         let columns = columns(&images, &network.metadata.classes);
@@ -138,12 +144,12 @@ impl PredictArgs {
             return ui.value(prediction);
         }
         if self.csv {
-            let mut cells = vec![quoted(prediction.image)];
+            let mut cells = vec![prediction.image.to_owned()];
             for guess in &prediction.top {
-                cells.push(quoted(guess.class));
+                cells.push(guess.class.to_owned());
                 cells.push(format!("{:.6}", guess.probability));
             }
-            return ui.line(&cells.join(","));
+            return ui.line(&csv_line(&cells)?);
         }
         // The name is printed only beside the first class.
         let names = std::iter::once(prediction.image).chain(std::iter::repeat(""));
@@ -305,9 +311,13 @@ fn images(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A cell of RFC 4180.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+/// Formats a row of comma-separated values, without a line end.
+fn csv_line(cells: &[String]) -> Result<String> {
+    let failed = |error: csv::Error| Error::new(Kind::Io, format!("cannot write the result as CSV: {error}"));
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    writer.write_record(cells).map_err(failed)?;
+    let bytes = writer.into_inner().map_err(|error| failed(error.into_error().into()))?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
 }
 
 #[cfg(test)]
@@ -325,7 +335,8 @@ mod tests {
 
     #[test]
     fn cells_with_commas_or_quotes_are_quoted() {
-        assert_eq!(["plain", "a,b", "a\"b"].map(quoted), ["plain", "\"a,b\"", "\"a\"\"b\""]);
+        let line = csv_line(&["plain", "a,b", "a\"b"].map(str::to_owned)).expect("a line");
+        assert_eq!(line, "plain,\"a,b\",\"a\"\"b\"");
     }
 
     #[test]

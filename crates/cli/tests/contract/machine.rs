@@ -13,12 +13,21 @@ fn an_unknown_instruction_set_is_refused_at_the_start() {
 
 #[test]
 fn bench_tells_speed_memory_and_machine() {
-    let keys = ["images_per_second", "ms_per_step", "peak_rss_mb", "gflops_of_direct_convolution", "isa", "threads"];
+    let keys = [
+        "images_per_second",
+        "ms_per_step",
+        "peak_rss_mb",
+        "gflops_of_direct_convolution",
+        "isa",
+        "threads",
+        "precision",
+        "device",
+    ];
     for what in ["train", "infer"] {
         let arguments = ["bench", what, "resnet-cifar-8", "--batch", "4", "--iters", "2", "--threads", "1", "--json"];
         let result = &lines(residual(&arguments))[0];
         assert_keys(result, &keys);
-        assert_eq!(result["threads"], 1);
+        assert_eq!((&result["threads"], &result["precision"]), (&Value::from(1), &Value::from("f32")));
         assert!(result["images_per_second"].as_f64().is_some_and(|rate| rate > 0.0));
     }
 }
@@ -27,7 +36,17 @@ fn bench_tells_speed_memory_and_machine() {
 fn bench_layers_tells_each_pass_of_each_distinct_layer() {
     let arguments = ["bench", "layers", "resnet-cifar-8", "--batch", "2", "--iters", "1", "--json"];
     let lines = lines(residual(&arguments));
-    let keys = ["layer", "count", "pass", "ms", "gflops_of_direct_convolution", "share_of_sgemm", "algorithm"];
+    let keys = [
+        "layer",
+        "count",
+        "pass",
+        "ms",
+        "gflops_of_direct_convolution",
+        "share_of_sgemm",
+        "algorithm",
+        "precision",
+        "device",
+    ];
     lines.iter().for_each(|line| assert_keys(line, &keys));
     let of = |pass: &str| lines.iter().filter(|line| line["pass"] == pass).count();
     // The stem, one shape in the first stage, two in each of the others, the classifier; images need no gradient.
@@ -40,7 +59,10 @@ fn bench_layers_tells_each_pass_of_each_distinct_layer() {
 fn bench_input_tells_images_per_second_of_a_recipe() {
     let arguments = ["bench", "input", "shapes-resnet20", "--batch", "8", "--iters", "2", "--json"];
     let line = &lines(residual(&arguments))[0];
-    assert_keys(line, &["images_per_second", "ms_per_step", "peak_rss_mb", "isa", "threads", "batch", "input"]);
+    assert_keys(
+        line,
+        &["images_per_second", "ms_per_step", "peak_rss_mb", "isa", "threads", "precision", "device", "batch", "input"],
+    );
     assert!(line["images_per_second"].as_f64().expect("a number") > 0.0);
     assert_eq!(line["input"], serde_json::json!([32, 32, 3]));
 }

@@ -6,6 +6,7 @@ mod machine;
 mod networks;
 mod pages;
 mod runs;
+mod tools;
 mod weights;
 
 use assert_cmd::Command;

@@ -24,6 +24,8 @@ fn inspect_tells_layers_and_marks_what_differs() {
     }
     assert_eq!(layers.first().expect("a layer")["differs"], false);
     assert_eq!(layers.last().expect("a layer")["differs"], true);
+    let alone = &lines(residual(&["inspect", "resnet-cifar-8", "--json"]))[0];
+    assert!(alone.get("against").is_some_and(Value::is_null) && alone["layers"][0].get("differs").is_some());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `residual bench input`: measures the data pipeline without a network.
 
+use super::DEVICE;
+use crate::precision::PrecisionArg;
 use crate::ui::Ui;
 use crate::ui::numbers::rate;
 use residual::Result;
@@ -49,6 +51,9 @@ struct InputReport {
     peak_rss_mb: Option<u64>,
     isa: String,
     threads: usize,
+    /// Always `null`: images are bytes until they are normalised.
+    precision: Option<PrecisionArg>,
+    device: &'static str,
     cpu: String,
 }
 
@@ -73,6 +78,8 @@ pub fn run(options: &InputArgs, ui: &mut Ui) -> Result<()> {
         peak_rss_mb: peak_rss_mb(),
         isa: machine.isa,
         threads: machine.threads,
+        precision: None,
+        device: DEVICE,
         cpu: machine.cpu,
     };
     if ui.json() {

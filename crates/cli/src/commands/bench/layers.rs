@@ -5,7 +5,8 @@
 //! gradient (`dx`), weight gradient (`dw`). Above, only the forward pass of inference: packed
 //! weights, bias, ReLU.
 
-use super::{BenchArgs, CIFAR_UP_TO};
+use super::{BenchArgs, CIFAR_UP_TO, DEVICE};
+use crate::precision::PrecisionArg;
 use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
 use burn::tensor::Device;
@@ -52,6 +53,8 @@ struct LayerTiming {
     algorithm: String,
     isa: String,
     threads: usize,
+    precision: PrecisionArg,
+    device: &'static str,
 }
 
 /// Buffers of one layer.
@@ -221,6 +224,8 @@ impl LayerBuffers {
             algorithm,
             isa: machine.isa.clone(),
             threads: machine.threads,
+            precision: PrecisionArg::F32,
+            device: DEVICE,
         }
     }
 }

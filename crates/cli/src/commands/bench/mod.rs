@@ -8,6 +8,7 @@
 mod input;
 mod layers;
 
+use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
 use burn::tensor::Device;
@@ -23,6 +24,9 @@ use std::num::NonZeroUsize;
 /// Largest input size that is benchmarked with CIFAR's 10 classes; larger ones have ImageNet's
 /// 1000.
 const CIFAR_UP_TO: usize = 64;
+
+/// Device that everything runs on.
+const DEVICE: &str = "cpu";
 
 /// Measure speed on this machine
 #[derive(Debug, clap::Subcommand)]
@@ -55,6 +59,10 @@ pub struct BenchArgs {
     /// Number of timed steps, after one warm-up
     #[arg(long, value_name = "N", default_value = "10")]
     iters: NonZeroUsize,
+
+    /// Arithmetic precision; auto selects the fastest that is supported
+    #[arg(long, value_name = "f32|auto", default_value = "f32", value_parser = precision)]
+    precision: PrecisionArg,
 }
 
 /// Object of `--json`.
@@ -78,6 +86,8 @@ struct BenchReport {
     gflops_of_direct_convolution: f64,
     isa: String,
     threads: usize,
+    precision: PrecisionArg,
+    device: &'static str,
     cpu: String,
 }
 
@@ -112,7 +122,14 @@ impl BenchCommand {
             known(report.peak_rss_mb),
             known(report.page_faults_per_step)
         ))?;
-        ui.line(&format!("{}, {}, {} threads", report.cpu, report.isa, report.threads))
+        ui.line(&format!(
+            "{} ({}), {}, {}, {} threads",
+            report.device,
+            report.cpu,
+            report.isa,
+            report.precision.name(),
+            report.threads
+        ))
     }
 }
 
@@ -139,7 +156,7 @@ impl BenchArgs {
         let batch = self.batch(spec.input[0]);
         fits(&spec, batch, |summary| memory::training_step(summary, batch, 1))?;
         let taken = pace::training_steps(&spec, batch, self.iters.get(), |_| ())?;
-        Ok(report("train", &spec, batch, 3, taken))
+        Ok(report("train", &spec, batch, 3, taken, self.precision))
     }
 
     fn infer(&self) -> Result<BenchReport> {
@@ -151,7 +168,7 @@ impl BenchArgs {
             Plan::new(&Model::new(spec.clone(), &Device::flex()).initialised(0, &Device::flex()), batch, false);
         let pixels = pace::noise(&spec, batch)?.next()?.pixels;
         let taken = pace::times(self.iters.get(), |_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
-        Ok(report("infer", &spec, batch, 1, taken))
+        Ok(report("infer", &spec, batch, 1, taken, self.precision))
     }
 }
 
@@ -161,7 +178,14 @@ fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<(
     memory::refuse(&summary, batch, needed(&summary))
 }
 
-fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Taken) -> BenchReport {
+fn report(
+    what: &'static str,
+    spec: &Spec,
+    batch: usize,
+    passes: u64,
+    taken: Taken,
+    precision: PrecisionArg,
+) -> BenchReport {
     let Taken { times, faults } = taken;
     let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
     let median = median(times);
@@ -182,6 +206,8 @@ fn report(what: &'static str, spec: &Spec, batch: usize, passes: u64, taken: Tak
         gflops_of_direct_convolution: operations / median / 1e6,
         isa: machine.isa,
         threads: machine.threads,
+        precision,
+        device: DEVICE,
         cpu: machine.cpu,
     }
 }
