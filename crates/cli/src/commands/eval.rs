@@ -36,9 +36,9 @@ pub struct EvalArgs {
     #[arg(long, value_name = "D")]
     data: Option<String>,
 
-    /// Which part of the data
-    #[arg(long, value_name = "test|validation|train|all", default_value = "test", value_parser = parse_name::<Split>)]
-    split: Split,
+    /// Which part of the data [default: test, or all if the data has no test split]
+    #[arg(long, value_name = "test|validation|train|all", value_parser = parse_name::<Split>)]
+    split: Option<Split>,
 
     /// Test protocol: center, flip, ten-crop, dense, multi-crop
     #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parse_name::<Views>)]
@@ -85,13 +85,14 @@ impl EvalArgs {
             Weights::same_classes(&weights)?;
         }
         self.warn_about_classes(&weights, &data, ui);
+        let split = self.split_of(&data, ui);
         for warning in &data.warnings {
             ui.warning(warning, None);
         }
         let mut results = Vec::new();
         // With --fuse there is one ensemble, and `same_classes` made sure that its files agree.
         for ((files, ensemble), data) in ensembles.into_iter().zip(&known) {
-            let result = ensemble.evaluate(&data.split(self.split)?, &data.classes, self.skip_bad, &mut bars)?;
+            let result = ensemble.evaluate(&data.split(split)?, &data.classes, self.skip_bad, &mut bars)?;
             let report = EvalReport { files, result };
             if ui.json() {
                 ui.value(&report)?;
@@ -102,7 +103,7 @@ impl EvalArgs {
             return Ok(());
         }
         let names: Vec<&str> = weights.iter().map(|weights| weights.metadata.model.name.as_str()).collect();
-        ui.line(&format!("{} on {} ({})", names.join(", "), data.label(), self.split))?;
+        ui.line(&format!("{} on {} ({})", names.join(", "), data.label(), split))?;
         ui.line("")?;
         ui.line(&headline(&results))?;
         if let [EvalReport { result, .. }] = results.as_slice() {
@@ -117,11 +118,12 @@ impl EvalArgs {
     /// Returns the options to open the data with. Several networks must have been trained on the
     /// same split: the validation images of one may be training images of another.
     fn data_options(&self, weights: &[Weights]) -> Result<DataOptions> {
-        let of = |weights: &Weights| weights.data_options(self.data.as_deref(), self.split, self.skip_bad);
+        let asked = self.split.unwrap_or(Split::Test);
+        let of = |weights: &Weights| weights.data_options(self.data.as_deref(), asked, self.skip_bad);
         let options = of(&weights[0])?;
         for other in &weights[1..] {
             let theirs = of(other)?;
-            if self.split != Split::Test
+            if asked != Split::Test
                 && (theirs.train_size, theirs.validation) != (options.train_size, options.validation)
             {
                 let (a, b) = (weights[0].path.display(), other.path.display());
@@ -130,6 +132,21 @@ impl EvalArgs {
             }
         }
         Ok(options)
+    }
+
+    /// Returns the part of `data` to test: all of it if it has no test split and `--split` is not given.
+    fn split_of(&self, data: &Dataset, ui: &Ui) -> Split {
+        let Some(split) = self.split else {
+            if data.has_test_split {
+                return Split::Test;
+            }
+            ui.warning(
+                &format!("{} has no test split: all its images are tested", data.name),
+                Some("if the weights were trained on it, --split test tests only the images that were held out"),
+            );
+            return Split::All;
+        };
+        split
     }
 
     /// Warns where classes are matched by order, or only some of them are tested.

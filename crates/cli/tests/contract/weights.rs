@@ -191,3 +191,25 @@ fn weights_are_not_replaced_by_what_is_made_of_them() {
     }
     assert!(std::fs::read(&weights).expect("weights") == before);
 }
+
+#[test]
+fn all_images_of_a_folder_without_a_test_split_are_tested_unless_a_split_is_named() {
+    let folder = folder();
+    let events_seen = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&events_seen, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let images = folder.path().join("images");
+    for class in ["ring", "cross"] {
+        (0..20).for_each(|i| image(&images.join(class).join(format!("{i}.png")), 80));
+    }
+    let data = images.to_string_lossy().into_owned();
+    let eval = |more: &[&str]| {
+        let mut command = residual(&["eval", &checkpoint, "--data", &data, "--json"]);
+        let output = command.args(more).output().expect("it runs");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("one line");
+        (result["images"].as_u64().expect("a number"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (tested, stderr) = eval(&[]);
+    assert!(tested == 40 && stderr.contains("has no test split: all its images are tested"), "{tested}: {stderr}");
+    assert_eq!(eval(&["--split", "all"]).0, 40);
+    assert!(eval(&["--split", "test"]).0 < 40, "the held-out part");
+}
