@@ -62,18 +62,18 @@ pub enum Command {
     /// List the built-in recipes, or show one with every key explained
     Recipes(commands::recipes::RecipesArgs),
     /// Fetch or check a data set
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Data(commands::data::DataCommand),
     /// Find values for a recipe
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Tune(commands::tune::TuneCommand),
     /// Compare networks by training them, and draw the results
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Lab(commands::lab::LabCommand),
     /// Reproduce a row of the papers' tables, or list them
     Reproduce(commands::reproduce::ReproduceArgs),
     /// Measure speed on this machine
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Bench(commands::bench::BenchCommand),
     /// Describe this machine and what is missing on it
     Doctor(commands::doctor::DoctorArgs),

@@ -4,7 +4,7 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
-use residual::Result;
+use residual::{Error, Result};
 use residual_study::report;
 use residual_train::data::{self, Augment, Image, Normalize, Preprocessing};
 use residual_train::models::{self, Layer, ModelOptions, Summary};

@@ -1,4 +1,5 @@
-//! Progress bars of tasks: shown on a terminal, hidden elsewhere. Notes are always printed.
+//! Progress bars of tasks: shown on a terminal, hidden elsewhere. Notes are printed
+//! in both cases, unless `--quiet`.
 
 use super::message;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
