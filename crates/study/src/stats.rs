@@ -52,7 +52,8 @@ impl Difference {
     /// disagree count. `None` if the labels differ; the caller makes sure that the data sets are
     /// the same.
     pub fn paired(a: &Predictions, b: &Predictions) -> Option<Self> {
-        let same = a.rows.len() == b.rows.len() && a.rows.iter().zip(&b.rows).all(|(a, b)| a.truth == b.truth);
+        let labels = |of: &Predictions| of.rows.iter().map(|row| of.class(row.label)).collect::<Vec<_>>();
+        let same = labels(a) == labels(b);
         if !same || a.rows.is_empty() {
             return None;
         }
@@ -173,8 +174,10 @@ mod tests {
     #[test]
     fn images_on_which_both_agree_do_not_count() {
         let row = |right: bool| Prediction::new(&if right { [0.9, 0.1] } else { [0.1, 0.9] }, 0);
-        let of =
-            |wrong: std::ops::Range<usize>| Predictions { rows: (0..1000).map(|i| row(!wrong.contains(&i))).collect() };
+        let of = |wrong: std::ops::Range<usize>| {
+            let rows = (0..1000).map(|i| row(!wrong.contains(&i))).collect();
+            Predictions { rows, classes: vec!["cat".into(), "dog".into()] }
+        };
         // A errs on 0..200, B on 20..200: the same images but for 20, of which all speak for B.
         let paired = Difference::paired(&of(0..200), &of(20..200)).expect("the same images");
         assert_eq!((paired.only_a_wrong, paired.only_b_wrong), (Some(20), Some(0)));

@@ -85,7 +85,8 @@ fn another_count_of_classes_gets_a_new_head_and_frozen_stages_keep_every_bit() {
     let (after, notes) = two_steps(folder.path(), "resnet-cifar-8", &changes).expect("a run");
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
-        notes[0].contains("seven.safetensors: 7 classes there, 10 here: the last layer, fc, starts anew"),
+        notes[0]
+            .contains("seven.safetensors has 7 classes, the data 10: the last layer, fc, starts with fresh weights"),
         "{notes:?}"
     );
     assert_eq!((after["fc.weight"].shape()[0], after["fc.bias"].shape()[0]), (10, 10));
@@ -114,7 +115,7 @@ fn weights_of_another_depth_are_taken_as_far_as_they_go_and_the_rest_is_named() 
     let path = folder.path().join("eight.safetensors");
     pretrained(&path, "resnet-cifar-8", 10);
     let (_, notes) = two_steps(folder.path(), "resnet-cifar-14", &[from(&path)]).expect("a run");
-    assert!(notes.len() == 1 && notes[0].contains("tensors fit; these start anew"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].contains("tensors fit; these start with fresh weights"), "{notes:?}");
     assert!(notes[0].contains("layer1, layer2, layer3") && !notes[0].contains("conv1"), "{notes:?}");
 }
 
@@ -143,7 +144,7 @@ fn a_vgg_with_frozen_convolutions_trains_its_head_alone() {
     let before = pretrained(&path, "vgg-a-bn", 4);
     let (after, notes) =
         two_steps(folder.path(), "vgg-a-bn", &[from(&path), "model.freeze=[\"features\"]".into()]).expect("a run");
-    assert!(notes[0].contains("the last layer, classifier.0, starts anew"), "{notes:?}");
+    assert!(notes[0].contains("the last layer, classifier.0, starts with fresh weights"), "{notes:?}");
     let changed: Vec<_> =
         after.iter().filter(|(key, data)| before.get(*key) != Some(data)).map(|(key, _)| key).collect();
     assert_eq!(changed, ["classifier.0.bias", "classifier.0.weight"]);

@@ -62,7 +62,7 @@ fn train_ten_steps(name: &str, lr: f64, losses: [f64; 10], logits: [f64; 10], pr
     let mut recipe = Recipe::default();
     recipe.optimizer.nesterov = true;
     recipe.optimizer.weight_decay = 5e-4;
-    recipe.train.precise = precise;
+    recipe.train.winograd = !precise;
     let mut trainer = Trainer::new(filled(Model::new(spec, &device), &device), &recipe, &device);
     for (step, expected) in losses.into_iter().enumerate() {
         let outcome = trainer.step(&mut [batch(step as u64)], step as u64, lr);

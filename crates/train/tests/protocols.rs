@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use residual_train::data::{Filter, Image, Images, Normalize, Preprocessing, Resize};
 use residual_train::eval::predictions::Predictions;
-use residual_train::eval::{Classifier, Ensemble, Look, Member, Views, evaluate};
+use residual_train::eval::{Classifier, CropSet, Ensemble, Member, TestProtocol, evaluate};
 use residual_train::layers::Pass;
 use residual_train::models::vgg::{Ending, Step, Vgg};
 use residual_train::models::{Model, ModelOptions, Net, Spec};
@@ -92,15 +92,16 @@ fn assert_close(a: &[f32], b: &[f32]) {
     assert!(scale > 0.0 && b.iter().any(|v| (v - b[0]).abs() > 1e-4 * scale), "the network tells nothing apart: {b:?}");
 }
 
-fn ensemble(model: &Model, views: Views, scales: &[usize]) -> Ensemble {
+fn ensemble(model: &Model, protocol: TestProtocol, scales: &[usize]) -> Ensemble {
     let preprocessing = preprocessing(model.spec.input[0]);
-    let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
-    Ensemble::new(vec![Member::new(model, &preprocessing, look, false).expect("it can look so")]).expect("one member")
+    let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+    Ensemble::new(vec![Member::new(model, &preprocessing, crop_set, false).expect("it takes them")])
+        .expect("one member")
 }
 
-fn probabilities(model: &Model, views: Views, scales: &[usize], image: &Image) -> Vec<f32> {
+fn probabilities(model: &Model, protocol: TestProtocol, scales: &[usize], image: &Image) -> Vec<f32> {
     let images = std::slice::from_ref(image);
-    ensemble(model, views, scales).probabilities(images).expect("probabilities").remove(0)
+    ensemble(model, protocol, scales).probabilities(images).expect("probabilities").remove(0)
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn dense_on_an_image_of_training_size_equals_the_plain_forward_pass() {
         let dense = model.dense(tensor(&image), &Pass::test());
         assert_close(&numbers(dense), &numbers(model.forward(tensor(&image), &Pass::test())));
         // The protocol averages the softmax of the image and of its mirror image.
-        let found = probabilities(&model, Views::Dense, &[side], &image);
+        let found = probabilities(&model, TestProtocol::Dense, &[side], &image);
         assert_close(&found, &mean_of(&model, &[image.clone(), mirrored(&image)]));
     }
 }
@@ -158,16 +159,16 @@ fn a_resnet_is_fully_convolutional_by_pooling_its_larger_map_and_averages_the_so
         assert_eq!(scaled.height.min(scaled.width), scale);
         views.extend([scaled.clone(), mirrored(&scaled)]);
     }
-    assert_close(&probabilities(&model, Views::Dense, &scales, &image), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, TestProtocol::Dense, &scales, &image), &mean_of(&model, &views));
 }
 
 #[test]
 fn flip_is_the_mean_of_an_image_and_its_mirror_image() {
     let (model, image) = (resnet(32), image(32, 32, 4));
     let both = mean_of(&model, &[image.clone(), mirrored(&image)]);
-    let found = probabilities(&model, Views::Flip, &[], &image);
+    let found = probabilities(&model, TestProtocol::Flip, &[], &image);
     assert_close(&found, &both);
-    let once = probabilities(&model, Views::Center, &[], &image);
+    let once = probabilities(&model, TestProtocol::Center, &[], &image);
     assert!(found.iter().zip(&once).any(|(a, b)| (a - b).abs() > 1e-4), "the mirror image says something else");
 }
 
@@ -178,7 +179,7 @@ fn ten_crop_equals_ten_forward_passes() {
     let crops = [[0, 0], [0, 24], [8, 0], [8, 24], [4, 12]].map(|corner| cut(&image, corner, 32));
     let views: Vec<Image> = crops.iter().flat_map(|crop| [crop.clone(), mirrored(crop)]).collect();
     assert_eq!(views.len(), 10);
-    assert_close(&probabilities(&model, Views::TenCrop, &[40], &image), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, TestProtocol::TenCrop, &[40], &image), &mean_of(&model, &views));
 }
 
 #[test]
@@ -193,17 +194,17 @@ fn multi_crop_over_three_scales_is_the_mean_of_150_crops() {
             views.extend([mirrored(&crop), crop]);
         }
     }
-    assert_close(&probabilities(&model, Views::MultiCrop, &[36, 40, 44], &image), &mean_of(&model, &views));
+    assert_close(&probabilities(&model, TestProtocol::MultiCrop, &[36, 40, 44], &image), &mean_of(&model, &views));
 }
 
 #[test]
 fn images_of_different_sizes_go_together_and_each_gets_its_own_answer() {
     let model = vgg();
     let images = [image(256, 300, 7), image(400, 250, 8), image(256, 300, 9), image(224, 224, 10)];
-    let dense = ensemble(&model, Views::Dense, &[224, 256]);
+    let dense = ensemble(&model, TestProtocol::Dense, &[224, 256]);
     let together = dense.probabilities(&images).expect("probabilities");
     for (image, together) in images.iter().zip(&together) {
-        assert_close(together, &probabilities(&model, Views::Dense, &[224, 256], image));
+        assert_close(together, &probabilities(&model, TestProtocol::Dense, &[224, 256], image));
     }
     assert_ne!(together[0], together[2]);
 }
@@ -212,14 +213,15 @@ fn images_of_different_sizes_go_together_and_each_gets_its_own_answer() {
 fn an_ensemble_averages_what_its_members_say() {
     let (one, image) = (vgg(), image(256, 320, 11));
     let preprocessing = preprocessing(224);
-    let member = |views, scales: &[usize]| {
-        let look = Look::new(views, scales, &preprocessing, 0).expect("scales that fit");
-        Member::new(&one, &preprocessing, look, false).expect("it can look so")
+    let member = |protocol, scales: &[usize]| {
+        let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+        Member::new(&one, &preprocessing, crop_set, false).expect("it takes them")
     };
-    let both = Ensemble::new(vec![member(Views::Dense, &[256]), member(Views::TenCrop, &[256])]).expect("two");
+    let both =
+        Ensemble::new(vec![member(TestProtocol::Dense, &[256]), member(TestProtocol::TenCrop, &[256])]).expect("two");
     let found = both.probabilities(std::slice::from_ref(&image)).expect("probabilities").remove(0);
-    let dense = probabilities(&one, Views::Dense, &[256], &image);
-    let crops = probabilities(&one, Views::TenCrop, &[256], &image);
+    let dense = probabilities(&one, TestProtocol::Dense, &[256], &image);
+    let crops = probabilities(&one, TestProtocol::TenCrop, &[256], &image);
     assert_close(&found, &mean(&[dense, crops]));
     assert!(Ensemble::new(Vec::new()).is_err());
 }
@@ -233,24 +235,25 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
     let normalizer = preprocessing(32).normalizer().expect("sizes agree");
     let classifier = Classifier::new(&model, 6, false);
     let plain = evaluate(&classifier, &images, &normalizer, &classes, &mut ()).expect("tested");
-    let center = ensemble(&model, Views::Center, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
+    let center =
+        ensemble(&model, TestProtocol::Center, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
     assert_eq!(plain.confusion, center.confusion);
     assert!((plain.loss - center.loss).abs() < 1e-6);
-    let flip = ensemble(&model, Views::Flip, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
-    let tested = Predictions::of(&classifier, &images, &normalizer, true, &mut ()).expect("tested");
+    let flip = ensemble(&model, TestProtocol::Flip, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
+    let tested = Predictions::of(&classifier, &images, &normalizer, &classes, true, &mut ()).expect("tested");
     assert!((flip.loss - tested.loss()).abs() < 1e-6, "as a run tests by it: {} {}", flip.loss, tested.loss());
-    let crops = ensemble(&model, Views::MultiCrop, &[36, 40]).evaluate(&images, &classes, false, &mut ());
+    let crops = ensemble(&model, TestProtocol::MultiCrop, &[36, 40]).evaluate(&images, &classes, false, &mut ());
     let crops = crops.expect("tested");
     assert_eq!((crops.images, crops.crops, crops.protocol.as_str()), (6, 6 * 100, "multi-crop"));
     assert_eq!(crops.scales, [36, 40]);
 }
 
 #[test]
-fn an_image_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
+fn an_image_that_is_too_large_for_dense_is_named_and_can_be_left_out() {
     let model = resnet(32);
     let images = Images::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
-    let dense = ensemble(&model, Views::Dense, &[64]);
+    let dense = ensemble(&model, TestProtocol::Dense, &[64]);
     let error = dense.evaluate(&images, &classes, false, &mut ()).expect_err("64x134400 pixels");
     assert!(error.to_string().starts_with("image #0: an image of 1x2100 pixels becomes one of 64x134400 "), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("--skip-bad")));
@@ -265,8 +268,8 @@ fn a_head_that_was_trained_on_another_map_cannot_be_applied_densely() {
     let error = spec.smallest_dense().expect_err("a map of 3x3");
     assert!(error.to_string().contains("3x3"), "{error}");
     let model = vgg();
-    let look = Look::new(Views::Dense, &[192], &preprocessing(224), 0).expect("a scale");
-    let error = Member::new(&model, &preprocessing(224), look, false).expect_err("no place for the head");
+    let crop_set = CropSet::new(TestProtocol::Dense, &[192], &preprocessing(224), 0).expect("a scale");
+    let error = Member::new(&model, &preprocessing(224), crop_set, false).expect_err("no place for the head");
     assert!(error.hint().is_some_and(|hint| hint.contains("224")), "{error}");
     assert!(Classifier::new(&model, 1, false).model().spec.smallest_dense().is_ok_and(|side| side == 224));
 }

@@ -7,7 +7,7 @@ use crate::ui::numbers::{duration, percent, rate, thousands};
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
 use residual_train::data::{self, DataOptions, Dataset, Split};
-use residual_train::eval::{Ensemble, Evaluation, Views, Weights};
+use residual_train::eval::{Ensemble, Evaluation, TestProtocol, Weights};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -41,8 +41,8 @@ pub struct EvalArgs {
     split: Option<Split>,
 
     /// Test protocol: center, flip, ten-crop, dense, multi-crop
-    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parse_name::<Views>)]
-    protocol: Vec<Views>,
+    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "center", value_parser = parse_name::<TestProtocol>)]
+    protocol: Vec<TestProtocol>,
 
     /// Resize the shorter side of each image to these sizes and average over them
     #[arg(long, value_name = "Q,…", value_delimiter = ',')]
@@ -228,7 +228,11 @@ fn short_name(files: &[PathBuf]) -> String {
 fn per_class(result: &Evaluation) -> String {
     let mut table = Table::new(&[("class", Align::Left), ("images", Align::Right), ("accuracy", Align::Right)]);
     for class in result.per_class.iter().filter(|class| class.images > 0) {
-        table.row(vec![class.class.clone(), thousands(class.images as u64), percent(class.accuracy)]);
+        table.row(vec![
+            class.class.clone(),
+            thousands(class.images as u64),
+            percent(class.recall.map(|recall| 100.0 * recall)),
+        ]);
     }
     table.render()
 }

@@ -188,7 +188,10 @@ impl TrainArgs {
     fn saved(&self, out: &Path) -> Option<Result<Recipe>> {
         let saved = out.join("recipe.toml");
         let is_meant = self.resume && self.what.is_none() && saved.is_file();
-        is_meant.then(|| Recipe::load(&saved.to_string_lossy(), &[]))
+        is_meant.then(|| {
+            let text = fs::read_to_string(&saved).map_err(|error| Error::io("read", &saved, error))?;
+            Recipe::parse_stored(&text, &saved.to_string_lossy())
+        })
     }
 
     /// Returns the default recipe of the data set, if neither network nor recipe is named.
@@ -251,7 +254,7 @@ fn numbers(runs: &Path, recipe: &Recipe) -> Vec<u32> {
     // The first run on photos-2024 is not the 2024th on photos.
     let is_another = |path: PathBuf| {
         let text = fs::read_to_string(path.join("recipe.toml")).ok();
-        let own = text.and_then(|text| Recipe::parse(&text, "recipe", &[]).ok());
+        let own = text.and_then(|text| Recipe::parse_stored(&text, "recipe").ok());
         own.is_some_and(|own| folder_name(&own) != name)
     };
     let number = |entry: fs::DirEntry| {

@@ -7,7 +7,7 @@ use super::running_means::RunningMeans;
 use super::table::{Align, Table};
 use indicatif::ProgressBar;
 use residual::{Error, Result};
-use residual_train::eval::Views;
+use residual_train::eval::TestProtocol;
 use residual_train::ops::profile::{self, Spent};
 use residual_train::train::{Event, Sink};
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl<'a> TrainingView<'a> {
             self.ui.value(event)?;
         }
         match event {
-            Event::Start { step, steps, steps_per_epoch, model, params, images, path } => {
+            Event::Start { step, steps, steps_per_epoch, model, params, images, path, .. } => {
                 (self.steps, self.steps_per_epoch) = (*steps, (*steps_per_epoch).max(1));
                 let begin =
                     if *step > 0 { format!("resuming at step {step} of {steps}") } else { format!("{steps} steps") };
@@ -224,7 +224,7 @@ impl<'a> TrainingView<'a> {
         if test_top5_error.is_some() {
             line += &format!(", top-5 {}", percent(*test_top5_error));
         }
-        if *protocol == Views::Flip {
+        if *protocol == TestProtocol::Flip {
             line += " (averaged with mirror images)";
         }
         line += &format!("  weights: {selection}, {}  {}", checkpoint.display(), duration(*seconds));

@@ -11,14 +11,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::error::{Error, Kind, Result};
 use residual_train::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, Repeats};
-use residual_train::eval::{Views, argmax};
+use residual_train::eval::{TestProtocol, argmax};
 use residual_train::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use residual_train::models::parameters;
 use residual_train::ops::{self, Nhwc, Window};
-use residual_train::recipe::{Recipe, ScheduleKind};
+use residual_train::recipe::schedule::ScheduleState;
+use residual_train::recipe::{Recipe, ResolvedRecipe, ScheduleKind};
 use residual_train::train::machine::Machine;
 use residual_train::train::optimizer::{Optimizer, gradients};
-use residual_train::train::schedule::ScheduleState;
 use residual_train::train::targets::smoothed;
 use residual_train::train::{Event, Prepared, Sink, prepare};
 use std::path::Path;
@@ -172,7 +172,7 @@ pub(super) fn run(
     residual::atomic::write(&by, asked.as_bytes())?;
     Machine::here().save(out)?;
     let device = Device::flex().autodiff();
-    let Prepared { recipe, data, preprocessing, .. } = prepare(recipe, false, &device, progress)?;
+    let Prepared { recipe, data, preprocessing } = prepare(recipe, false, progress)?;
     let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;
     sink.event(&training.started(design, out));
     let began = Instant::now();
@@ -203,7 +203,7 @@ pub(super) fn run(
         test_top5_error: None,
         checkpoint: row.path.clone(),
         rule: "last".into(),
-        protocol: Views::Center,
+        protocol: TestProtocol::Center,
         seconds: row.seconds,
         report: None,
     });
@@ -234,7 +234,7 @@ struct Training {
     /// Absent only while a step rebuilds it.
     net: Option<Chain>,
     sgd: Optimizer,
-    recipe: Recipe,
+    recipe: ResolvedRecipe,
     loader: Loader,
     data: Dataset,
     normalizer: Arc<Normalizer>,
@@ -247,7 +247,7 @@ struct Training {
 impl Training {
     fn new(
         design: Design,
-        recipe: &Recipe,
+        recipe: &ResolvedRecipe,
         data: Dataset,
         normalizer: Arc<Normalizer>,
         device: &Device,
@@ -266,7 +266,7 @@ impl Training {
         Ok(Self {
             net: Some(residual_train::models::initialised(net, seed, device)),
             sgd: Optimizer::new(&recipe.optimizer),
-            steps: recipe.total_steps(data.train.len()),
+            steps: recipe.train.steps,
             recipe: recipe.clone(),
             loader,
             data,
@@ -284,6 +284,7 @@ impl Training {
     fn started(&self, design: Design, out: &Path) -> Event {
         Event::Start {
             step: 0,
+            ranks: 1,
             steps: self.steps,
             steps_per_epoch: self.loader.steps_per_epoch(),
             model: design.name(),
@@ -301,7 +302,6 @@ impl Training {
     /// All steps, with `options.probes` probes between them.
     fn go(&mut self, options: &LabOptions, sink: &mut dyn Sink) -> Result<()> {
         let every = self.steps.div_ceil(options.probes.max(1)).max(1);
-        let schedule = self.recipe.schedule(self.steps);
         let (mut wrong, mut seen) = (0, 0);
         for step in 0..self.steps {
             if options.stop.load(Ordering::Relaxed) {
@@ -310,7 +310,7 @@ impl Training {
                     Error::new(Kind::Interrupted, message).with_hint("the same command begins this network again")
                 );
             }
-            let lr = schedule.lr(step, &ScheduleState::default());
+            let lr = self.recipe.schedule.lr(step, &ScheduleState::default());
             let (loss, missed, images) = self.step(step, lr)?;
             (wrong, seen) = (wrong + missed, seen + images);
             sink.event(&Event::Step { step: step + 1, loss, lr });
@@ -337,7 +337,7 @@ impl Training {
         let dims = [n, train.height(), train.width(), train.channels()];
         let targets = smoothed(&batch.labels, classes, self.recipe.loss.label_smoothing);
         let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &self.device));
-        let pass = Pass::train(self.recipe.train.seed, step, self.recipe.train.precise);
+        let pass = Pass::train(self.recipe.train.seed, step, !self.recipe.train.winograd);
         let net = self.net.take().expect("present between steps");
         let logits = net.forward(x, &pass);
         let wrong = count_wrong(&logits, &batch.labels);

@@ -10,7 +10,7 @@ use residual_train::data::{self, Batch, Images, Normalizer};
 use residual_train::eval::{Classifier, evaluate};
 use residual_train::models::Model;
 use residual_train::recipe::Recipe;
-use residual_train::train::{Event, Prepared, Sink, prepare};
+use residual_train::train::{Event, Prepared, Sink, prepare, start};
 use residual_train::weights;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -81,9 +81,11 @@ impl<'a> ProbeSink<'a> {
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
         let device = Device::flex().autodiff();
-        let Prepared { recipe: _, data, preprocessing, model } = prepare(recipe, false, &device, progress)?;
+        let prepared = prepare(recipe, false, progress)?;
+        let model = start::initial_model(&prepared, &device, progress)?;
         let mut recipe = recipe.clone();
-        let steps = recipe.total_steps(data.train.len());
+        let steps = prepared.recipe.train.steps;
+        let Prepared { data, preprocessing, .. } = prepared;
         recipe.train.checkpoint_every = steps.div_ceil(probes.max(1)).max(1);
         let normalizer = preprocessing.normalizer()?;
         let images = data.train.spread(BATCH);
@@ -139,7 +141,7 @@ impl<'a> ProbeSink<'a> {
             Some(model) if step == 0 => model,
             _ => weights::load(&self.weights, &device)?.0,
         };
-        let classifier = Classifier::new(&model, IMAGES, self.recipe.train.precise);
+        let classifier = Classifier::new(&model, IMAGES, !self.recipe.train.winograd);
         let error = |images: &Images| {
             evaluate(&classifier, images, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
         };

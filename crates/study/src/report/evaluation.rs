@@ -5,7 +5,7 @@ use super::report_data::ReportData;
 use maud::{Markup, PreEscaped, html};
 use residual::numbers::{percent, thousands};
 use residual_train::data::Split;
-use residual_train::eval::Views;
+use residual_train::eval::TestProtocol;
 use residual_train::eval::predictions::{BINS, Bin};
 use std::fmt::Write;
 
@@ -33,10 +33,10 @@ pub fn split_name(split: Split, lang: Lang) -> &'static str {
 /// Writes confusions, accuracy by class and calibration of `run`.
 pub fn evaluation(run: &ReportData, lang: Lang) -> Markup {
     let classes = run.classes.len();
-    let confusion = run.predictions.confusion(classes);
+    let confusion = run.predictions.confusion();
     let images = run.predictions.rows.len() as u64;
     let split = split_name(run.split, lang);
-    let flipped = run.split == Split::Test && run.record.recipe.data.test == Views::Flip;
+    let flipped = run.split == Split::Test && run.record.recipe.data.test == TestProtocol::Flip;
     let seen = match flipped {
         false => lang.text("tested-at-center"),
         true => lang.text("tested-with-flip"),
@@ -69,7 +69,7 @@ pub fn sentence(run: &ReportData, lang: Lang) -> Option<String> {
         return None;
     }
     let images = thousands(run.predictions.rows.len() as u64);
-    let confusions = confusions(&run.predictions.confusion(run.classes.len()));
+    let confusions = confusions(&run.predictions.confusion());
     let Some(&(n, label, predicted)) = confusions.first() else {
         return Some(lang.format("all-correct", &[("images", images.into())]));
     };

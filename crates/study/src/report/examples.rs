@@ -50,7 +50,7 @@ fn thumbs(examples: &[Example], run: &ReportData, lang: Lang) -> Result<Markup> 
 }
 
 fn thumb(example: &Example, run: &ReportData, lang: Lang) -> Result<Markup> {
-    let (predicted, label) = (run.class(example.prediction.told), run.class(example.prediction.truth));
+    let (predicted, label) = (run.class(example.prediction.prediction), run.class(example.prediction.label));
     let sure = 100.0 * example.prediction.confidence;
     let alt = lang.format(
         "thumbnail-alt",
@@ -67,7 +67,7 @@ fn thumb(example: &Example, run: &ReportData, lang: Lang) -> Result<Markup> {
             @if example.prediction.is_right() {
                 span {
                     (lang.format("correct-next", &[
-                        ("class", run.class(example.prediction.second).into()),
+                        ("class", run.class(example.prediction.second_prediction).into()),
                         ("confidence", format!("{:.0}", 100.0 * example.prediction.second_confidence).into()),
                     ]))
                 }
@@ -85,7 +85,8 @@ pub fn explained(run: &ReportData, lang: Lang) -> Result<Markup> {
         return Ok(html! {});
     }
     let item = |one: &Explained| {
-        let (predicted, label) = (run.class(one.example.prediction.told), run.class(one.example.prediction.truth));
+        let (predicted, label) =
+            (run.class(one.example.prediction.prediction), run.class(one.example.prediction.label));
         let alt = format!("{}: {label}", one.example.name);
         let heat = lang.format("heat-alt", &[("prediction", predicted.as_str().into())]);
         let verdict = if one.example.prediction.is_right() {

@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use residual::error::{Error, Result};
 use residual_train::data::{Image, Images, Normalizer, Preprocessing};
 use residual_train::recipe::Recipe;
-use residual_train::train;
+use residual_train::train::batches::{self, BatchOptions};
 use residual_train::weights::container::Tensors;
 use std::sync::Arc;
 
@@ -158,14 +158,13 @@ pub fn variations(
     chosen: &[u32],
     draws: usize,
 ) -> Result<Vec<Vec<Bitmap>>> {
-    let mut recipe = recipe.clone();
-    recipe.train.batch = draws;
+    let options = BatchOptions { batch: draws, accumulate: recipe.train.accumulate, seed: recipe.train.seed, first: 0 };
     let side = recipe.augment.size.unwrap_or(preprocessing.height);
     let inverse = Inverse::new(&preprocessing.at(side)?.normalizer()?);
     let rows = chosen.iter().map(|&i| {
         // The same image under several numbers: each number has draws of its own.
         let same = Arc::new(images.subset(&vec![i; draws]));
-        let batch = train::loader(same, preprocessing, &recipe, 0)?.next()?;
+        let batch = batches::loader(same, preprocessing, &recipe.augment, options)?.next()?;
         let varied = batch.pixels.chunks_exact(batch.size.iter().product()).map(|image| inverse.image(image).small());
         Ok(std::iter::once(Bitmap::thumbnail(images, i as usize)?).chain(varied.collect::<Vec<_>>()).collect())
     });

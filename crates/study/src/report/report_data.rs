@@ -61,7 +61,7 @@ pub struct ReportData {
     pub split: Split,
     /// The most confident errors.
     pub mistakes: Vec<Example>,
-    /// The predictions with the highest entropy.
+    /// The images whose two most probable classes are closest.
     pub uncertain: Vec<Example>,
     /// Images with Grad-CAM overlays.
     pub explained: Vec<Explained>,
@@ -115,7 +115,11 @@ impl ReportData {
         if let Ok(data) = &opened {
             run.classes.clone_from(&data.classes);
         }
+        if run.classes.is_empty() {
+            run.classes.clone_from(&run.predictions.classes);
+        }
         run.add_weights_and_images(opened.as_ref().ok(), thumbnails, progress)?;
+        run.predictions = std::mem::take(&mut run.predictions).for_classes(&run.classes)?;
         Ok(run)
     }
 
@@ -133,11 +137,15 @@ impl ReportData {
         self.summary = Some(model.summary());
         let preprocessing = metadata.preprocessing.clone();
         self.metadata = Some(metadata);
+        if !self.predictions.rows.is_empty() {
+            self.predictions = std::mem::take(&mut self.predictions).for_classes(&self.classes)?;
+        }
         let Some(data) = data else { return Ok(()) };
         let shown = &data.split(self.split)?;
         if self.predictions.rows.is_empty() && !shown.is_empty() {
-            let classifier = Classifier::new(&model, shown.len(), self.record.recipe.train.precise);
-            self.predictions = Predictions::of(&classifier, shown, &preprocessing.normalizer()?, false, progress)?;
+            let classifier = Classifier::new(&model, shown.len(), !self.record.recipe.train.winograd);
+            self.predictions =
+                Predictions::of(&classifier, shown, &preprocessing.normalizer()?, &self.classes, false, progress)?;
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;
@@ -159,9 +167,10 @@ impl ReportData {
         let mut wrong: Vec<usize> = (0..rows.len()).filter(|&i| !rows[i].is_right()).collect();
         wrong.sort_by(|&a, &b| rows[b].confidence.total_cmp(&rows[a].confidence).then(a.cmp(&b)));
         let mut doubtful: Vec<usize> = (0..rows.len()).collect();
-        doubtful.sort_by(|&a, &b| rows[b].entropy.total_cmp(&rows[a].entropy).then(a.cmp(&b)));
+        let margin = |i: usize| rows[i].confidence - rows[i].second_confidence;
+        doubtful.sort_by(|&a, &b| margin(a).total_cmp(&margin(b)).then(a.cmp(&b)));
         let example = |i: &usize| {
-            Ok(Example { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), prediction: rows[*i] })
+            Ok(Example { image: Bitmap::thumbnail(shown, *i)?, name: shown.name(*i), prediction: rows[*i].clone() })
         };
         let mistakes: Result<Vec<Example>> = wrong.iter().take(thumbnails).map(example).collect();
         let uncertain: Result<Vec<Example>> = doubtful.iter().take(thumbnails).map(example).collect();
@@ -173,11 +182,11 @@ impl ReportData {
     fn explain(&mut self, model: &Model, shown: &Images, normalizer: &Normalizer, most: usize) -> Result<()> {
         let first = |class: usize| (0..shown.len()).find(|&i| shown.label(i) == class).map(|i| i as u32);
         let chosen: Vec<u32> = (0..self.classes.len()).filter_map(first).take(most).collect();
-        let told: Vec<usize> = chosen.iter().map(|&i| self.predictions.rows[i as usize].told).collect();
+        let predicted: Vec<usize> = chosen.iter().map(|&i| self.predictions.rows[i as usize].prediction).collect();
         let dims = [chosen.len(), shown.height(), shown.width(), shown.channels()];
         let subset = shown.subset(&chosen);
         let Some(batch) = data::batches(&subset, normalizer, most.max(1)).next() else { return Ok(()) };
-        let heats = explain::grad_cam(model, batch?.pixels, dims, &told)?;
+        let heats = explain::grad_cam(model, batch?.pixels, dims, &predicted)?;
         for (&i, heat) in chosen.iter().zip(&heats) {
             let i = i as usize;
             let (height, width, channels) = (shown.height(), shown.width(), shown.channels());
@@ -186,7 +195,7 @@ impl ReportData {
             let example = Example {
                 image: Bitmap::from(image).small(),
                 name: shown.name(i),
-                prediction: self.predictions.rows[i],
+                prediction: self.predictions.rows[i].clone(),
             };
             self.explained.push(Explained { example, overlay });
         }

@@ -2,7 +2,7 @@
 
 use crate::lab::chain::Design;
 use residual::error::{Error, Result};
-use residual_train::eval::Views;
+use residual_train::eval::TestProtocol;
 use residual_train::models::options::{ModelOptions, Shortcut};
 use residual_train::recipe::Recipe;
 use serde::{Deserialize, Serialize};
@@ -222,7 +222,7 @@ impl Experiment {
     ///
     /// # Errors
     /// Fails if a protocol is unknown; a test rules this out.
-    pub fn views(&self, part: &Part) -> Result<Vec<Views>> {
+    pub fn views(&self, part: &Part) -> Result<Vec<TestProtocol>> {
         self.protocol(part).split('+').map(str::parse).collect()
     }
 

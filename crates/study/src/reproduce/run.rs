@@ -46,7 +46,7 @@ impl TestResult {
             images: result.images,
             data: data.label(),
             classes: data.classes.len(),
-            right: digits(&result.right),
+            right: digits(&result.predictions.right()),
             asked: String::new(),
         }
     }
@@ -295,8 +295,9 @@ mod tests {
         let given: Vec<Weights> = tiny().parts[1].members().iter().map(|part| load(part).expect("weights")).collect();
         let data = pretrained::images(&tiny(), &given[0], Some("shapes"), &mut ()).expect("images");
         let probabilities = |given: &[Weights]| {
-            let dense =
-                given.iter().map(|weights| weights.member(residual_train::eval::Views::Dense, &[]).expect("a look"));
+            let dense = given
+                .iter()
+                .map(|weights| weights.member(residual_train::eval::TestProtocol::Dense, &[]).expect("a look"));
             let images: Vec<_> = (0..50).map(|i| data.test.original(i).expect("an image")).collect();
             let ensemble = residual_train::eval::Ensemble::new(dense.collect()).expect("networks");
             ensemble.probabilities(&images).expect("looks")

@@ -243,6 +243,16 @@ impl Images {
         }
     }
 
+    /// Returns the file of image `i`; `None` if the file holds many images.
+    pub fn file(&self, i: usize) -> Option<&std::path::Path> {
+        let at = self.at(i);
+        match (&self.store.pixels, &self.store.names) {
+            (Pixels::Joined(parts), _) => in_part(parts, at, Self::file),
+            (_, Names::Files(paths)) => paths.get(at).map(PathBuf::as_path),
+            (_, Names::Records(_)) => None,
+        }
+    }
+
     /// Image `i`: `[h, w, c]`.
     ///
     /// # Errors

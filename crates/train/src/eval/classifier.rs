@@ -2,7 +2,7 @@
 //!
 //! Everything that classifies images outside of training goes through [`Classifier::logits`].
 
-use super::batch_of;
+use super::batching::batch_of;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::infer::{Plan, check_pixels, check_sides};
@@ -27,7 +27,7 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// `model`, for `n` images, in batches where they are many. `precise` keeps to direct sums, as `train.precise` does in training.
+    /// `model`, for `n` images, in batches where they are many. `precise` keeps to direct sums, as `train.winograd = false` does in training.
     pub fn new(model: &Model, n: usize, precise: bool) -> Self {
         let model = model.valid();
         let [h, w, _] = model.spec.input;

@@ -1,15 +1,17 @@
-//! Networks and ways of looking, put together: every view goes through its network, and the probabilities of all views
-//! of an image are averaged.
+//! Networks and test protocols combined: every crop goes through its network, and the probabilities of
+//! all crops of an image are averaged.
 //!
-//! One member looking in one way is a plain test; several are an ensemble (VGG Table 6, ResNet Table 5) or the same
-//! weights looking densely and by windows (VGG Table 5). Each member counts the same. Images may differ in size: views
-//! of one size go through the network together.
+//! One member is a plain test; several are an ensemble (VGG Table 6, ResNet Table 5), or the same
+//! weights tested by `dense` and by `multi-crop` (VGG Table 5). Each member has the same weight. Images
+//! may differ in size: crops of one size go through the network together.
 
-use super::classifier::softmax;
-use super::evaluation::Cost;
-use super::look::{Look, View, Views};
+use super::batching::batch_of;
+use super::checks::check_labels;
+use super::classifier::{Classifier, softmax};
+use super::crops::{Crop, CropSet};
+use super::evaluation::{Evaluation, Method};
 use super::predictions::{Prediction, Predictions};
-use super::{Classifier, Evaluation, batch_of, check_labels};
+use super::protocol::TestProtocol;
 use crate::data::{self, Image, Images, Normalizer, Preprocessing};
 use crate::error::{Error, Kind, Result};
 use crate::models::Model;
@@ -17,77 +19,79 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Values of views from which they are taken through the networks: 256 MB. Images may have any proportions, so this is
-/// counted, not reckoned.
+/// Values of all waiting crops at which they go through the networks: 256 MB. Images may have any aspect
+/// ratio, so this is counted, not estimated.
 const WAITING: usize = 64 << 20;
 
-/// Images whose views wait, at most.
+/// Images whose crops wait, at most.
 const CHUNK: usize = 128;
 
-/// Images that are decoded at a time; by their views more than [`WAITING`] may wait, 3 GB where each of them is as large
-/// as dense takes any.
+/// Images that are decoded at a time. Their crops may exceed [`WAITING`] by 3 GB if each image is as
+/// large as `dense` takes.
 const DECODED: usize = 16;
 
-/// How many bad images a note names.
+/// How many unreadable images a note names.
 const NAMED: usize = 5;
 
-/// A network and how it looks at images.
+/// A network and the crops that it is tested on.
 #[derive(Debug)]
 pub struct Member {
     classifier: Classifier,
     preprocessing: Preprocessing,
     normalizer: Normalizer,
-    look: Look,
+    crop_set: CropSet,
 }
 
 impl Member {
-    /// `model`, which takes images as `preprocessing` says, looking at them by `look`; `precise` as in [`Classifier::new`].
+    /// Combines `model`, which takes images as `preprocessing` says, with `crop_set`. `precise` is that of
+    /// [`Classifier::new`].
     ///
     /// # Errors
-    /// Preprocessing for another input; a network that cannot be applied densely, or not at these scales.
-    pub fn new(model: &Model, preprocessing: &Preprocessing, look: Look, precise: bool) -> Result<Self> {
+    /// `preprocessing` has another input size than `model`, or the network does not take dense images, or
+    /// not of these scales.
+    pub fn new(model: &Model, preprocessing: &Preprocessing, crop_set: CropSet, precise: bool) -> Result<Self> {
         let Preprocessing { height, width, channels, .. } = *preprocessing;
         if model.spec.input != [height, width, channels] {
             let message =
                 format!("preprocessing is for {height}x{width}x{channels}, {} for another input", model.spec.name);
             return Err(Error::weights(message));
         }
-        if look.views() == Views::Dense {
+        if crop_set.protocol() == TestProtocol::Dense {
             let smallest = model.spec.smallest_dense()?;
-            if let Some(scale) = look.scales().iter().find(|scale| **scale < smallest) {
-                let message = format!("{} cannot be applied to images of {scale} px", model.spec.name);
-                return Err(Error::usage(message).with_hint(format!("--scales takes numbers from {smallest} upwards")));
+            if let Some(scale) = crop_set.scales().iter().find(|scale| **scale < smallest) {
+                let message = format!("--scales {scale} is too small for {}", model.spec.name);
+                return Err(Error::usage(message).with_hint(format!("give scales of at least {smallest}")));
             }
         }
         let normalizer = preprocessing.normalizer()?;
         let classifier = Classifier::new(model, usize::MAX, precise);
-        Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, look })
+        Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, crop_set })
     }
 
-    /// How it looks.
-    pub fn look(&self) -> &Look {
-        &self.look
+    /// Returns the crops that the network is tested on.
+    pub fn crop_set(&self) -> &CropSet {
+        &self.crop_set
     }
 
-    fn views_of(&self, image: &Image) -> Result<Vec<View>> {
-        self.look.views_of(image, &self.preprocessing, &self.normalizer)
+    fn crops_of(&self, image: &Image) -> Result<Vec<Crop>> {
+        self.crop_set.crops_of(image, &self.preprocessing, &self.normalizer)
     }
 
-    /// The mean over each image's views of their probabilities, a row for each image.
-    fn average(&self, images: Vec<Vec<View>>) -> Result<Vec<Vec<f64>>> {
+    /// Averages the probabilities of each image's crops; one row per image.
+    fn average(&self, images: Vec<Vec<Crop>>) -> Result<Vec<Vec<f64>>> {
         let classes = self.classifier.model().spec.classes;
         let mut sums: Vec<(Vec<f64>, usize)> = vec![(vec![0.0; classes], 0); images.len()];
         let mut by_size: BTreeMap<[usize; 2], Vec<(usize, Vec<f32>)>> = BTreeMap::new();
-        for (image, views) in images.into_iter().enumerate() {
-            for View { size, pixels } in views {
+        for (image, crops) in images.into_iter().enumerate() {
+            for Crop { size, pixels } in crops {
                 by_size.entry(size).or_default().push((image, pixels));
             }
         }
-        for ([h, w], views) in by_size {
-            for views in views.chunks(batch_of(h, w)) {
-                let pixels: Vec<f32> = views.iter().flat_map(|(_, pixels)| pixels).copied().collect();
-                let rows = self.probabilities(&pixels, [views.len(), h, w])?;
-                for (row, (image, _)) in rows.chunks_exact(classes).zip(views) {
+        for ([h, w], crops) in by_size {
+            for crops in crops.chunks(batch_of(h, w)) {
+                let pixels: Vec<f32> = crops.iter().flat_map(|(_, pixels)| pixels).copied().collect();
+                let rows = self.probabilities(&pixels, [crops.len(), h, w])?;
+                for (row, (image, _)) in rows.chunks_exact(classes).zip(crops) {
                     let (sum, count) = &mut sums[*image];
                     sum.iter_mut().zip(row).for_each(|(sum, &p)| *sum += f64::from(p));
                     *count += 1;
@@ -100,26 +104,26 @@ impl Member {
 
     fn probabilities(&self, pixels: &[f32], dims: [usize; 3]) -> Result<Vec<f32>> {
         let classes = self.classifier.model().spec.classes;
-        match self.look.views() {
-            Views::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
-            Views::Center | Views::Flip | Views::TenCrop | Views::MultiCrop => {
+        match self.crop_set.protocol() {
+            TestProtocol::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
+            TestProtocol::Center | TestProtocol::Flip | TestProtocol::TenCrop | TestProtocol::MultiCrop => {
                 self.classifier.probabilities(pixels, dims[0])
             }
         }
     }
 }
 
-/// Members whose probabilities are averaged.
+/// Networks whose probabilities are averaged.
 #[derive(Debug)]
 pub struct Ensemble {
     members: Vec<Member>,
 }
 
 impl Ensemble {
-    /// `members`, each of which counts the same.
+    /// Combines `members` with equal weights.
     ///
     /// # Errors
-    /// No members, or members that tell different numbers of classes apart.
+    /// There are no members, or they have different numbers of classes.
     pub fn new(members: Vec<Member>) -> Result<Self> {
         let classes = |member: &Member| member.classifier.model().spec.classes;
         let Some(first) = members.first().map(classes) else {
@@ -132,38 +136,38 @@ impl Ensemble {
         Ok(Self { members })
     }
 
-    /// What is averaged.
+    /// Returns the networks and their crops.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// Class probabilities of each image; their sizes may differ.
+    /// Returns the class probabilities of each image. Images may differ in size.
     ///
     /// # Errors
-    /// Images that a member cannot look at.
+    /// A member does not take one of the images.
     pub fn probabilities(&self, images: &[Image]) -> Result<Vec<Vec<f32>>> {
         let mut rows = Vec::with_capacity(images.len());
         for images in images.chunks(DECODED) {
-            let views = images.par_iter().map(|image| self.views_of(image)).collect::<Result<Vec<_>>>()?;
-            rows.append(&mut self.average(views)?);
+            let crops = images.par_iter().map(|image| self.crops_of(image)).collect::<Result<Vec<_>>>()?;
+            rows.append(&mut self.average(crops)?);
         }
         Ok(rows)
     }
 
-    /// What each member sees in `image`.
-    fn views_of(&self, image: &Image) -> Result<Vec<Vec<View>>> {
-        self.members.iter().map(|member| member.views_of(image)).collect()
+    /// Returns each member's crops of `image`.
+    fn crops_of(&self, image: &Image) -> Result<Vec<Vec<Crop>>> {
+        self.members.iter().map(|member| member.crops_of(image)).collect()
     }
 
-    /// `images`: for each the views of each member.
-    fn average(&self, images: Vec<Vec<Vec<View>>>) -> Result<Vec<Vec<f32>>> {
-        let mut by_member: Vec<Vec<Vec<View>>> = self.members.iter().map(|_| Vec::new()).collect();
-        for views in images {
-            by_member.iter_mut().zip(views).for_each(|(member, views)| member.push(views));
+    /// Averages the probabilities of the members; `images` holds each member's crops of each image.
+    fn average(&self, images: Vec<Vec<Vec<Crop>>>) -> Result<Vec<Vec<f32>>> {
+        let mut by_member: Vec<Vec<Vec<Crop>>> = self.members.iter().map(|_| Vec::new()).collect();
+        for crops in images {
+            by_member.iter_mut().zip(crops).for_each(|(member, crops)| member.push(crops));
         }
         let mut sums: Vec<Vec<f64>> = Vec::new();
-        for (member, views) in self.members.iter().zip(by_member) {
-            let rows = member.average(views)?;
+        for (member, crops) in self.members.iter().zip(by_member) {
+            let rows = member.average(crops)?;
             if sums.is_empty() {
                 sums = rows;
             } else {
@@ -175,17 +179,17 @@ impl Ensemble {
         Ok(sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / n) as f32).collect()).collect())
     }
 
-    /// What each member sees in image `i`. The image itself, 36 MB if it comes from a phone, is gone afterwards.
-    fn look_at(&self, images: &Images, i: usize) -> Result<Vec<Vec<View>>> {
+    /// Returns each member's crops of image `i`. The image itself, 36 MB if a phone took it, is freed.
+    fn read(&self, images: &Images, i: usize) -> Result<Vec<Vec<Crop>>> {
         let image = images.original(i)?;
-        self.views_of(&image).map_err(|error| error.about(images.name(i)))
+        self.crops_of(&image).map_err(|error| error.about(images.name(i)))
     }
 
-    /// Tests on `images`. With `skip_bad` those that do not decode, or are too large to be looked at densely, are left
-    /// out and counted.
+    /// Tests on `images`. With `skip_bad`, images that do not decode or are too large for `dense` are
+    /// left out and counted.
     ///
     /// # Errors
-    /// No images, other classes, an image that cannot be read or looked at.
+    /// There are no images, the numbers of classes differ, or an image cannot be read or cropped.
     pub fn evaluate(
         &self,
         images: &Images,
@@ -196,23 +200,23 @@ impl Ensemble {
         for member in &self.members {
             check_labels(member.classifier.model(), images, classes)?;
         }
-        let mut predictions = Predictions::default();
+        let mut predictions = Predictions { classes: classes.to_vec(), rows: Vec::new() };
         let mut bad: Vec<Error> = Vec::new();
         let began = Instant::now();
         progress.start("testing", images.len() as u64);
         let all: Vec<usize> = (0..images.len()).collect();
-        // Of the images seen since the networks were last called: places and views of those that are whole.
-        let (mut places, mut waiting, mut values, mut seen) = (Vec::new(), Vec::new(), 0, 0);
+        // Of the images read since the networks last ran: indices and crops of the readable ones.
+        let (mut indices, mut waiting, mut values, mut seen) = (Vec::new(), Vec::new(), 0, 0);
         for chunk in all.chunks(DECODED) {
-            let looks: Vec<Result<_>> = chunk.par_iter().map(|&i| self.look_at(images, i)).collect();
-            for (&i, views) in chunk.iter().zip(looks) {
-                match views {
-                    Ok(views) => {
-                        values += views.iter().flatten().map(|view| view.pixels.len()).sum::<usize>();
-                        places.push(i);
-                        waiting.push(views);
+            let read: Vec<Result<_>> = chunk.par_iter().map(|&i| self.read(images, i)).collect();
+            for (&i, crops) in chunk.iter().zip(read) {
+                match crops {
+                    Ok(crops) => {
+                        values += crops.iter().flatten().map(|crop| crop.pixels.len()).sum::<usize>();
+                        indices.push(i);
+                        waiting.push(crops);
                     }
-                    // What no image can be looked at by is not the images' fault.
+                    // A usage error concerns every image alike.
                     Err(error) if skip_bad && error.kind() != Kind::Usage => bad.push(error),
                     Err(error) if error.hint().is_none() => return Err(error.with_hint("--skip-bad leaves it out")),
                     Err(error) => return Err(error),
@@ -222,24 +226,29 @@ impl Ensemble {
             if values < WAITING && seen < CHUNK && chunk.last() != all.last() {
                 continue;
             }
-            for (row, i) in self.average(std::mem::take(&mut waiting))?.iter().zip(places.drain(..)) {
-                predictions.rows.push(Prediction::new(row, images.label(i)));
+            for (row, i) in self.average(std::mem::take(&mut waiting))?.iter().zip(indices.drain(..)) {
+                predictions.rows.push(Prediction::new(row, images.label(i)).of_image(images, i));
             }
             progress.advance(seen as u64);
             (values, seen) = (0, 0);
         }
-        report(&bad, images.len(), progress)?;
+        report_skipped(&bad, images.len(), progress)?;
         let tested = images.len() - bad.len();
-        let crops = tested * self.members.iter().map(|member| member.look.count()).sum::<usize>();
-        let cost = Cost { crops, skipped: bad.len(), seconds: began.elapsed().as_secs_f64() };
-        Ok(Evaluation::new(&predictions, classes, &self.protocol(), &self.scales(), cost))
+        let method = Method {
+            protocol: self.protocol(),
+            scales: self.scales(),
+            crops: tested * self.members.iter().map(|member| member.crop_set.count()).sum::<usize>(),
+            skipped: bad.len(),
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        Ok(Evaluation::new(predictions, method))
     }
 
-    /// The members' protocols, each once: `dense+multi-crop`.
+    /// Returns the members' protocols, each once: `dense+multi-crop`.
     fn protocol(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
         for member in &self.members {
-            let name = member.look.views().name();
+            let name = member.crop_set.protocol().name();
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -247,17 +256,20 @@ impl Ensemble {
         names.join("+")
     }
 
-    /// The members' scales, each once, ascending.
+    /// Returns the members' scales, each once, ascending.
     fn scales(&self) -> Vec<usize> {
-        let mut scales: Vec<usize> = self.members.iter().flat_map(|member| member.look.scales()).copied().collect();
+        let mut scales: Vec<usize> = self.members.iter().flat_map(|member| member.crop_set.scales()).copied().collect();
         scales.sort_unstable();
         scales.dedup();
         scales
     }
 }
 
-/// Says which images were left out; all of them is a failure.
-fn report(bad: &[Error], total: usize, progress: &mut dyn data::Progress) -> Result<()> {
+/// Reports which images were left out.
+///
+/// # Errors
+/// All images were left out.
+fn report_skipped(bad: &[Error], total: usize, progress: &mut dyn data::Progress) -> Result<()> {
     if bad.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,9 @@
 //! A weights file as a test takes it: the network, how it looks at images, and which images it knows.
 
-use super::{Classifier, Look, Member, Views};
+use super::classifier::Classifier;
+use super::crops::CropSet;
+use super::ensemble::Member;
+use super::protocol::TestProtocol;
 use crate::data::{DataOptions, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -41,7 +44,7 @@ impl Weights {
     /// As [`load`](Self::load).
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
         let (model, metadata) = weights::from_bytes(bytes, &path.display().to_string(), &Device::flex())?;
-        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse(text, "recipe", &[])).transpose()?;
+        let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse_stored(text, "recipe")).transpose()?;
         Ok(Self { path: path.to_owned(), model, metadata, recipe })
     }
 
@@ -56,7 +59,7 @@ impl Weights {
             None => Ok(()),
             Some(other) => {
                 let (a, b) = (first.path.display(), other.path.display());
-                Err(Error::data(format!("{a} and {b} tell other classes apart, or in another order"))
+                Err(Error::data(format!("{a} and {b} have different classes, or in another order"))
                     .with_hint("only networks of the same classes can be averaged"))
             }
         }
@@ -66,10 +69,10 @@ impl Weights {
     ///
     /// # Errors
     /// A way of looking that it cannot take.
-    pub fn member(&self, views: Views, scales: &[usize]) -> Result<Member> {
+    pub fn member(&self, views: TestProtocol, scales: &[usize]) -> Result<Member> {
         let preprocessing = &self.metadata.preprocessing;
         let pad_crop = pad_crop(self.recipe.as_ref(), preprocessing.height);
-        Member::new(&self.model, preprocessing, Look::new(views, scales, preprocessing, pad_crop)?, self.precise())
+        Member::new(&self.model, preprocessing, CropSet::new(views, scales, preprocessing, pad_crop)?, self.precise())
     }
 
     /// The network looking once at each of `n` images of its size.
@@ -79,7 +82,7 @@ impl Weights {
 
     /// Whether they were trained by direct sums alone, and so are tested by them.
     fn precise(&self) -> bool {
-        self.recipe.as_ref().is_some_and(|recipe| recipe.train.precise)
+        self.recipe.as_ref().is_some_and(|recipe| !recipe.train.winograd)
     }
 
     /// The data to test `split` on: `source`, or what the weights were trained on; split as in training, images as they

@@ -1,33 +1,49 @@
-//! Values that parse but cannot be: each rule names the key it is about, so that an error can point at its line.
+//! Values that parse but are impossible: each rule names its key, so that an error can point at the line.
 
-use super::Recipe;
-use super::sections::{Normalize, PolicyKind, Resize, SCHEDULE_COMMON, ScheduleKind};
+use super::sections::{Normalize, PolicyKind, Recipe, Resize, SCHEDULE_COMMON, ScheduleKind};
 use crate::data::STEPS;
-use crate::eval::Views;
+use crate::error::{Error, Kind};
+use crate::eval::protocol::TestProtocol;
 use crate::models::Spec;
 
-/// A key whose value cannot be, and why.
+/// A key with an impossible value, and the reason.
 #[derive(Debug)]
 pub(super) struct Problem {
     /// Section.
     pub section: &'static str,
     /// Key.
     pub key: &'static str,
-    /// What is wrong, to stand behind the key's name.
+    /// What is wrong; follows the key's name in the error.
     pub message: String,
-    /// What to do about it.
+    /// What to do instead.
     pub hint: Option<String>,
 }
 
-/// The outcome of one rule.
-type Verdict = Result<(), Problem>;
+/// The result of one rule.
+type Checked = Result<(), Problem>;
 
 fn problem(section: &'static str, key: &'static str, message: impl Into<String>) -> Problem {
     Problem { section, key, message: message.into(), hint: None }
 }
 
-/// Every rule, in the order of the sections; the first that is broken.
-pub(super) fn check(recipe: &Recipe) -> Verdict {
+impl Recipe {
+    /// Validates all values.
+    ///
+    /// # Errors
+    /// A value is impossible; the error is about the first one.
+    pub fn check(&self) -> crate::error::Result<()> {
+        check(self).map_err(|p| {
+            let error = Error::new(Kind::Recipe, format!("{}.{} {}", p.section, p.key, p.message));
+            match p.hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        })
+    }
+}
+
+/// Applies every rule, in the order of the sections, and returns the first problem.
+pub(super) fn check(recipe: &Recipe) -> Checked {
     model(recipe)?;
     data(recipe)?;
     augment(recipe)?;
@@ -37,7 +53,7 @@ pub(super) fn check(recipe: &Recipe) -> Verdict {
     schedule(recipe)
 }
 
-fn at_least_one(section: &'static str, key: &'static str, value: Option<u64>) -> Verdict {
+fn at_least_one(section: &'static str, key: &'static str, value: Option<u64>) -> Checked {
     match value {
         Some(0) => Err(problem(section, key, "must be at least 1, not 0")),
         _ => Ok(()),
@@ -45,7 +61,7 @@ fn at_least_one(section: &'static str, key: &'static str, value: Option<u64>) ->
 }
 
 /// 0 ≤ value < 1.
-fn share(section: &'static str, key: &'static str, value: f64) -> Verdict {
+fn share(section: &'static str, key: &'static str, value: f64) -> Checked {
     if (0.0..1.0).contains(&value) {
         return Ok(());
     }
@@ -53,7 +69,7 @@ fn share(section: &'static str, key: &'static str, value: f64) -> Verdict {
 }
 
 /// Finite and ≥ 0.
-fn not_negative(section: &'static str, key: &'static str, value: f64) -> Verdict {
+fn not_negative(section: &'static str, key: &'static str, value: f64) -> Checked {
     if value.is_finite() && value >= 0.0 {
         return Ok(());
     }
@@ -61,14 +77,14 @@ fn not_negative(section: &'static str, key: &'static str, value: f64) -> Verdict
 }
 
 /// Finite and > 0.
-fn positive(section: &'static str, key: &'static str, value: f64) -> Verdict {
+fn positive(section: &'static str, key: &'static str, value: f64) -> Checked {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
     Err(problem(section, key, format!("must be a number above 0, not {value}")))
 }
 
-fn model(recipe: &Recipe) -> Verdict {
+fn model(recipe: &Recipe) -> Checked {
     let model = &recipe.model;
     at_least_one("model", "input", model.input.map(|v| v as u64))?;
     at_least_one("model", "channels", model.channels.map(|v| v as u64))?;
@@ -85,7 +101,7 @@ fn model(recipe: &Recipe) -> Verdict {
     Ok(())
 }
 
-fn data(recipe: &Recipe) -> Verdict {
+fn data(recipe: &Recipe) -> Checked {
     let data = &recipe.data;
     if data.source.trim().is_empty() {
         return Err(problem("data", "source", "must name a data set or a folder"));
@@ -102,9 +118,9 @@ fn data(recipe: &Recipe) -> Verdict {
             return Err(problem("data", key, "must hold numbers above 0"));
         }
     }
-    if !matches!(data.test, Views::Center | Views::Flip) {
+    if !matches!(data.test, TestProtocol::Center | TestProtocol::Flip) {
         let mut problem = problem("data", "test", format!("is center or flip, not {}", data.test));
-        problem.hint = Some("`residual eval --protocol` looks at trained weights in the other ways".into());
+        problem.hint = Some("`residual eval --protocol` tests trained weights by the others".into());
         return Err(problem);
     }
     at_least_one("data", "scale", data.scale.map(|v| v as u64))?;
@@ -113,7 +129,7 @@ fn data(recipe: &Recipe) -> Verdict {
             return Err(problem("data", "scale", format!("does not apply with resize = \"{}\"", data.resize)));
         }
         if let Some(input) = recipe.model.input.filter(|input| *input > scale) {
-            return Err(problem("data", "scale", format!("is {scale} pixels, of which no {input} can be cut")));
+            return Err(problem("data", "scale", format!("= {scale} is smaller than the {input} input")));
         }
     }
     match (&data.mean, &data.std) {
@@ -127,7 +143,7 @@ fn data(recipe: &Recipe) -> Verdict {
     }
 }
 
-fn augment(recipe: &Recipe) -> Verdict {
+fn augment(recipe: &Recipe) -> Checked {
     let augment = &recipe.augment;
     crop(recipe)?;
     at_least_one("augment", "operations", augment.operations.map(|v| v as u64))?;
@@ -136,14 +152,14 @@ fn augment(recipe: &Recipe) -> Verdict {
     }
     for (key, given) in [("operations", augment.operations.is_some()), ("strength", augment.strength.is_some())] {
         if given && augment.policy != PolicyKind::RandAugment {
-            return Err(problem("augment", key, "belongs to policy = \"rand-augment\""));
+            return Err(problem("augment", key, "applies only with policy = \"rand-augment\""));
         }
     }
     for value in augment.jitter {
         not_negative("augment", "jitter", value)?;
     }
     if augment.jitter[3] > 0.5 {
-        return Err(problem("augment", "jitter", "turns hues by at most 0.5 of the colour circle"));
+        return Err(problem("augment", "jitter", "takes a hue of at most 0.5 (half the colour circle)"));
     }
     if !(0.0..=1.0).contains(&augment.erasing) {
         return Err(problem("augment", "erasing", format!("is a probability, 0 to 1, not {}", augment.erasing)));
@@ -157,12 +173,12 @@ fn augment(recipe: &Recipe) -> Verdict {
     not_negative("augment", "lighting", augment.lighting)
 }
 
-/// Windows of large images.
-fn crop(recipe: &Recipe) -> Verdict {
+/// Crops of large images.
+fn crop(recipe: &Recipe) -> Checked {
     let augment = &recipe.augment;
     let crops = augment.scale.is_some() || augment.resized_crop.is_some();
     if augment.scale.is_some() && augment.resized_crop.is_some() {
-        return Err(problem("augment", "resized_crop", "stands beside scale; give one of the two"));
+        return Err(problem("augment", "resized_crop", "excludes scale; give one of the two"));
     }
     at_least_one("augment", "size", augment.size.map(|v| v as u64))?;
     if let Some(size) = augment.size
@@ -174,20 +190,20 @@ fn crop(recipe: &Recipe) -> Verdict {
         return Err(problem("augment", "size", message));
     }
     if augment.size.is_some() && !crops {
-        return Err(problem("augment", "size", "needs scale or resized_crop, which cut windows of that size"));
+        return Err(problem("augment", "size", "needs scale or resized_crop, which cut crops of that size"));
     }
     if augment.size.is_some() && recipe.data.normalize == Normalize::Pixel {
         return Err(problem("augment", "size", "does not go with normalize = \"pixel\": the mean image has one size"));
     }
     if augment.aspect.is_some() && augment.resized_crop.is_none() {
-        return Err(problem("augment", "aspect", "belongs to resized_crop"));
+        return Err(problem("augment", "aspect", "applies only with resized_crop"));
     }
     if let Some([from, to]) = augment.scale {
         if from > to || from == 0 {
             return Err(problem("augment", "scale", format!("must ascend from at least 1, not [{from}, {to}]")));
         }
         if let Some(input) = augment.size.or(recipe.model.input).filter(|input| *input > from) {
-            let message = format!("begins at {from} pixels, of which no window of {input} can be cut");
+            let message = format!("begins at {from} pixels, less than the {input} input");
             return Err(problem("augment", "scale", message));
         }
     }
@@ -201,10 +217,10 @@ fn crop(recipe: &Recipe) -> Verdict {
     Ok(())
 }
 
-fn train(recipe: &Recipe) -> Verdict {
+fn train(recipe: &Recipe) -> Checked {
     let train = &recipe.train;
     match (train.epochs, train.steps) {
-        (Some(_), Some(_)) => return Err(problem("train", "steps", "stands beside epochs; give one of the two")),
+        (Some(_), Some(_)) => return Err(problem("train", "steps", "excludes epochs; give one of the two")),
         (None, None) => return Err(problem("train", "epochs", "is missing, and so is steps; give one of the two")),
         (epochs, steps) => {
             at_least_one("train", "epochs", epochs)?;
@@ -221,7 +237,7 @@ fn train(recipe: &Recipe) -> Verdict {
     Ok(())
 }
 
-fn loss(recipe: &Recipe) -> Verdict {
+fn loss(recipe: &Recipe) -> Checked {
     let loss = &recipe.loss;
     share("loss", "label_smoothing", loss.label_smoothing)?;
     not_negative("loss", "mixup", loss.mixup)?;
@@ -232,7 +248,7 @@ fn loss(recipe: &Recipe) -> Verdict {
     Ok(())
 }
 
-fn optimizer(recipe: &Recipe) -> Verdict {
+fn optimizer(recipe: &Recipe) -> Checked {
     let optimizer = &recipe.optimizer;
     positive("optimizer", "lr", optimizer.lr)?;
     share("optimizer", "momentum", optimizer.momentum)?;
@@ -244,7 +260,7 @@ fn optimizer(recipe: &Recipe) -> Verdict {
     not_negative("optimizer", "clip_norm", optimizer.clip_norm)
 }
 
-fn schedule(recipe: &Recipe) -> Verdict {
+fn schedule(recipe: &Recipe) -> Checked {
     applicable(recipe)?;
     let schedule = &recipe.schedule;
     if let Some(milestones) = &schedule.milestones {
@@ -284,8 +300,8 @@ fn schedule(recipe: &Recipe) -> Verdict {
     Ok(())
 }
 
-/// The paper's start of the 110-layer net: both keys or none.
-fn hold(recipe: &Recipe) -> Verdict {
+/// The paper's start of the 110-layer network: both keys or none.
+fn hold(recipe: &Recipe) -> Checked {
     match (recipe.schedule.hold_lr, recipe.schedule.hold_error) {
         (None, None) => Ok(()),
         (Some(_), None) => Err(problem("schedule", "hold_lr", "needs hold_error, the training error that ends it")),
@@ -300,8 +316,8 @@ fn hold(recipe: &Recipe) -> Verdict {
     }
 }
 
-/// A key that the kind does not use would be ignored in silence.
-fn applicable(recipe: &Recipe) -> Verdict {
+/// Refuses keys that the schedule's kind does not use; they would be ignored silently.
+fn applicable(recipe: &Recipe) -> Checked {
     let schedule = &recipe.schedule;
     let given = [
         ("milestones", schedule.milestones.is_some()),

@@ -1,14 +1,14 @@
-//! A recipe on its way from text to [`Recipe`]: the values so far, and where each one was written.
+//! A recipe between text and [`Recipe`]: the values so far, and where each was written.
 //!
-//! Values are kept as TOML, one per (section, key), so that `--set` can replace any of them and so that a wrong one is
-//! reported with its own file and line or its own `--set`.
+//! Values are kept as TOML, one per (section, key), so that `--set` can replace any of them and an
+//! error names the file and line, or the `--set`, of the wrong one.
 
 use super::check::{Problem, check};
+use super::fields;
 use super::sections::{
-    AugmentOptions, DataOptions, LossOptions, OptimizerOptions, SCHEDULE_COMMON, ScheduleKind, ScheduleOptions,
+    AugmentOptions, DataOptions, LossOptions, OptimizerOptions, Recipe, SCHEDULE_COMMON, ScheduleKind, ScheduleOptions,
     TrainOptions,
 };
-use super::{Recipe, fields};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
 use std::collections::BTreeMap;
@@ -16,23 +16,23 @@ use toml::de::{DeTable, DeValue};
 
 /// Where a value was written.
 #[derive(Debug, Clone)]
-enum Origin {
-    /// On this line of the file.
+enum Location {
+    /// The number of a line of the file.
     Line(usize),
-    /// In this `--set`.
+    /// The text of a `--set`.
     Set(String),
 }
 
-/// Values and their origins.
+/// Values and their locations.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     /// The file, as the user knows it.
     name: String,
     table: toml::Table,
-    origins: BTreeMap<(String, String), Origin>,
+    locations: BTreeMap<(String, String), Location>,
 }
 
-/// A section: its name, its keys, and a trial of one key's value.
+/// A section: its name, its keys, and a check of one value's type.
 struct Section {
     name: &'static str,
     keys: fn() -> &'static [&'static str],
@@ -70,12 +70,33 @@ fn is_among(overrides: &[String], key: &str) -> bool {
 impl Draft {
     /// Reads `text`; errors call it `name`.
     pub(super) fn read(text: &str, name: &str) -> Result<Self> {
+        let draft = Self::read_any(text, name)?;
+        draft.accept_all()?;
+        Ok(draft)
+    }
+
+    /// Reads the text of a recipe that a run stored, in which keys may have their earlier names.
+    pub(super) fn read_stored(text: &str, name: &str) -> Result<Self> {
+        let mut draft = Self::read_any(text, name)?;
+        if let Some(toml::Value::Table(keys)) = draft.table.get_mut("train")
+            && let Some(toml::Value::Boolean(precise)) = keys.get("precise")
+        {
+            let winograd = toml::Value::Boolean(!precise);
+            keys.insert("winograd".to_owned(), winograd);
+            draft.drop_key("train", "precise");
+        }
+        draft.accept_all()?;
+        Ok(draft)
+    }
+
+    /// Reads `text` without a check of its keys and values.
+    fn read_any(text: &str, name: &str) -> Result<Self> {
         let line_of = |offset: usize| 1 + text[..offset.min(text.len())].matches('\n').count();
         let document = DeTable::parse(text).map_err(|e| {
             let line = e.span().map_or(1, |span| line_of(span.start));
             Error::new(Kind::Recipe, format!("{name}:{line}: {}", e.message()))
         })?;
-        let mut draft = Self { name: name.into(), table: toml::Table::new(), origins: BTreeMap::new() };
+        let mut draft = Self { name: name.into(), table: toml::Table::new(), locations: BTreeMap::new() };
         for (section, value) in document.get_ref() {
             let line = line_of(section.span().start);
             let DeValue::Table(keys) = value.get_ref() else {
@@ -83,39 +104,38 @@ impl Draft {
             };
             for key in keys.keys() {
                 let place = (section.get_ref().to_string(), key.get_ref().to_string());
-                draft.origins.insert(place, Origin::Line(line_of(key.span().start)));
+                draft.locations.insert(place, Location::Line(line_of(key.span().start)));
             }
             if find(section.get_ref()).is_none() {
                 return Err(unknown_section(section.get_ref(), &format!("{name}:{line}")));
             }
         }
         draft.table = toml::from_str(text).map_err(|e| Error::new(Kind::Recipe, format!("{name}: {}", e.message())))?;
-        draft.accept_all()?;
         Ok(draft)
     }
 
-    /// A draft of what `recipe` says, to be changed by `--set`.
+    /// Returns a draft with the values of `recipe`, to be changed by `--set`.
     pub(super) fn from_recipe(recipe: &Recipe) -> Result<Self> {
         let table = toml::Table::try_from(recipe)
             .map_err(|e| Error::new(Kind::Recipe, format!("cannot write the recipe as TOML: {e}")))?;
-        Ok(Self { name: "recipe".into(), table, origins: BTreeMap::new() })
+        Ok(Self { name: "recipe".into(), table, locations: BTreeMap::new() })
     }
 
     /// Applies overrides of the form `section.key=value`, in order.
     pub(super) fn set(&mut self, overrides: &[String]) -> Result<()> {
-        let had_windows = self.has_windows();
+        let had_crops = self.has_crops();
         for assignment in overrides {
             self.set_one(assignment)?;
         }
-        if !had_windows && self.has_windows() && !is_among(overrides, "augment.pad_crop") {
-            // Windows of a random place and size are shifted enough.
+        if !had_crops && self.has_crops() && !is_among(overrides, "augment.pad_crop") {
+            // Crops of random position and size are shifted already.
             self.drop_key("augment", "pad_crop");
         }
         self.settle_alternatives(overrides)
     }
 
-    /// Whether training cuts windows of any place and size.
-    fn has_windows(&self) -> bool {
+    /// Whether training cuts random crops of large images.
+    fn has_crops(&self) -> bool {
         let keys = self.table.get("augment").and_then(toml::Value::as_table);
         keys.is_some_and(|keys| keys.contains_key("resized_crop") || keys.contains_key("scale"))
     }
@@ -135,7 +155,7 @@ impl Draft {
         if find(section).is_none() {
             return Err(usage(unknown_section(section, &place)));
         }
-        self.origins.insert((section.into(), key.into()), Origin::Set(assignment.into()));
+        self.locations.insert((section.into(), key.into()), Location::Set(assignment.into()));
         let slot = self.table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         if let toml::Value::Table(keys) = slot {
             keys.insert(key.into(), bare(value.trim()));
@@ -172,15 +192,15 @@ impl Draft {
         if let Some(toml::Value::Table(keys)) = self.table.get_mut(section) {
             keys.remove(key);
         }
-        self.origins.remove(&(section.to_string(), key.to_string()));
+        self.locations.remove(&(section.to_string(), key.to_string()));
     }
 
     fn accept_all(&self) -> Result<()> {
         // In the order of the file, so that the first error is the topmost.
-        let mut places: Vec<_> = self.origins.iter().collect();
+        let mut places: Vec<_> = self.locations.iter().collect();
         places.sort_by_key(|(_, origin)| match origin {
-            Origin::Line(line) => *line,
-            Origin::Set(_) => usize::MAX,
+            Location::Line(line) => *line,
+            Location::Set(_) => usize::MAX,
         });
         places.into_iter().try_for_each(|((section, key), _)| self.accept(section, key))
     }
@@ -198,6 +218,10 @@ impl Draft {
     }
 
     fn unknown_key(&self, section: &str, key: &str, keys: &[&str]) -> Error {
+        if (section, key) == ("train", "precise") {
+            let message = format!("{}: train.precise is now train.winograd", self.place(section, key));
+            return self.error(section, key, message).with_hint("winograd = false is what precise = true was");
+        }
         let message = format!("{}: unknown key {section}.{key}", self.place(section, key));
         let elsewhere = || home(key).map(|section| format!("{}.{key}", section.name));
         let near = nearest(key, keys.iter().copied()).map(|near| format!("{section}.{near}"));
@@ -208,7 +232,7 @@ impl Draft {
         self.error(section, key, message).with_hint(hint)
     }
 
-    /// serde's complaint about a value, in the words of a recipe.
+    /// Turns serde's message about a value into the words of a recipe.
     fn wrong(&self, section: &str, key: &str, complaint: &str) -> Error {
         let message = format!("{}: {section}.{key}: {}", self.place(section, key), plain(complaint));
         let error = self.error(section, key, message);
@@ -219,21 +243,21 @@ impl Draft {
     }
 
     fn error(&self, section: &str, key: &str, message: String) -> Error {
-        match self.origins.get(&(section.to_string(), key.to_string())) {
-            Some(Origin::Set(_)) => Error::usage(message),
+        match self.locations.get(&(section.to_string(), key.to_string())) {
+            Some(Location::Set(_)) => Error::usage(message),
             _ => Error::new(Kind::Recipe, message),
         }
     }
 
     fn place(&self, section: &str, key: &str) -> String {
-        match self.origins.get(&(section.to_string(), key.to_string())) {
-            Some(Origin::Line(line)) => format!("{}:{line}", self.name),
-            Some(Origin::Set(assignment)) => format!("--set {assignment}"),
+        match self.locations.get(&(section.to_string(), key.to_string())) {
+            Some(Location::Line(line)) => format!("{}:{line}", self.name),
+            Some(Location::Set(assignment)) => format!("--set {assignment}"),
             None => self.name.clone(),
         }
     }
 
-    /// The recipe, if all its values can be.
+    /// Returns the recipe, if all its values are possible.
     pub(super) fn finish(self) -> Result<Recipe> {
         let recipe: Recipe = toml::Value::Table(self.table.clone())
             .try_into()

@@ -1,12 +1,49 @@
-//! The sections of a recipe, as they stand in the file: one struct each, every key with its default and its unit.
+//! A recipe as it is typed: one struct per section, every key with its default and its unit.
 //!
-//! `[model]` is [`ModelOptions`](crate::models::options::ModelOptions). An `Option` that is `None` is decided when the
-//! recipe is resolved: by the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
+//! `[model]` is [`ModelOptions`]. An `Option` that is `None` is decided when the recipe is resolved: by
+//! the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
 
 use crate::data::{Augment, Crop, Jitter, Policy};
 pub use crate::data::{Filter, Flip, PolicyKind, Resize};
-use crate::eval::Views;
+use crate::eval::protocol::TestProtocol;
+use crate::models::options::ModelOptions;
 use serde::{Deserialize, Serialize};
+
+/// Everything that decides a training run, as it was typed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The network.
+    pub model: ModelOptions,
+    /// The images.
+    pub data: DataOptions,
+    /// How training images are augmented.
+    pub augment: AugmentOptions,
+    /// Epochs or steps, batches, seed.
+    pub train: TrainOptions,
+    /// The loss.
+    pub loss: LossOptions,
+    /// The optimiser.
+    pub optimizer: OptimizerOptions,
+    /// The learning rate.
+    pub schedule: ScheduleOptions,
+}
+
+impl Recipe {
+    /// Returns the steps of one epoch over `images` training images (without the validation split). The
+    /// last, smaller batch is left out; a set smaller than one batch is one step.
+    pub fn steps_per_epoch(&self, images: usize) -> u64 {
+        ((images / (self.train.batch * self.train.accumulate).max(1)) as u64).max(1)
+    }
+
+    /// Returns the steps of the whole run over `images` training images.
+    pub fn total_steps(&self, images: usize) -> u64 {
+        match (self.train.steps, self.train.epochs) {
+            (Some(steps), _) => steps,
+            (None, epochs) => epochs.unwrap_or(1).saturating_mul(self.steps_per_epoch(images)),
+        }
+    }
+}
 
 /// How pixels are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,7 +84,7 @@ pub struct DataOptions {
     /// With which filter.
     pub filter: Filter,
     /// How test images are looked at at the end of the run, `center` or `flip`; validation looks once.
-    pub test: Views,
+    pub test: TestProtocol,
 }
 
 impl Default for DataOptions {
@@ -62,7 +99,7 @@ impl Default for DataOptions {
             scale: None,
             resize: Resize::Crop,
             filter: Filter::Bilinear,
-            test: Views::Center,
+            test: TestProtocol::Center,
         }
     }
 }
@@ -157,8 +194,8 @@ pub struct TrainOptions {
     pub accumulate: usize,
     /// Decay per step of the moving average of the weights; 0 is off.
     pub ema: f64,
-    /// Direct convolutions only (no Winograd): slower, smaller rounding error.
-    pub precise: bool,
+    /// Whether convolutions may use Winograd; without it they are slower, with a smaller rounding error.
+    pub winograd: bool,
     /// Steps between checkpoints besides the one at the end of each epoch; 0 for none besides.
     pub checkpoint_every: u64,
     /// Decides initial weights, order, augmentation and dropout.
@@ -173,7 +210,7 @@ impl Default for TrainOptions {
             batch: 128,
             accumulate: 1,
             ema: 0.0,
-            precise: false,
+            winograd: true,
             checkpoint_every: 1000,
             seed: 0,
         }

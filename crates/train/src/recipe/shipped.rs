@@ -1,6 +1,6 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
-use super::{Flip, Recipe};
+use super::sections::{Flip, Recipe};
 use crate::data::{KAGGLE, is_image_name, is_mnist_layout};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
@@ -35,18 +35,18 @@ const SHIPPED: &[Shipped] = embed![
     "imagenet-vgg16-paper",
 ];
 
-/// All of them, the default of `residual train` first.
+/// Returns all shipped recipes, the default of `residual train` first.
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }
 
-/// The shipped recipe called `name`, with or without `.toml`.
+/// Returns the shipped recipe called `name`, with or without `.toml`.
 pub(super) fn named(name: &str) -> Option<&'static Shipped> {
     let name = name.strip_suffix(".toml").unwrap_or(name);
     SHIPPED.iter().find(|recipe| recipe.name == name)
 }
 
-/// Neither a file nor a shipped recipe.
+/// Returns the error of a name that is neither a file nor a shipped recipe.
 pub(super) fn missing(what: &str) -> Error {
     let name = what.rsplit(['/', '\\']).next().unwrap_or(what);
     let name = name.strip_suffix(".toml").unwrap_or(name);
@@ -60,21 +60,21 @@ pub(super) fn missing(what: &str) -> Error {
     }
 }
 
-/// The input size in pixels that `network` was published with.
+/// Returns the input size in pixels that `network` was published with.
 pub(super) fn native_input(network: &str) -> usize {
     find(network).map_or(224, |entry| entry.input)
 }
 
-/// Images of a folder that are looked at for their size.
+/// Images of a folder whose size is read.
 const SAMPLE: usize = 16;
 
-/// At most so many of one class.
+/// The most of those from one class.
 const OF_EACH: usize = 2;
 
-/// Squares up to this size are small images, which keep their size.
+/// Square images up to this size keep their size.
 const SMALL: u32 = 64;
 
-/// Some images of any size in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
+/// Returns some images in class folders: `CLASS/*` or `SPLIT/CLASS/*`, below Kaggle's folders too.
 fn some_images(path: &Path) -> Vec<PathBuf> {
     // In order, so that the same folder gives the same recipe on every machine.
     let inside = |path: &PathBuf| {
@@ -95,21 +95,31 @@ fn some_images(path: &Path) -> Vec<PathBuf> {
     within(&folders)
 }
 
-/// The side of `images` where all of them are squares of one small size.
+/// Returns the side of `images` if all of them are squares of one small size.
 fn small_side(images: &[PathBuf]) -> Option<usize> {
     let mut sides = images.iter().map(|path| image::image_dimensions(path).ok());
     let (side, height) = sides.next()??;
     (side == height && side <= SMALL && sides.all(|size| size == Some((side, side)))).then_some(side as usize)
 }
 
-/// The default recipe of a data source, with `network`.
-pub(super) fn default_for(source: &str, network: &str) -> Result<Recipe> {
+impl Recipe {
+    /// Returns the recipe of `residual train NETWORK --data SOURCE` when none is named.
+    ///
+    /// # Errors
+    /// A shipped recipe does not parse, which the tests rule out.
+    pub fn default_for(source: &str, network: &str) -> Result<Self> {
+        default_for(source, network)
+    }
+}
+
+/// Returns the default recipe of a data source, with `network`.
+fn default_for(source: &str, network: &str) -> Result<Recipe> {
     let base = if source == "shapes" { "shapes-resnet20" } else { "cifar10-resnet20-quick" };
     let text = named(base).ok_or_else(|| Error::new(Kind::Recipe, format!("no built-in recipe {base}")))?.text;
     let mut recipe = Recipe::parse(text, base, &[])?;
     recipe.model = ModelOptions { name: network.into(), ..ModelOptions::default() };
     recipe.data.source = source.into();
-    // The recipe repeats a published run on all images; somebody's own run gets a validation split.
+    // The recipe repeats a published run on all images; a run of one's own gets a validation split.
     recipe.data.validation = None;
     if source != "shapes" && source != "cifar10" {
         recipe.data.mean = None;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::{Kind, Result};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Recipe> {
@@ -17,9 +18,10 @@ fn sets(list: &[&str]) -> Vec<String> {
 
 fn cifar() -> DataFacts {
     DataFacts {
-        input: Some(32),
+        input: 32,
         channels: 3,
         classes: 10,
+        train: 45_000,
         validation: 5_000,
         mean: vec![0.5, 0.5, 0.5],
         std: vec![0.25, 0.25, 0.25],
@@ -30,18 +32,19 @@ fn cifar() -> DataFacts {
 fn every_shipped_recipe_parses_resolves_and_comes_back_the_same() {
     for recipe in shipped() {
         let parsed = Recipe::load(recipe.name, &[]).unwrap_or_else(|e| panic!("{}: {e}", recipe.name));
-        let facts = DataFacts { input: parsed.model.input.or(Some(32)), ..cifar() };
+        let facts = DataFacts { input: parsed.model.input.unwrap_or(32), ..cifar() };
         let resolved = parsed.resolve(&facts).unwrap_or_else(|e| panic!("{}: {e}", recipe.name));
-        let text = resolved.to_toml().expect("writes");
-        assert_eq!(Recipe::parse(&text, "resolved", &[]).expect("parses"), resolved, "{text}");
-        assert_eq!(resolved.resolve(&facts).expect("resolves"), resolved, "resolving twice changes nothing");
+        let text = resolved.written().to_toml().expect("writes");
+        let read = Recipe::parse(&text, "resolved", &[]).expect("parses");
+        assert_eq!(&read, resolved.written(), "{text}");
+        assert_eq!(read.resolve(&facts).expect("resolves"), resolved, "resolving twice changes nothing");
     }
 }
 
 #[test]
 fn a_resolved_recipe_writes_every_key_that_applies() {
     let resolved = Recipe::load("cifar10-resnet18", &[]).and_then(|r| r.resolve(&cifar())).expect("resolves");
-    let text = resolved.to_toml().expect("writes");
+    let text = resolved.written().to_toml().expect("writes");
     for key in ["validation = 5000", "classes = 10", "input = 32", "clip_norm = 0.0", "peak = 0.2", "ema = 0.0"] {
         assert!(text.contains(key), "{key} in\n{text}");
     }
@@ -51,11 +54,9 @@ fn a_resolved_recipe_writes_every_key_that_applies() {
 fn the_quick_recipe_is_the_baseline_of_pytorch() {
     let recipe = Recipe::load("cifar10-resnet20-quick.toml", &[]).expect("parses");
     assert_eq!(recipe.data.validation, Some(0));
-    let recipe = recipe.resolve(&DataFacts { validation: 0, ..cifar() }).expect("resolves");
-    assert_eq!(recipe.steps_per_epoch(50_000), 390);
-    assert_eq!(recipe.total_steps(50_000), 3900);
-    let schedule = recipe.schedule(3900);
-    let lr = |step| schedule.lr(step, &Default::default());
+    let recipe = recipe.resolve(&DataFacts { train: 50_000, validation: 0, ..cifar() }).expect("resolves");
+    assert_eq!((recipe.train.steps_per_epoch, recipe.train.steps), (390, 3900));
+    let lr = |step| recipe.schedule.lr(step, &Default::default());
     assert!((lr(0) - 0.02).abs() < 1e-12 && (lr(779) - 0.2).abs() < 1e-12 && (lr(3899) - 2e-5).abs() < 1e-12);
 }
 
@@ -162,7 +163,7 @@ fn impossible_values_are_refused_with_their_line() {
 #[test]
 fn epochs_and_steps_exclude_each_other() {
     let (message, _) = complaint("[train]\nepochs = 3\nsteps = 100\n");
-    assert_eq!(message, "my.toml:3: train.steps stands beside epochs; give one of the two");
+    assert_eq!(message, "my.toml:3: train.steps excludes epochs; give one of the two");
     assert!(complaint("[train]\nbatch = 3\n").0.contains("give one of the two"));
 }
 
@@ -187,7 +188,7 @@ fn overrides_replace_values_and_need_no_quotes() {
         "model.stride_in=1x1",
         "data.mean=[0, 0, 0]",
         "data.std=[1, 1, 1]",
-        "train.precise=true",
+        "train.winograd=false",
         "data.source=/my images/a=b",
     ]);
     let recipe = Recipe::load("shapes-resnet20", &overrides).expect("parses");
@@ -195,9 +196,21 @@ fn overrides_replace_values_and_need_no_quotes() {
     assert_eq!(recipe.model.name, "resnet-32");
     assert_eq!(recipe.model.stride_in, crate::models::options::StrideIn::Conv1x1);
     assert_eq!(recipe.data.mean, Some(vec![0.0; 3]));
-    assert!(recipe.train.precise);
+    assert!(!recipe.train.winograd);
     assert_eq!(recipe.data.source, "/my images/a=b");
     assert_eq!(Recipe::load("shapes-resnet20", &[]).and_then(|r| r.with(&overrides)).expect("parses"), recipe);
+}
+
+#[test]
+fn the_earlier_name_of_winograd_is_refused_when_typed_and_read_when_stored() {
+    let text = "[train]\nepochs = 1\nprecise = true\n";
+    let (message, hint) = complaint(text);
+    assert_eq!(message, "my.toml:3: train.precise is now train.winograd");
+    assert_eq!(hint, "winograd = false is what precise = true was");
+    let error = Recipe::load("shapes-resnet20", &sets(&["train.precise=true"])).expect_err("an old name");
+    assert_eq!(error.to_string(), "--set train.precise=true: train.precise is now train.winograd");
+    let winograd = |text| Recipe::parse_stored(text, "recipe").expect("parses").train.winograd;
+    assert_eq!([winograd(text), winograd("[train]\nepochs = 1\nprecise = false\n")], [false, true]);
 }
 
 #[test]
@@ -207,7 +220,7 @@ fn an_override_of_an_alternative_replaces_the_other() {
     let recipe = Recipe::load("cifar10-resnet20-paper", &sets(&["schedule.kind=one-cycle"])).expect("parses");
     assert_eq!((recipe.schedule.milestones, recipe.schedule.factor), (None, None));
     let error = Recipe::load("shapes-resnet20", &sets(&["train.steps=20", "train.epochs=1"])).expect_err("both");
-    assert!(error.to_string().starts_with("--set train.steps=20: train.steps stands beside epochs"), "{error}");
+    assert!(error.to_string().starts_with("--set train.steps=20: train.steps excludes epochs"), "{error}");
 }
 
 #[test]
@@ -240,19 +253,16 @@ fn resolving_takes_what_the_data_says_and_refuses_contradictions() {
     let resolve =
         |overrides: &[&str]| Recipe::load("cifar10-resnet18", &sets(overrides)).and_then(|r| r.resolve(&cifar()));
     let resolved = resolve(&[]).expect("resolves");
-    assert_eq!(
-        (resolved.data.validation, resolved.model.classes, resolved.model.input),
-        (Some(5_000), Some(10), Some(32))
-    );
+    assert_eq!((resolved.data.validation, resolved.network.classes, resolved.network.input), (5_000, 10, [32, 32, 3]));
     for (set, wanted) in [
-        ("model.classes=5", "model.classes = 5, but the data says 10"),
-        ("model.input=64", "model.input = 64, but the data says 32"),
+        ("model.classes=5", "model.classes = 5, but the data has 10"),
+        ("model.input=64", "model.input = 64, but the data has 32"),
     ] {
         assert_eq!(resolve(&[set]).expect_err(set).to_string(), wanted);
     }
     let gray = DataFacts { channels: 1, ..cifar() };
     let error = Recipe::load("cifar10-resnet18", &[]).and_then(|r| r.resolve(&gray)).expect_err("three means");
-    assert_eq!(error.to_string(), "data.mean has 3 values, but the images' channels are 1");
+    assert_eq!(error.to_string(), "data.mean has 3 values, but the images have 1 channels");
 }
 
 #[test]
@@ -290,16 +300,18 @@ fn a_folder_of_images_is_brought_to_the_size_of_the_network() {
 }
 
 #[test]
-fn windows_take_the_place_of_shifts_and_what_the_schedule_never_gets_to_is_told() {
+fn random_crops_replace_shifts_and_a_schedule_beyond_the_end_of_the_run_is_reported() {
     let recipe = Recipe::load("cifar10-resnet20-paper", &["augment.resized_crop=[0.5, 1.0]".into()]).expect("a recipe");
     assert_eq!(recipe.augment.pad_crop, 0);
-    let recipe = Recipe::load("cifar10-resnet20-paper", &["train.epochs=10".into()]).expect("a recipe");
-    let told = recipe.out_of_reach(recipe.total_steps(50_000)).unwrap_or_default();
-    assert_eq!(told, "the run ends at step 3900: the rate does not fall at 32000, 48000");
-    assert_eq!(recipe.out_of_reach(64_000), None);
-    let warm = ["schedule.warmup_steps=500".into()];
-    let recipe = Recipe::load("cifar10-resnet20-paper", &warm).expect("a recipe");
-    assert!(recipe.out_of_reach(400).is_some_and(|told| told.contains("the warm-up takes 500 steps")));
+    let unreached = |set: &[&str]| {
+        let recipe = Recipe::load("cifar10-resnet20-paper", &sets(set)).expect("a recipe");
+        recipe.resolve(&DataFacts { train: 50_000, ..cifar() }).expect("resolves").unreached()
+    };
+    let late = unreached(&["train.epochs=10"]);
+    assert_eq!(late.as_deref(), Some("the run ends at step 3900, before the milestones 32000, 48000"));
+    assert_eq!(unreached(&[]), None);
+    let warm = unreached(&["schedule.warmup_steps=500", "train.steps=400"]);
+    assert_eq!(warm.as_deref(), Some("the warm-up (500 steps) is not shorter than the run (400 steps)"));
 }
 
 proptest! {
@@ -336,7 +348,7 @@ proptest! {
         recipe.augment.jitter = [decay, decay, momentum, momentum / 2.0];
         recipe.augment.lighting = decay;
         let resolved = recipe.resolve(&cifar()).expect("resolves");
-        let text = resolved.to_toml().expect("writes");
-        prop_assert_eq!(Recipe::parse(&text, "resolved", &[]).expect("parses"), resolved);
+        let text = resolved.written().to_toml().expect("writes");
+        prop_assert_eq!(&Recipe::parse(&text, "resolved", &[]).expect("parses"), resolved.written());
     }
 }

@@ -1,18 +1,21 @@
-//! What a run tells the world: one event type, many listeners (terminal, JSON lines, `metrics.jsonl`, a dashboard).
+//! The events of a run: one type, many listeners (terminal, JSON lines, `metrics.jsonl`, a dashboard).
 
-use crate::eval::Views;
+use crate::eval::protocol::TestProtocol;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Something that happened in a run. Serialised with an `event` key, these are the lines of `--json` and of
-/// `metrics.jsonl`. Errors are in percent, times in seconds; `None` is `null`: the value does not apply.
+/// An event of a run. Serialised with an `event` key, events are the lines of
+/// `--json` and of `metrics.jsonl`. Errors are in percent, times in seconds; `None` is `null` and means
+/// that the value does not apply.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
-    /// Training begins, or goes on, at `step` (0: a new run).
+    /// Training begins, or is resumed, at `step` (0: a new run).
     Start {
         /// Steps done so far.
         step: u64,
+        /// Processes that train together.
+        ranks: u64,
         /// Steps of the whole run.
         steps: u64,
         /// Steps of one epoch.
@@ -86,25 +89,25 @@ pub enum Event {
         checkpoint: PathBuf,
         /// Which rule chose them: `best` (validation error) or `last`.
         rule: String,
-        /// How each image was looked at: `center` or `flip`.
-        protocol: Views,
-        /// Seconds of the whole run, earlier sittings included.
+        /// The test protocol: `center` or `flip`.
+        protocol: TestProtocol,
+        /// Seconds of the whole run, earlier sessions included.
         seconds: f64,
-        /// The page about the run; `None` where it could not be written.
+        /// The report; `None` if it was not written.
         report: Option<PathBuf>,
     },
-    /// The run ended with an error. Only `metrics.jsonl` is told: whoever listens gets the error itself.
+    /// The run ended with an error. Only `metrics.jsonl` gets it: a listener gets the error itself.
     Failed {
         /// Steps done.
         step: u64,
-        /// Why, in one sentence.
+        /// The error, in one sentence.
         message: String,
     },
 }
 
-/// A listener.
+/// A listener of a run's events.
 pub trait Sink {
-    /// Takes notice of `event`.
+    /// Receives `event`.
     fn event(&mut self, event: &Event);
 }
 

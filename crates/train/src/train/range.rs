@@ -3,14 +3,14 @@
 //!
 //! The loss falls fastest where the rate is largest and still safe; beyond, it turns. Weights are thrown away afterwards.
 
-use super::prepare::{Prepared, loader, prepare};
+use super::prepare::prepare;
+use super::start;
 use super::trainer::Trainer;
 use crate::data;
 use crate::error::{Error, Kind, Result};
 use crate::recipe::Recipe;
 use burn::tensor::Device;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// Share of the past in the running mean of the loss: about the last ten steps.
 const PAST: f64 = 0.9;
@@ -70,14 +70,15 @@ pub fn test(
         return Err(Error::usage(message).with_hint(format!("it takes more than {}", 2 * MARGIN)));
     }
     let device = Device::flex().autodiff();
-    let Prepared { recipe, data, preprocessing, model } = prepare(recipe, false, &device, progress)?;
-    let mut trainer = Trainer::new(model, &recipe, &device);
-    let mut loader = loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
+    let prepared = prepare(recipe, false, progress)?;
+    let model = start::initial_model(&prepared, &device, progress)?;
+    let mut trainer = Trainer::new(model, prepared.recipe.written(), &device);
+    let mut loader = prepared.loader(0)?;
     let factor = (range.to / range.from).powf(1.0 / (range.steps - 1) as f64);
     let (mut points, mut mean, mut least) = (Vec::new(), 0.0, f64::INFINITY);
     for step in 0..range.steps {
         let lr = range.from * factor.powi(step as i32);
-        let mut batches = (0..recipe.train.accumulate).map(|_| loader.next()).collect::<Result<Vec<_>>>()?;
+        let mut batches = (0..prepared.recipe.train.accumulate).map(|_| loader.next()).collect::<Result<Vec<_>>>()?;
         let loss = trainer.step(&mut batches, step as u64, lr).loss;
         mean = PAST * mean + (1.0 - PAST) * loss;
         // The mean begins at nothing: divided by the weight of what it has seen.

@@ -1,14 +1,47 @@
-//! What a run folder tells afterwards: its recipe, its machine, its curves, its result, and how it ended.
+//! A run folder, read: recipe, machine, curves, result, and how it ended.
 
 use super::machine::Machine;
-use super::run::RunResult;
 use crate::error::{Error, Result};
 use crate::eval::predictions::Predictions;
 use crate::recipe::Recipe;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+
+/// The result of a finished run: the contents of `summary.json`. Errors are in percent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Optimiser steps.
+    pub step: u64,
+    /// Test top-1 error.
+    pub test_top1_error: Option<f64>,
+    /// Test top-5 error.
+    pub test_top5_error: Option<f64>,
+    /// Test loss.
+    pub test_loss: Option<f64>,
+    /// The file of the tested weights.
+    pub checkpoint: PathBuf,
+    /// The rule that chose them: `best` (lowest validation error) or `last`.
+    pub rule: String,
+    /// The lowest validation error.
+    pub best_val_top1_error: Option<f64>,
+    /// Seconds of training and validation, earlier sessions included.
+    pub seconds: f64,
+    /// Peak memory in MiB.
+    pub peak_rss_mb: Option<u64>,
+    /// The data that it was trained and tested on.
+    pub data: String,
+    /// Fingerprint of the images ([`crate::data::Provenance`]).
+    #[serde(default)]
+    #[serde(alias = "pictures_md5")]
+    pub images_md5: Option<String>,
+    /// The id of the row of a paper that the run reproduces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+    /// The network's name.
+    pub model: String,
+}
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,16 +49,16 @@ use std::path::{Path, PathBuf};
 pub enum State {
     /// A process trains in the folder.
     Running,
-    /// It was tested.
+    /// The weights were tested.
     Finished,
-    /// It was stopped or killed, and can go on with `--resume`.
+    /// The run was stopped or killed, and can be resumed.
     Interrupted,
-    /// It ended with an error.
+    /// The run ended with an error.
     Failed,
 }
 
 impl State {
-    /// In a word.
+    /// Returns the state's name.
     pub fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -39,9 +72,9 @@ impl State {
 /// One step of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Steps done, this one included.
+    /// Number of the step, from 1.
     pub step: u64,
-    /// Its loss; not a number where the run blew up.
+    /// Its loss; NaN if the run diverged.
     pub loss: f64,
     /// Its learning rate.
     pub lr: f64,
@@ -56,7 +89,7 @@ pub struct Epoch {
     pub step: u64,
     /// Mean training loss.
     pub train_loss: f64,
-    /// Training error as the varied batches were seen, percent.
+    /// Training error on the augmented batches, percent.
     pub train_error: f64,
     /// Validation loss.
     pub val_loss: Option<f64>,
@@ -75,21 +108,21 @@ pub struct Epoch {
 pub struct Record {
     /// The folder, absolute.
     pub path: PathBuf,
-    /// Its recipe, resolved.
+    /// Its resolved recipe.
     pub recipe: Recipe,
     /// The recipe as it stands in the folder.
     pub recipe_text: String,
-    /// What it was made on.
+    /// The machine that it was trained on.
     pub machine: Option<Machine>,
-    /// Steps that it was to take.
+    /// Steps of the whole run.
     pub steps_planned: Option<u64>,
     /// Its steps.
     pub steps: Vec<Step>,
     /// Its epochs.
     pub epochs: Vec<Epoch>,
-    /// What it warned of.
+    /// Its warnings.
     pub warnings: Vec<String>,
-    /// Why it ended early, where it could say.
+    /// The error that ended it, if it was recorded.
     pub failure: Option<String>,
     /// Its result.
     pub result: Option<RunResult>,
@@ -97,7 +130,7 @@ pub struct Record {
     pub state: State,
 }
 
-/// `result` with its weights in `folder`, which may have moved since.
+/// Returns `result` with the path of its weights in `folder`, which may have been moved.
 pub(super) fn at(result: RunResult, folder: &Path) -> RunResult {
     let moved = result.checkpoint.file_name().map(|name| folder.join(name)).filter(|moved| moved.is_file());
     RunResult { checkpoint: moved.unwrap_or(result.checkpoint), ..result }
@@ -107,7 +140,7 @@ impl Record {
     /// Reads the run in `path`.
     ///
     /// # Errors
-    /// A folder that holds no run, or one whose recipe cannot be read.
+    /// The folder holds no run, or its recipe does not parse.
     pub fn read(path: &Path) -> Result<Self> {
         let path = path.canonicalize().map_err(|error| Error::io("open", path, error))?;
         let text = |name: &str| std::fs::read_to_string(path.join(name)).ok();
@@ -117,7 +150,7 @@ impl Record {
         };
         let name = path.join("recipe.toml").display().to_string();
         let mut record = Self {
-            recipe: Recipe::parse(&recipe_text, &name, &[])?,
+            recipe: Recipe::parse_stored(&recipe_text, &name)?,
             recipe_text,
             machine: Machine::of_run(&path),
             steps_planned: None,
@@ -138,17 +171,17 @@ impl Record {
         Ok(record)
     }
 
-    /// Takes in one event of `metrics.jsonl`.
+    /// Adds one event of `metrics.jsonl`.
     fn take(&mut self, event: &Value) {
         let number = |key: &str| event[key].as_f64();
         let step = event["step"].as_u64().unwrap_or(0);
         match event["event"].as_str() {
             Some("start") => {
                 self.steps_planned = event["steps"].as_u64();
-                // A run that goes on is no failure any more.
+                // A resumed run has not failed yet.
                 self.failure = None;
             }
-            // JSON has no word for what is not a number: such a loss is null.
+            // JSON has no NaN: such a loss is null.
             Some("step") => self.steps.push(Step {
                 step,
                 loss: number("loss").unwrap_or(f64::NAN),
@@ -165,7 +198,7 @@ impl Record {
                 data_wait: number("data_wait").unwrap_or(0.0),
                 seconds: number("seconds").unwrap_or(0.0),
             }),
-            // Each sitting of a run warns anew of what has not changed.
+            // Each session repeats the warnings of the start.
             Some("warning") => {
                 let message =
                     event["message"].as_str().filter(|message| !self.warnings.iter().any(|known| known == message));
@@ -188,49 +221,49 @@ impl Record {
         }
     }
 
-    /// Whether both were tested on the same images: a name and labels in the same order do not make them so.
+    /// Whether both runs were tested on the same images, by name and fingerprint.
     pub fn is_tested_as(&self, other: &Self) -> bool {
         let of = |record: &Self| record.result.as_ref().map(|result| (result.data.clone(), result.images_md5.clone()));
         of(self) == of(other)
     }
 
-    /// What it is called: the folder's name.
+    /// Returns the folder's name.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into())
     }
 
-    /// The lowest validation error of an epoch in percent, where there is a validation split.
+    /// Returns the lowest validation error of an epoch in percent; `None` without a validation split.
     pub fn best_val_error(&self) -> Option<f64> {
         self.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min)
     }
 
-    /// Seconds of training so far.
+    /// Returns the seconds of training so far.
     pub fn seconds(&self) -> f64 {
         let epochs = || self.epochs.iter().map(|epoch| epoch.seconds).sum();
         self.result.as_ref().map_or_else(epochs, |result| result.seconds)
     }
 
-    /// The weights that stand for the run: those that were tested, else the best, else the last.
+    /// Returns the file of the run's weights: the tested ones, else the best, else the last.
     pub fn weights(&self) -> Option<PathBuf> {
         let tested = self.result.as_ref().map(|result| result.checkpoint.clone());
         let others = ["best.safetensors", "last.safetensors"].map(|name| self.path.join(name));
         tested.into_iter().chain(others).find(|path| path.is_file())
     }
 
-    /// What the tested weights said of each test image, where the run was tested.
+    /// Reads the predictions for the test images; `None` if the run was not tested.
     ///
     /// # Errors
-    /// A file that is damaged.
+    /// The file is damaged, or was written by an earlier version.
     pub fn predictions(&self) -> Result<Option<Predictions>> {
         let path = self.path.join("predictions.csv");
         if self.result.is_some() && path.is_file() { Predictions::read(&path).map(Some) } else { Ok(None) }
     }
 }
 
-/// The run folders in `path`, or `path` itself where it is one; by name.
+/// Returns the run folders in `path`, by name; `path` itself if it is one.
 ///
 /// # Errors
-/// A folder that cannot be read.
+/// The folder cannot be read.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     let is_run = |path: &Path| path.join("recipe.toml").is_file() && path.join("lock").is_file();
     if is_run(path) {
@@ -250,13 +283,13 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether a process holds the lock: it dies with its process, so this is never stale.
+/// Whether a process holds the lock. The system releases it when the process ends, so it is never stale.
 fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// The lines of a file of JSON lines that parse; one that a kill cut short does not.
+/// Returns the lines of a file of JSON lines that parse; a kill may have cut the last one short.
 fn text_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -1,9 +1,9 @@
-//! What a run must remember to end, after any interruption, with the bits it would have had without one.
+//! The state of a run: what a checkpoint keeps, so that a resumed run ends with the same bits.
 
-use super::schedule::ScheduleState;
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
+use crate::recipe::schedule::ScheduleState;
 use crate::weights::{self, container};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -11,41 +11,50 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The numbers beside the tensors.
+/// The numbers of a run's state; weights and velocities are tensors beside them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Progress {
+pub struct TrainState {
     /// Optimiser steps taken.
     pub step: u64,
-    /// Sum of the step losses of the epoch under way.
+    /// Sum of the step losses of the current epoch.
     pub loss_sum: f64,
-    /// Wrong images of the epoch under way.
+    /// Misclassified images of the current epoch.
     pub wrong: u64,
-    /// Images of the epoch under way.
+    /// Images of the current epoch.
     pub images: u64,
-    /// Seconds spent in the epoch under way.
+    /// Seconds of the current epoch.
     pub epoch_seconds: f64,
     /// Seconds of those that the trainer waited for data.
     pub epoch_wait: f64,
-    /// Seconds spent in the whole run.
+    /// Seconds of the whole run.
     pub seconds: f64,
-    /// What the schedule has seen.
+    /// The state of the learning-rate schedule.
     pub schedule: ScheduleState,
-    /// Validation error and loss of the best weights so far, and the step they are of.
+    /// Validation error, loss and step of the best weights so far.
     pub best: Option<Best>,
     /// The loss, smoothed over about 50 steps.
     pub smooth_loss: Option<f64>,
-    /// Whether the warning about a loss that does not move was given.
+    /// Whether the warning about a loss that does not fall was given.
     pub warned_stuck: bool,
 }
 
-/// The best weights so far.
+impl TrainState {
+    /// Resets the sums and times of the current epoch.
+    pub fn begin_epoch(&mut self) {
+        let new = Self::default();
+        (self.loss_sum, self.wrong, self.images) = (new.loss_sum, new.wrong, new.images);
+        (self.epoch_seconds, self.epoch_wait) = (new.epoch_seconds, new.epoch_wait);
+    }
+}
+
+/// The validation result of the best weights so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Validation top-1 error, percent.
     pub error: f64,
     /// Validation loss.
     pub loss: f64,
-    /// Steps taken by then.
+    /// The step after which they were validated.
     pub step: u64,
 }
 
@@ -56,19 +65,27 @@ impl Best {
     }
 }
 
-/// What a run is of: with another recipe or other images its steps would be those of no run.
-pub struct Origin<'a> {
-    /// The recipe, resolved, as TOML.
+/// What a state belongs to: a run with another recipe or other images cannot resume from it.
+#[derive(Debug, Clone, Copy)]
+pub struct RunIdentity<'a> {
+    /// The resolved recipe as TOML.
     pub recipe: &'a str,
     /// The fingerprint of the images.
     pub images: &'a str,
 }
 
-/// Writes everything to `path`. The file before it stays beside as `previous`, in case this one is damaged later.
+/// Writes the state to `path`. The file that was there is kept as `previous`, in case this one is
+/// damaged later.
 ///
 /// # Errors
-/// A full disk or a folder that cannot be written; the older file survives.
-pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress, origin: &Origin<'_>) -> Result<()> {
+/// The disk is full or the folder cannot be written; the older file survives.
+pub fn save(
+    path: &Path,
+    previous: &Path,
+    trainer: &Trainer,
+    state: &TrainState,
+    identity: &RunIdentity<'_>,
+) -> Result<()> {
     let mut tensors = container::Tensors::new();
     let mut add = |prefix: &str, part: container::Tensors| {
         tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}/{name}"), data)));
@@ -79,11 +96,11 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
         add("average", average.state());
     }
     let metadata = [
-        ("progress".to_owned(), serde_json::to_value(progress).expect("numbers serialise")),
-        ("recipe".to_owned(), Value::String(origin.recipe.to_owned())),
-        ("images".to_owned(), Value::String(origin.images.to_owned())),
+        ("progress".to_owned(), serde_json::to_value(state).expect("numbers serialise")),
+        ("recipe".to_owned(), Value::String(identity.recipe.to_owned())),
+        ("images".to_owned(), Value::String(identity.images.to_owned())),
     ];
-    // Written under another name first: at no moment is there less than one whole state in the folder.
+    // Written under another name first: the folder holds at least one complete state at any moment.
     let fresh = path.with_extension("new");
     container::write(&fresh, &tensors, metadata.into_iter().collect())?;
     let rename = |from: &Path, to: &Path| std::fs::rename(from, to).map_err(|error| Error::io("rename", from, error));
@@ -94,29 +111,31 @@ pub fn save(path: &Path, previous: &Path, trainer: &Trainer, progress: &Progress
     path.parent().map_or(Ok(()), crate::atomic::sync_folder)
 }
 
-/// Puts the state in `path` into `trainer`; returns the numbers.
+/// Restores the tensors of the state in `path` into `trainer`; returns its numbers.
 ///
 /// # Errors
-/// A file that is missing, damaged, or of another run.
-pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &Device) -> Result<Progress> {
+/// The file is missing, damaged, or of another run.
+pub fn load(path: &Path, trainer: &mut Trainer, identity: &RunIdentity<'_>, device: &Device) -> Result<TrainState> {
     let contents = container::read(path)?;
     let foreign = || Error::weights(format!("{} is not the state of a run", path.display()));
     let metadata = contents.metadata.ok_or_else(foreign)?;
-    let progress = metadata.get("progress").ok_or_else(foreign)?;
-    let progress: Progress = serde_json::from_value(progress.clone()).map_err(|_| foreign())?;
+    let numbers = metadata.get("progress").ok_or_else(foreign)?;
+    let state: TrainState = serde_json::from_value(numbers.clone()).map_err(|_| foreign())?;
     let stated = |key: &str| metadata.get(key).and_then(Value::as_str);
-    // First: means that were measured on other images are another recipe as well.
+    // The images come first: other images mean other measured channel means, and so another recipe.
     // States written before 0.1.0 call the images pictures.
-    if stated("images").or_else(|| stated("pictures")) != Some(origin.images) {
-        let message = format!("{} belongs to other images: some were added, changed or left out since", path.display());
+    if stated("images").or_else(|| stated("pictures")) != Some(identity.images) {
+        let message = format!("{} belongs to other images: some were added, changed or removed since", path.display());
         return Err(
-            Error::weights(message).with_hint("bring back the images that the run began with, or choose another --out")
+            Error::weights(message).with_hint("restore the images that the run began with, or choose another --out")
         );
     }
     let own = stated("recipe").ok_or_else(foreign)?;
-    if let Some(changed) = differing(own, origin.recipe) {
+    if let Some(changed) = differing(own, identity.recipe) {
         let message = format!("{} belongs to another recipe{changed}", path.display());
-        return Err(Error::weights(message).with_hint("give what it was trained with, or choose another --out"));
+        return Err(
+            Error::weights(message).with_hint("use the recipe that it was trained with, or choose another --out")
+        );
     }
     let part = |prefix: &str| -> container::Tensors {
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
@@ -127,18 +146,19 @@ pub fn load(path: &Path, trainer: &mut Trainer, origin: &Origin<'_>, device: &De
     if let Some(average) = &mut trainer.average {
         average.restore(part("average/"), device);
     }
-    Ok(progress)
+    Ok(state)
 }
 
-/// Where the images lie: they are told by their fingerprint, and may have been moved.
-pub(super) const PLACE: &str = "data.source";
+/// The recipe key of the images' path. Images are identified by their fingerprint and may be moved.
+pub(super) const IMAGES_KEY: &str = "data.source";
 
-/// What `asked`, a recipe as TOML, sets otherwise than `own` does: keys and values; all keys of `own` that it leaves out, too.
+/// Returns the keys in which the recipe `asked` differs from the stored recipe `own`, with the values of
+/// `asked`; `None` for keys that it leaves out.
 ///
 /// # Errors
-/// A recipe that cannot be read.
+/// A recipe does not parse.
 pub(super) fn changes(own: &str, asked: &str) -> Result<BTreeMap<String, Option<String>>> {
-    let keys = |text: &str| Recipe::parse(text, "recipe", &[])?.flattened();
+    let keys = |text: &str| Recipe::parse_stored(text, "recipe")?.flattened();
     let (own, mut asked) = (keys(own)?, keys(asked)?);
     let left_out = own.keys().filter(|key| !asked.contains_key(*key)).map(|key| (key.clone(), None)).collect();
     let mut changes: BTreeMap<String, Option<String>> = left_out;
@@ -147,13 +167,13 @@ pub(super) fn changes(own: &str, asked: &str) -> Result<BTreeMap<String, Option<
     Ok(changes)
 }
 
-/// What `asked` sets otherwise than `own`, in words, as far as it can be read; `None` where they train the same on the same images.
+/// Describes how `asked` differs from `own`; `None` if both train the same on the same images.
 fn differing(own: &str, asked: &str) -> Option<String> {
     if own == asked {
         return None;
     }
     let Ok(mut changes) = changes(own, asked) else { return Some(String::new()) };
-    changes.remove(PLACE);
+    changes.remove(IMAGES_KEY);
     let set: Vec<String> =
         changes.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?))).collect();
     match (changes.is_empty(), set.is_empty()) {
@@ -168,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_images_lie_makes_no_other_recipe_and_a_rate_does() {
+    fn moved_images_are_the_same_recipe_and_another_rate_is_not() {
         let with = |set: &str| {
             Recipe::load("cifar10-resnet20-paper", &[set.into()]).expect("shipped").to_toml().expect("text")
         };
@@ -179,7 +199,12 @@ mod tests {
             differing(&own, &with("optimizer.lr=0.2")).as_deref(),
             Some(" than optimizer.lr = 0.2, train.seed = 0")
         );
-        // What only the run has, and the recipe leaves out, is a difference as well.
+        // The earlier name of train.winograd is read in stored recipes.
+        let before = own.replace("winograd = true", "precise = false");
+        assert!(before != own && differing(&before, &own).is_none());
+        let before = own.replace("winograd = true", "precise = true");
+        assert_eq!(differing(&before, &own).as_deref(), Some(" than train.winograd = true"));
+        // A key that only the run has is a difference as well.
         let windows = with("augment.resized_crop=[0.5, 1.0]").replace("seed = 0", "seed = 1");
         let left_out = changes(&windows, &own.replace("pad_crop = 4", "pad_crop = 0")).expect("recipes");
         assert_eq!(left_out.get("augment.resized_crop"), Some(&None), "{left_out:?}");

@@ -29,7 +29,7 @@ pub struct Trainer {
 
 /// What one step saw.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outcome {
+pub struct StepMetrics {
     /// Mean loss of its images.
     pub loss: f64,
     /// How many of them were classified wrong.
@@ -62,7 +62,7 @@ impl Trainer {
     }
 
     /// Optimiser step number `step` (0-based) at rate `lr`. The gradients of `batches` are averaged.
-    pub fn step(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
+    pub fn step(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> StepMetrics {
         // One hand-over to the pool for the whole step, not one for each of its some hundred kernels. The instruction set
         // is the calling thread's choice.
         let isa = Isa::active();
@@ -70,9 +70,9 @@ impl Trainer {
     }
 
     /// After a loss that is not finite the weights are as they were, running statistics are not: nobody goes on from there.
-    fn optimise(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> Outcome {
+    fn optimise(&mut self, batches: &mut [Batch], step: u64, lr: f64) -> StepMetrics {
         let portions = batches.len();
-        let mut outcome = Outcome { loss: 0.0, wrong: 0, images: 0 };
+        let mut outcome = StepMetrics { loss: 0.0, wrong: 0, images: 0 };
         let mut sum: Option<Flat> = None;
         for (portion, batch) in batches.iter_mut().enumerate() {
             let pass = step * portions as u64 + portion as u64;
@@ -99,18 +99,18 @@ impl Trainer {
     }
 
     /// Forward and backward over one batch. `pass` numbers it, for dropout and mixing.
-    fn gradients(&self, batch: &mut Batch, pass: u64) -> (Outcome, Flat) {
+    fn gradients(&self, batch: &mut Batch, pass: u64) -> (StepMetrics, Flat) {
         let (classes, seed) = (self.model().spec.classes, self.recipe.train.seed);
         let targets = targets::mixed(batch, classes, &self.recipe.loss, seed, pass);
         let targets = TensorData::new(targets, [batch.len(), classes]);
         let x = input(batch, batch.size, &self.device);
-        let logits = self.model().forward(x, &Pass::train(seed, pass, self.recipe.train.precise));
+        let logits = self.model().forward(x, &Pass::train(seed, pass, !self.recipe.train.winograd));
         let wrong = wrong(&logits, &batch.labels);
         let losses = ops::cross_entropy(logits, Tensor::from_data(targets, &self.device));
         let loss = losses.mean();
         let value = loss.clone().into_scalar::<f32>();
         let gradients = optimizer::gradients(&self.model().net, loss.backward());
-        (Outcome { loss: f64::from(value), wrong, images: batch.len() as u64 }, gradients)
+        (StepMetrics { loss: f64::from(value), wrong, images: batch.len() as u64 }, gradients)
     }
 
     /// Whether all weights and statistics are finite. A loss is told before the update that its gradients may ruin.

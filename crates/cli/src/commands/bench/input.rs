@@ -11,7 +11,6 @@ use residual_train::train;
 use residual_train::train::machine::{Machine, peak_rss_mb};
 use serde::Serialize;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Arguments of `bench input`.
@@ -64,10 +63,10 @@ pub fn run(options: &InputArgs, ui: &mut Ui) -> Result<()> {
     overrides.extend(options.batch.map(|batch| format!("train.batch={batch}")));
     overrides.extend(options.sets.iter().cloned());
     let recipe = Recipe::load(&options.recipe, &overrides)?;
-    let (recipe, data, preprocessing) = train::images(&recipe, false, &mut ui.bars())?;
-    let mut loader = train::loader(Arc::new(data.train), &preprocessing, &recipe, 0)?;
+    let prepared = train::prepare(&recipe, false, &mut ui.bars())?;
+    let mut loader = prepared.loader(0)?;
     let (ms_per_step, input) = time(&mut loader, options.iters.get())?;
-    let (batch, machine) = (recipe.train.batch, Machine::here());
+    let (batch, machine) = (prepared.recipe.train.batch, Machine::here());
     let report = InputReport {
         what: "input",
         recipe: options.recipe.clone(),

@@ -205,7 +205,7 @@ mod tests {
         let path = "/runs/resnet-20-shapes".into();
         let (steps, steps_per_epoch, params, images) = (420, 140, 269_722, 18_000);
         let model = "resnet-20".into();
-        state.update(&Event::Start { step: 0, steps, steps_per_epoch, model, params, images, path }, 0.0);
+        state.update(&Event::Start { step: 0, ranks: 1, steps, steps_per_epoch, model, params, images, path }, 0.0);
         for step in 1..=200u64 {
             let loss = 2.3 * (-(step as f64) / 60.0).exp() + 0.05 + 0.02 * f64::from(step as u32 % 5);
             state.update(&Event::Step { step, loss, lr: 0.1 }, step as f64 * 0.16);

@@ -81,7 +81,7 @@ impl DashboardState {
     /// Updates the state by an event, `at` seconds after the start.
     pub fn update(&mut self, event: &Event, at: f64) {
         match event {
-            Event::Start { step, steps, steps_per_epoch, model, params, images, path } => {
+            Event::Start { step, steps, steps_per_epoch, model, params, images, path, .. } => {
                 (self.step, self.steps, self.steps_per_epoch) = (*step, *steps, (*steps_per_epoch).max(1));
                 let (params, images) =
                     (super::super::numbers::short(*params), super::super::numbers::thousands(*images));

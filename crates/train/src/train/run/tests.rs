@@ -2,6 +2,8 @@
 
 use super::*;
 use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Another process that trains in the folder, and ends, while this one reads its data.
 struct Meanwhile(PathBuf);
@@ -16,7 +18,7 @@ impl data::Progress for Meanwhile {
 }
 
 #[test]
-fn a_finished_run_is_told_as_finished_where_it_was_moved_and_its_states_are_gone() {
+fn a_moved_finished_run_without_states_is_still_finished() {
     let folder = tempfile::tempdir().expect("a folder");
     let (out, moved) = (folder.path().join("run"), folder.path().join("moved"));
     let set = ["data.train_size=64", "train.steps=2", "train.batch=4"].map(str::to_owned);

@@ -4,7 +4,7 @@
 //! counted up inside. `plateau` and the paper's hold look at errors; what they saw is a [`ScheduleState`], which a
 //! checkpoint carries. Steps count from 0: `lr(0)` is the rate of the first step.
 
-use crate::recipe::{ScheduleKind, ScheduleOptions};
+use super::sections::{ScheduleKind, ScheduleOptions};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
