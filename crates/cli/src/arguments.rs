@@ -132,7 +132,7 @@ fn groups(command: &clap::Command) -> String {
         text += &format!("\n{}\n", heading(group));
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about).cloned().unwrap_or_default();
-            text += &format!("  {literal}{name:<11}{literal:#} {about}\n");
+            text += &format!("  {literal}{name:<13}{literal:#}{about}\n");
         }
     }
     text

@@ -59,7 +59,7 @@ struct InspectReport<'a> {
     input: [usize; 3],
     classes: usize,
     layers: Vec<MarkedLayer<'a>>,
-    against: Option<Comparison<'a>>,
+    against: Option<SizeComparison<'a>>,
 }
 
 /// Layer, and whether it differs at the size of `--against`; `null` without `--against`.
@@ -72,7 +72,7 @@ struct MarkedLayer<'a> {
 
 /// The network at the size of `--against`.
 #[derive(Debug, Serialize)]
-struct Comparison<'a> {
+struct SizeComparison<'a> {
     input: [usize; 3],
     params: u64,
     macs: u64,
@@ -178,7 +178,7 @@ fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> InspectReport
         input: summary.input,
         classes: summary.classes,
         layers: summary.layers.iter().map(marked).collect(),
-        against: other.map(|other| Comparison {
+        against: other.map(|other| SizeComparison {
             input: other.input,
             params: other.params,
             macs: other.macs,

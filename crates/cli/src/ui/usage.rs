@@ -30,6 +30,9 @@ pub fn report(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Options that were renamed before the first release.
+const RENAMED: [(&str, &str); 1] = [("--looks", "--probes")];
+
 /// Returns clap's first paragraph without its label, and the most specific hint.
 fn sentence(error: &clap::Error) -> (String, String) {
     let text = error.render().to_string();
@@ -42,6 +45,13 @@ fn sentence(error: &clap::Error) -> (String, String) {
         ContextValue::Strings(names) => names.first().cloned(),
         _ => None,
     });
+    let renamed = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => RENAMED.iter().find(|(old, _)| old == name),
+        _ => None,
+    };
+    if let Some((old, new)) = renamed {
+        return (message, format!("{old} is now {new}"));
+    }
     let usage = error.get(ContextKind::Usage).map(|usage| usage.to_string());
     let hint = match (near, usage) {
         (Some(near), _) => format!("did you mean {near}?"),
