@@ -1,6 +1,6 @@
 //! `residual eval`: tests trained weights on a data set.
 
-use super::parse_name;
+use super::{parse_name, refuse_overwrite};
 use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::numbers::{duration, percent, rate, thousands};
@@ -52,6 +52,10 @@ pub struct EvalArgs {
     #[arg(long)]
     fuse: bool,
 
+    /// Write a CSV file with the prediction for each image
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+
     /// Arithmetic precision; auto selects the fastest that is supported
     #[arg(long, value_name = "f32|auto", default_value = "f32", value_parser = precision)]
     precision: PrecisionArg,
@@ -78,6 +82,7 @@ impl EvalArgs {
         let weights = self.files.iter().map(|path| Weights::load(path)).collect::<Result<Vec<_>>>()?;
         // Refuses impossible protocols before the images are read.
         let ensembles = self.ensembles(&weights)?;
+        self.check_predictions(ensembles.len())?;
         let data = data::open(&self.data_options(&weights)?, &mut bars)?;
         let members = weights.iter().flat_map(|weights| self.protocol.iter().map(move |_| weights));
         let known = members.map(|weights| weights.label(&data)).collect::<Result<Vec<_>>>()?;
@@ -93,6 +98,9 @@ impl EvalArgs {
         // With --fuse there is one ensemble, and `same_classes` made sure that its files agree.
         for ((files, ensemble), data) in ensembles.into_iter().zip(&known) {
             let result = ensemble.evaluate(&data.split(split)?, &data.classes, self.skip_bad, &mut bars)?;
+            if let Some(out) = &self.predictions {
+                result.predictions.write(out)?;
+            }
             let report = EvalReport { files, result };
             if ui.json() {
                 ui.value(&report)?;
@@ -104,15 +112,18 @@ impl EvalArgs {
         }
         let names: Vec<&str> = weights.iter().map(|weights| weights.metadata.model.name.as_str()).collect();
         ui.line(&format!("{} on {} ({})", names.join(", "), data.label(), split))?;
-        ui.line("")?;
-        ui.line(&headline(&results))?;
-        if let [EvalReport { result, .. }] = results.as_slice() {
-            ui.line("")?;
-            ui.line(&per_class(result))?;
-            ui.line("")?;
-            ui.line(&confusions(result))?;
+        print_tables(&results, ui)?;
+        self.predictions.as_ref().map_or(Ok(()), |out| ui.line(&format!("\npredictions: {}", out.display())))
+    }
+
+    /// Fails if `--predictions` would be written by more than one test, or would replace weights.
+    fn check_predictions(&self, tests: usize) -> Result<()> {
+        let Some(out) = &self.predictions else { return Ok(()) };
+        if tests > 1 {
+            return Err(Error::usage(format!("--predictions takes one result, but {tests} are computed"))
+                .with_hint("name one file and one protocol, or use --fuse"));
         }
-        Ok(())
+        self.files.iter().try_for_each(|file| refuse_overwrite(file, out, "--predictions"))
     }
 
     /// Returns the options to open the data with. Several networks must have been trained on the
@@ -182,6 +193,19 @@ impl EvalArgs {
     }
 }
 
+/// Prints a row for each result, and classes and confusions if there is one result.
+fn print_tables(results: &[EvalReport], ui: &mut Ui) -> Result<()> {
+    ui.line("")?;
+    ui.line(&headline(results))?;
+    if let [EvalReport { result, .. }] = results {
+        ui.line("")?;
+        ui.line(&per_class(result))?;
+        ui.line("")?;
+        ui.line(&confusions(result))?;
+    }
+    Ok(())
+}
+
 fn headline(results: &[EvalReport]) -> String {
     let mut table = Table::new(&[
         ("weights", Align::Left),
@@ -226,12 +250,23 @@ fn short_name(files: &[PathBuf]) -> String {
 }
 
 fn per_class(result: &Evaluation) -> String {
-    let mut table = Table::new(&[("class", Align::Left), ("images", Align::Right), ("accuracy", Align::Right)]);
+    let mut table = Table::new(&[
+        ("class", Align::Left),
+        ("images", Align::Right),
+        ("errors", Align::Right),
+        ("precision", Align::Right),
+        ("recall", Align::Right),
+        ("F1", Align::Right),
+    ]);
+    let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
     for class in result.per_class.iter().filter(|class| class.images > 0) {
         table.row(vec![
             class.class.clone(),
             thousands(class.images as u64),
-            percent(class.recall.map(|recall| 100.0 * recall)),
+            thousands(class.errors as u64),
+            share(class.precision),
+            share(class.recall),
+            share(class.f1),
         ]);
     }
     table.render()

@@ -77,7 +77,7 @@ struct ExportReport {
 impl ExportArgs {
     /// Writes the file, verifies it if asked to, and prints its path.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        super::refuse_overwrite(&self.file, &self.out)?;
+        super::refuse_overwrite(&self.file, &self.out, "--out")?;
         if self.format == FormatArg::Safetensors && (self.keep_bn || self.with_preprocessing) {
             return Err(Error::usage("--keep-bn and --with-preprocessing need --format onnx")
                 .with_hint("a safetensors file holds only weights, batch norms included"));

@@ -120,7 +120,7 @@ impl ImportArgs {
 
     /// Converts the file and prints what it holds.
     pub fn run(&self, ui: &mut Ui) -> Result<()> {
-        refuse_overwrite(&self.file, &self.out)?;
+        refuse_overwrite(&self.file, &self.out, "--out")?;
         let options = import::ImportOptions {
             name: self.name.clone(),
             preset: self.preset.0,

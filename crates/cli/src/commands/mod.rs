@@ -40,11 +40,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::new(Kind::Io, format!("cannot resolve the path {}: {error}", path.display())))
 }
 
-/// Fails if `out` is the file that the command reads.
-fn refuse_overwrite(input: &Path, out: &Path) -> Result<()> {
+/// Fails if `out`, the value of `flag`, is the file that the command reads.
+fn refuse_overwrite(input: &Path, out: &Path, flag: &str) -> Result<()> {
     match (input.canonicalize(), out.canonicalize()) {
-        (Ok(a), Ok(b)) if a == b => Err(Error::usage(format!("--out is the input file, {}", input.display()))
-            .with_hint("choose another file for --out")),
+        (Ok(a), Ok(b)) if a == b => Err(Error::usage(format!("{flag} is the input file, {}", input.display()))
+            .with_hint(format!("choose another file for {flag}"))),
         _ => Ok(()),
     }
 }

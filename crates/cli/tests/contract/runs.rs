@@ -6,7 +6,8 @@ use super::*;
 fn a_run_tells_its_events_and_leaves_weights_that_can_be_tested() {
     let folder = folder();
     let told = lines(small(&folder, 6, &[]));
-    assert_eq!(events(&told, "start")[0]["step"], 0);
+    let start = events(&told, "start")[0];
+    assert_eq!((&start["step"], &start["ranks"]), (&Value::from(0), &Value::from(1)));
     let steps = events(&told, "step");
     assert_eq!(steps.iter().filter_map(|step| step["step"].as_u64()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     steps.iter().for_each(|step| assert_keys(step, &["loss", "lr"]));
@@ -30,9 +31,13 @@ fn a_run_tells_its_events_and_leaves_weights_that_can_be_tested() {
         "confusion",
         "ece",
         "protocol",
+        "precision",
         "images_per_second",
     ];
     assert_keys(result, &keys);
+    let classes = result["per_class"].as_array().expect("a list");
+    let keys = ["class", "images", "errors", "precision", "recall", "f1"];
+    classes.iter().for_each(|class| assert_keys(class, &keys));
     assert_eq!(result["top1_error"], done["test_top1_error"], "eval finds what training found");
     let validation = &lines(residual(&["eval", checkpoint, "--json", "--split", "validation"]))[0];
     assert_eq!(validation["images"], 4, "the split of the run: a tenth of 40");

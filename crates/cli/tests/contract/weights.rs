@@ -213,3 +213,32 @@ fn all_images_of_a_folder_without_a_test_split_are_tested_unless_a_split_is_name
     assert_eq!(eval(&["--split", "all"]).0, 40);
     assert!(eval(&["--split", "test"]).0 < 40, "the held-out part");
 }
+
+#[test]
+fn the_prediction_for_each_image_is_written_with_its_file_and_class_names() {
+    let folder = folder();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let images = folder.path().join("images");
+    for class in ["ring", "cross"] {
+        (0..3).for_each(|i| image(&images.join(class).join(format!("{i}.png")), 80));
+    }
+    let (data, out) = (images.to_string_lossy().into_owned(), folder.path().join("predictions.csv"));
+    let eval = |more: &[&str]| {
+        let mut command = residual(&["eval", &checkpoint, "--data", &data, "--json", "--predictions"]);
+        command.arg(&out).args(more);
+        command
+    };
+    assert_eq!(lines(eval(&[]))[0]["images"], 6);
+    let written = std::fs::read_to_string(&out).expect("a file");
+    let rows: Vec<&str> = written.lines().collect();
+    assert_eq!(rows[0], "index,file,label,prediction,confidence,second_prediction,second_confidence,loss");
+    assert_eq!(rows.len(), 7);
+    let cells: Vec<&str> = rows[1].split(',').collect();
+    assert!(cells[0] == "0" && cells[1].ends_with(".png") && ["ring", "cross"].contains(&cells[2]), "{}", rows[1]);
+    let (code, text) = failure(eval(&["--protocol", "center,flip"]));
+    assert!(code == 2 && text.contains("--predictions takes one result"), "{text}");
+    let mut onto = residual(&["eval", &checkpoint, "--predictions", &checkpoint]);
+    onto.arg("--json");
+    assert_eq!(failure(onto).0, 2, "weights are not replaced");
+}

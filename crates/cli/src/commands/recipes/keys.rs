@@ -53,7 +53,7 @@ pub const KEYS: &[Key] = &[
     ("train.batch", "images per forward pass"),
     ("train.accumulate", "forward passes per optimiser step"),
     ("train.ema", "decay per step of the moving average of the weights; 0 is off"),
-    ("train.precise", "use direct convolutions only (no Winograd): slower, smaller rounding error"),
+    ("train.winograd", "use Winograd convolutions: faster, slightly larger rounding error"),
     ("train.checkpoint_every", "steps between checkpoints, besides the one after each epoch; 0 is off"),
     ("train.seed", "random seed of weights, order, augmentation and dropout"),
     ("loss.label_smoothing", "share of the target that is spread over all classes"),
