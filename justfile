@@ -23,6 +23,10 @@ words:
     typos
     .ci/words
 
+# Wraps comments at column 100, which only the nightly formatter can.
+comments:
+    cargo +nightly fmt --all -- --config wrap_comments=true,comment_width=100
+
 # Licences, bans, advisories and sources of the dependencies.
 deny:
     cargo deny check
