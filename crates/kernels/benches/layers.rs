@@ -2,8 +2,8 @@
 //! work, ratio to the sgemm rate measured in the same run, and the algorithm, for the forward pass
 //! and both gradients.
 //!
-//! `cargo bench -p residual-kernels -- [FILE …] [OPTIONS]` shows the least of the times. Options are
-//! `--seconds S`, `--pass forward|dx|dw`, `--precise`, `--packed`, `--cold`, `--pooled` and `--apart`.
+//! `cargo bench -p residual-kernels -- [FILE …] [OPTIONS]` shows the least of the times. Options:
+//! `--seconds S`, `--pass forward|dx|dw`, `--precise`, `--packed`, `--cold`, `--pooled`, `--apart`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::path::Path;
