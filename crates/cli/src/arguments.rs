@@ -47,7 +47,7 @@ pub enum Command {
     Predict(commands::predict::PredictArgs),
     /// List the networks
     Models(commands::models::ModelsArgs),
-    /// Show a network's layers: shapes, parameters, multiply-adds, receptive fields
+    /// Show a network's layers, parameters and receptive fields
     Inspect(commands::inspect::InspectArgs),
     /// Import weights from PyTorch
     Import(commands::import::ImportArgs),
@@ -55,7 +55,7 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// List run folders
     Runs(commands::runs::RunsArgs),
-    /// Compare two runs: recipe, results, and whether the difference is significant
+    /// Compare two runs and test whether they differ
     Compare(commands::compare::CompareArgs),
     /// Write an HTML report about runs: curves, errors, images, layers
     Report(commands::report::ReportArgs),

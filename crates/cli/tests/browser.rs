@@ -1,6 +1,7 @@
 //! The report in a real browser: opened from disk on a phone and on a desk, in both colour schemes.
 //!
-//! Needs Chromium: `$CHROMIUM`, or one on the path. The tests are ignored unless they are asked for.
+//! Needs Chromium: `$CHROMIUM`, or one on the path. The tests are ignored unless they are asked
+//! for.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,8 @@ fn browser() -> PathBuf {
     named.or_else(|| places.find(|place| place.is_file())).expect("Chromium on the path or in $CHROMIUM")
 }
 
-/// What the probe saw of the page at this width and scheme. A window is 500 px wide at least, a frame is not.
+/// What the probe saw of the page at this width and scheme. A window is 500 px wide at least, a
+/// frame is not.
 fn look(browser: &Path, page: &Path, profile: &Path, width: u32, dark: bool) -> Value {
     let frame = page.with_extension("frame.html");
     let keep = "addEventListener('message', (e) => { document.documentElement.dataset.seen = e.data; })";

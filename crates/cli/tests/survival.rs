@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A run of a few seconds that uses everything a checkpoint must carry: momentum, moving average, crops and flips,
-/// mixup, accumulation, a schedule, a validation split. 24 steps of 2 x 32 images, 4 epochs.
+/// A run of a few seconds that uses everything a checkpoint must carry: momentum, moving average,
+/// crops and flips, mixup, accumulation, a schedule, a validation split. 24 steps of 2 x 32 images,
+/// 4 epochs.
 fn train(out: &Path, extra: &[&str]) -> Command {
     let mut command = Command::new(cargo_bin("residual"));
     command.args(["train", "resnet-cifar-8", "--data", "shapes", "--json", "--out"]).arg(out);
@@ -73,7 +74,8 @@ fn a_run_killed_anywhere_and_resumed_ends_with_the_bits_of_one_left_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     finish(train(&whole, &[]));
-    // Killed in the first epoch before any checkpoint, between checkpoints, in the middle of later epochs.
+    // Killed in the first epoch before any checkpoint, between checkpoints, in the middle of later
+    // epochs.
     for lines in [3, 9, 14, 22] {
         let mut child = start(train(&killed, &["--resume"]));
         wait_for(&killed, lines, &mut child);
@@ -147,7 +149,7 @@ fn a_damaged_checkpoint_is_refused_and_the_one_before_it_used() {
 }
 
 #[test]
-fn two_runs_in_one_folder_are_one_too_many() {
+fn a_second_run_in_the_same_folder_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("run");
     let mut first = start(train(&out, &["--set", "train.epochs=200"]));

@@ -10,7 +10,7 @@ use residual_train::train::Record;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Compare two runs: recipe, results, and whether the difference is significant
+/// Compare two runs and test whether they differ
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// A run folder

@@ -14,9 +14,8 @@ use std::path::PathBuf;
   residual completions fish --out ~/.config/fish/completions/residual.fish
   residual completions powershell >> $PROFILE")]
 pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_name = "SHELL", value_parser = shell, hide_possible_values = true)]
-    #[arg(help = "The shell: bash, zsh, fish, powershell or elvish")]
+    /// The shell: bash, zsh, fish, powershell or elvish
+    #[arg(value_name = "SHELL", value_parser = shell)]
     shell: Shell,
 
     /// The file to write [default: stdout]

@@ -13,7 +13,7 @@ use residual_train::weights;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Show a network's layers: shapes, parameters, multiply-adds, receptive fields
+/// Show a network's layers, parameters and receptive fields
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   residual inspect vgg19_bn --input 32 --against 224

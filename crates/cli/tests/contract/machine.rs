@@ -12,7 +12,7 @@ fn an_unknown_instruction_set_is_refused_at_the_start() {
 }
 
 #[test]
-fn bench_tells_speed_memory_and_machine() {
+fn bench_prints_speed_memory_and_machine() {
     let keys = [
         "images_per_second",
         "ms_per_step",
@@ -33,7 +33,7 @@ fn bench_tells_speed_memory_and_machine() {
 }
 
 #[test]
-fn bench_layers_tells_each_pass_of_each_distinct_layer() {
+fn bench_layers_prints_each_pass_of_each_distinct_layer() {
     let arguments = ["bench", "layers", "resnet-cifar-8", "--batch", "2", "--iters", "1", "--json"];
     let lines = lines(residual(&arguments));
     let keys = [
@@ -49,14 +49,15 @@ fn bench_layers_tells_each_pass_of_each_distinct_layer() {
     ];
     lines.iter().for_each(|line| assert_keys(line, &keys));
     let of = |pass: &str| lines.iter().filter(|line| line["pass"] == pass).count();
-    // The stem, one shape in the first stage, two in each of the others, the classifier; images need no gradient.
+    // The stem, one shape in the first stage, two in each of the others, the classifier; images
+    // need no gradient.
     assert_eq!((of("forward"), of("dx"), of("dw")), (7, 6, 7));
     let convolutions = lines.iter().filter(|line| line["kind"] == "conv" && line["pass"] == "forward");
     assert_eq!(convolutions.filter_map(|line| line["count"].as_u64()).sum::<u64>(), 7);
 }
 
 #[test]
-fn bench_input_tells_images_per_second_of_a_recipe() {
+fn bench_input_prints_images_per_second_of_a_recipe() {
     let arguments = ["bench", "input", "shapes-resnet20", "--batch", "8", "--iters", "2", "--json"];
     let line = &lines(residual(&arguments))[0];
     assert_keys(
@@ -68,7 +69,7 @@ fn bench_input_tells_images_per_second_of_a_recipe() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_failure() {
+fn a_closed_stdout_is_not_an_error() {
     let mut models = std::process::Command::new(assert_cmd::cargo::cargo_bin("residual"))
         .arg("models")
         .arg("--json")

@@ -1,5 +1,5 @@
-//! The command-line contract: keys of `--json`, exit codes, what is left on the disk. Runs are as small as they can be:
-//! the 8-layer CIFAR network on a few dozen of the built-in images.
+//! The command-line contract: keys of `--json`, exit codes, what is left on the disk. Runs are as
+//! small as they can be: the 8-layer CIFAR network on a few dozen of the built-in images.
 
 mod lab;
 mod machine;

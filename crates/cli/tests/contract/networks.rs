@@ -13,7 +13,7 @@ fn models_lists_every_network_with_its_counts() {
 }
 
 #[test]
-fn inspect_tells_layers_and_marks_what_differs() {
+fn inspect_lists_layers_and_marks_those_that_differ() {
     let vgg =
         &lines(residual(&["inspect", "vgg19bn", "--input", "32", "--classes", "10", "--against", "224", "--json"]))[0];
     assert_keys(vgg, &["name", "params", "macs", "receptive_field", "layers"]);

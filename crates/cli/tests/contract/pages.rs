@@ -24,8 +24,8 @@ const NAMES: [&str; 18] = [
     "bars",
 ];
 
-/// Words of English that a reader of `page` meets, in its text and in what is read out of it. Code, recipes and what is
-/// marked as English are not counted.
+/// Words of English that a reader of `page` meets, in its text and in what is read out of it. Code,
+/// recipes and what is marked as English are not counted.
 fn english(page: &str) -> Vec<String> {
     let (mut text, mut skipped): (String, Vec<String>) = (String::new(), Vec::new());
     let body = &page[page.find("<body>").expect("a page")..];

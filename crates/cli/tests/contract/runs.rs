@@ -3,17 +3,17 @@
 use super::*;
 
 #[test]
-fn a_run_tells_its_events_and_leaves_weights_that_can_be_tested() {
+fn a_run_prints_its_events_and_leaves_weights_that_can_be_tested() {
     let folder = folder();
-    let told = lines(small(&folder, 6, &[]));
-    let start = events(&told, "start")[0];
+    let printed = lines(small(&folder, 6, &[]));
+    let start = events(&printed, "start")[0];
     assert_eq!((&start["step"], &start["ranks"]), (&Value::from(0), &Value::from(1)));
-    let steps = events(&told, "step");
+    let steps = events(&printed, "step");
     assert_eq!(steps.iter().filter_map(|step| step["step"].as_u64()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     steps.iter().for_each(|step| assert_keys(step, &["loss", "lr"]));
     let keys = ["epoch", "step", "train_loss", "val_loss", "val_top1_error", "lr", "images_per_second", "data_wait"];
-    events(&told, "epoch").iter().for_each(|epoch| assert_keys(epoch, &keys));
-    let done = events(&told, "done")[0];
+    events(&printed, "epoch").iter().for_each(|epoch| assert_keys(epoch, &keys));
+    let done = events(&printed, "done")[0];
     assert_keys(done, &["step", "test_top1_error", "test_top5_error", "checkpoint", "seconds"]);
     let checkpoint = done["checkpoint"].as_str().expect("a path");
     assert!(Path::new(checkpoint).is_absolute() && Path::new(checkpoint).is_file());
@@ -57,8 +57,8 @@ fn a_run_tells_its_events_and_leaves_weights_that_can_be_tested() {
     assert!(code != 0 && text.contains("--resume"), "{text}");
 }
 
-/// Runs `SMALL` in `folder`/run, presses Ctrl-C after step `until`, and gives back the step that it began at and the
-/// last one that it told of.
+/// Runs `SMALL` in `folder`/run, presses Ctrl-C after step `until`, and gives back the step that it
+/// began at and the last one that it printed.
 #[cfg(unix)]
 fn interrupted(folder: &TempDir, until: u64, more: &[&str]) -> (u64, u64) {
     use std::io::{BufRead, BufReader};
@@ -93,12 +93,12 @@ fn interrupted(folder: &TempDir, until: u64, more: &[&str]) -> (u64, u64) {
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_leaves_a_checkpoint_and_the_run_goes_on_from_there() {
+fn ctrl_c_leaves_a_checkpoint_from_which_the_run_is_resumed() {
     let folder = folder();
     let (start, seen) = interrupted(&folder, 2, &[]);
     assert_eq!(start, 0);
     let (start, _) = interrupted(&folder, seen + 1, &["--resume"]);
-    assert_eq!(start, seen, "the last step that was told of is the one that was saved");
+    assert_eq!(start, seen, "the last step that was printed is the one that was saved");
 }
 
 #[test]
@@ -120,14 +120,14 @@ fn a_recipe_with_a_typo_names_file_and_line() {
 }
 
 #[test]
-fn data_that_is_not_there_is_refused_with_the_nearest_name() {
+fn unknown_data_is_refused_with_the_nearest_name() {
     let (code, text) = failure(small(&folder(), 1, &["--data", "cifra10"]));
     assert_eq!(code, 1);
     assert!(text.contains("\"cifra10\"") && text.contains("hint: did you mean \"cifar10\"?"), "{text}");
 }
 
 #[test]
-fn a_profile_tells_the_time_of_each_operation_before_the_run_is_done() {
+fn a_profile_prints_the_time_of_each_operation_before_the_run_is_done() {
     let folder = folder();
     let lines = lines(small(&folder, 3, &["--profile"]));
     let profile = &lines[lines.len() - 2];
@@ -143,10 +143,10 @@ fn a_profile_tells_the_time_of_each_operation_before_the_run_is_done() {
 #[test]
 fn a_run_is_reported_listed_and_compared_without_touching_the_test_set_again() {
     let folder = folder();
-    let told = lines(small(&folder, 3, &[]));
+    let printed = lines(small(&folder, 3, &[]));
     let run = folder.path().join("run");
     let [run_text, out] = [&run, &folder.path().join("page.html")].map(|path| path.to_string_lossy().into_owned());
-    let report = events(&told, "done")[0]["report"].as_str().expect("a path").to_string();
+    let report = events(&printed, "done")[0]["report"].as_str().expect("a path").to_string();
     for lang in ["en", "ko"] {
         let written = &lines(residual(&["report", &run_text, "--lang", lang, "--out", &out, "--json"]))[0];
         let path = written["path"].as_str().expect("a path");
@@ -182,7 +182,7 @@ fn a_run_that_blew_up_is_listed_as_failed_with_its_reason() {
 }
 
 #[test]
-fn where_there_is_no_terminal_the_dashboard_gives_way_to_plain_lines() {
+fn without_a_terminal_the_dashboard_is_replaced_by_plain_lines() {
     let folder = folder();
     let mut shown = residual(&SMALL.map(|argument| if argument == "--json" { "--tui" } else { argument }));
     shown.args(["--tensorboard", "--set", "train.steps=2", "--out"]).arg(folder.path().join("run"));
@@ -197,7 +197,7 @@ fn where_there_is_no_terminal_the_dashboard_gives_way_to_plain_lines() {
 }
 
 #[test]
-fn a_range_test_tells_a_rate_from_its_own_curve() {
+fn a_range_test_suggests_a_rate_from_its_own_curve() {
     let arguments = ["tune", "lr", "resnet-cifar-8", "--steps", "80", "--json", "--set", "train.batch=32"];
     let lines = lines(residual(&arguments));
     let (suggested, points) = lines.split_last().expect("lines");
@@ -220,7 +220,7 @@ fn a_page_of_the_unfinished_run_is_replaced_by_that_of_the_finished_one() {
 }
 
 #[test]
-fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
+fn a_run_in_its_default_folder_is_resumed_without_naming_it() {
     let folder = folder();
     let train = |arguments: &[&str]| {
         let mut command = residual(arguments);
@@ -229,18 +229,19 @@ fn a_run_in_the_folder_of_its_name_goes_on_by_resume_alone() {
     };
     let mut first = SMALL.to_vec();
     first[1] = "resnet-20";
-    // A schedule that the default recipe does not have: its key is taken by the run's own recipe alone.
+    // A schedule that the default recipe does not have: its key is taken by the run's own recipe
+    // alone.
     first.extend(["--set", "train.steps=2", "--set", "schedule.kind=plateau", "--set", "schedule.patience=4"]);
-    let told = lines(train(&first));
+    let printed = lines(train(&first));
     let set = ["train", "--resume", "--json", "--set", "schedule.patience=4"];
     assert!(events(&lines(train(&set)), "step").is_empty(), "the same recipe");
     let again = lines(train(&["train", "--resume", "--json"]));
-    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
+    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&printed, "done")[0]["test_top1_error"]);
     assert!(events(&again, "step").is_empty());
 }
 
 #[test]
-fn a_run_goes_on_with_the_images_that_it_began_with_and_needs_none_once_it_is_finished() {
+fn a_run_is_resumed_only_with_the_images_it_began_with_and_a_finished_one_needs_none() {
     let folder = folder();
     let images = folder.path().join("pets");
     let put = |name: &str, colour: u8| image(&images.join(name), colour);
@@ -256,7 +257,7 @@ fn a_run_goes_on_with_the_images_that_it_began_with_and_needs_none_once_it_is_fi
             .args(set);
         command
     };
-    let told = lines(train("3", &[]));
+    let printed = lines(train("3", &[]));
     let (code, text) = failure(train("5", &[]));
     assert!(code == 1 && text.contains("another recipe than train.steps = 5"), "{text}");
     std::fs::remove_file(folder.path().join("run").join("summary.json")).expect("a finished run");
@@ -265,7 +266,7 @@ fn a_run_goes_on_with_the_images_that_it_began_with_and_needs_none_once_it_is_fi
     assert!(code == 1 && text.contains("other images"), "{text}");
     std::fs::remove_file(images.join("cat/12.png")).expect("just written");
     let again = lines(train("3", &[]));
-    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&told, "done")[0]["test_top1_error"]);
+    assert_eq!(events(&again, "done")[0]["test_top1_error"], events(&printed, "done")[0]["test_top1_error"]);
 
     std::fs::remove_dir_all(&images).expect("just written");
     let mut resume = residual(&["train", "--resume", "--json", "--out"]);
@@ -274,13 +275,13 @@ fn a_run_goes_on_with_the_images_that_it_began_with_and_needs_none_once_it_is_fi
 }
 
 #[test]
-fn more_threads_than_anybody_has_are_refused() {
+fn far_more_threads_than_cores_are_refused() {
     let (code, text) = failure(residual(&["models", "--threads", "100000"]));
     assert!(code == 2 && text.contains("cores") && text.contains("hint: "), "{text}");
 }
 
 #[test]
-fn a_slip_in_the_name_of_a_recipe_is_told() {
+fn a_misspelt_recipe_is_answered_with_the_nearest_name() {
     let (code, text) = failure(residual(&["train", "cifar10-resnet20-quik"]));
     assert!(code == 2 && text.contains("did you mean the recipe cifar10-resnet20-quick?"), "{text}");
 }
@@ -299,11 +300,11 @@ fn sigterm_leaves_a_checkpoint_as_ctrl_c_does() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it runs");
-    let mut told = BufReader::new(run.stdout.take().expect("piped")).lines();
-    let first = told.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"event\":\"step\"")));
+    let mut printed = BufReader::new(run.stdout.take().expect("piped")).lines();
+    let first = printed.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"event\":\"step\"")));
     assert!(first.is_some(), "a step");
     let sent = Command::new("kill").args(["-TERM", &run.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
-    assert!(told.any(|line| line.is_ok_and(|line| line.contains("\"event\":\"checkpoint\""))), "a checkpoint");
+    assert!(printed.any(|line| line.is_ok_and(|line| line.contains("\"event\":\"checkpoint\""))), "a checkpoint");
     assert_eq!(run.wait().expect("it ends").code(), Some(143));
 }

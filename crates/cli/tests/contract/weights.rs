@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn training_weights_tested_on_other_classes_is_refused() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &[]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let images = folder.path().join("images");
     for class in ["cat", "dog"] {
         std::fs::create_dir_all(images.join(class)).expect("a class");
@@ -17,10 +17,10 @@ fn training_weights_tested_on_other_classes_is_refused() {
 }
 
 #[test]
-fn images_are_named_by_what_the_weights_were_trained_on() {
+fn images_are_classified_by_the_classes_of_the_weights() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &[]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let whole = folder.path().join("whole.png");
     std::fs::write(&whole, IMAGE).expect("an image");
     let broken = folder.path().join("broken.png");
@@ -53,10 +53,10 @@ fn images_are_named_by_what_the_weights_were_trained_on() {
 }
 
 #[test]
-fn every_protocol_tests_alone_and_fused_and_tells_what_it_cost() {
+fn every_protocol_tests_alone_and_fused_and_reports_its_crops() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &[]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let eval = |more: &[&str]| {
         let mut command = residual(&["eval", &checkpoint, "--json", "--split", "validation"]);
         command.args(more);
@@ -81,16 +81,16 @@ fn every_protocol_tests_alone_and_fused_and_tells_what_it_cost() {
     assert_eq!((twice.len(), &twice[0]["confusion"]), (1, &once[0]["confusion"]));
 
     let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "ten-crop", "--scales", "20"]));
-    assert!(code == 2 && text.contains("hint: --scales takes numbers from 32 upwards"), "{text}");
+    assert!(code == 2 && text.contains("hint: give scales of at least 32"), "{text}");
     let (code, text) = failure(residual(&["eval", &checkpoint, "--protocol", "tencrop"]));
     assert!(code == 2 && text.contains("ten-crop"), "{text}");
 }
 
 #[test]
-fn predictions_are_explained_by_an_image_each() {
+fn predictions_are_explained_by_one_image_each() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &[]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let images = folder.path().join("images");
     std::fs::create_dir_all(&images).expect("a folder");
     for name in ["one.png", "two.png"] {
@@ -112,8 +112,8 @@ fn predictions_are_explained_by_an_image_each() {
 #[test]
 fn weights_are_tested_on_some_of_their_classes_under_other_spellings() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &[]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed = lines(small(&folder, 1, &[]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let tests = folder.path().join("images/test");
     for (class, n) in [("Ring", 2), ("cross", 1)] {
         (0..n).for_each(|i| image(&tests.join(class).join(format!("{i}.png")), 80));
@@ -129,7 +129,7 @@ fn weights_are_tested_on_some_of_their_classes_under_other_spellings() {
 }
 
 #[test]
-fn exported_weights_are_named_counted_and_imported_again() {
+fn exported_weights_are_counted_and_can_be_imported_again() {
     let folder = folder();
     lines(small(&folder, 1, &[]));
     let weights = folder.path().join("run/best.safetensors");
@@ -163,8 +163,9 @@ fn exported_weights_are_named_counted_and_imported_again() {
 #[test]
 fn a_file_of_this_program_keeps_its_preprocessing_and_classes_through_an_import() {
     let folder = folder();
-    let told = lines(small(&folder, 1, &["--set", "data.mean=[0.4, 0.5, 0.6]", "--set", "data.std=[0.3, 0.2, 0.1]"]));
-    let checkpoint = events(&told, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
+    let printed =
+        lines(small(&folder, 1, &["--set", "data.mean=[0.4, 0.5, 0.6]", "--set", "data.std=[0.3, 0.2, 0.1]"]));
+    let checkpoint = events(&printed, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let out = folder.path().join("new folder").join("again.safetensors").to_string_lossy().into_owned();
     lines(residual(&["import", &checkpoint, "--as", "resnet-cifar-8", "--out", &out, "--json"]));
     let eval = |file: &str| lines(residual(&["eval", file, "--data", "shapes", "--json"])).remove(0);
@@ -175,7 +176,7 @@ fn a_file_of_this_program_keeps_its_preprocessing_and_classes_through_an_import(
 }
 
 #[test]
-fn weights_are_not_replaced_by_what_is_made_of_them() {
+fn weights_are_never_overwritten_by_their_own_output() {
     let folder = folder();
     lines(small(&folder, 1, &[]));
     let run = folder.path().join("run").to_string_lossy().into_owned();
@@ -199,7 +200,7 @@ fn all_images_of_a_folder_without_a_test_split_are_tested_unless_a_split_is_name
     let checkpoint = events(&events_seen, "done")[0]["checkpoint"].as_str().expect("a path").to_string();
     let images = folder.path().join("images");
     for class in ["ring", "cross"] {
-        (0..20).for_each(|i| image(&images.join(class).join(format!("{i}.png")), 80));
+        (0..40).for_each(|i| image(&images.join(class).join(format!("{i}.png")), 80));
     }
     let data = images.to_string_lossy().into_owned();
     let eval = |more: &[&str]| {
@@ -209,9 +210,9 @@ fn all_images_of_a_folder_without_a_test_split_are_tested_unless_a_split_is_name
         (result["images"].as_u64().expect("a number"), String::from_utf8(output.stderr).expect("UTF-8"))
     };
     let (tested, stderr) = eval(&[]);
-    assert!(tested == 40 && stderr.contains("has no test split: all its images are tested"), "{tested}: {stderr}");
-    assert_eq!(eval(&["--split", "all"]).0, 40);
-    assert!(eval(&["--split", "test"]).0 < 40, "the held-out part");
+    assert!(tested == 80 && stderr.contains("has no test split: all its images are tested"), "{tested}: {stderr}");
+    assert_eq!(eval(&["--split", "all"]).0, 80);
+    assert!(eval(&["--split", "test"]).0 < 80, "the held-out part");
 }
 
 #[test]
