@@ -41,7 +41,7 @@ impl Columns {
         self.width * (tasks::TASK_LEN / self.width).max(1)
     }
 
-    /// Repeats `f(channel)` over a folded row.
+    /// RepeatedAugmentation `f(channel)` over a folded row.
     pub(crate) fn repeat(self, f: impl Fn(usize) -> f32) -> Vec<f32> {
         let row: Vec<f32> = (0..self.c).map(f).collect();
         row.repeat(self.width / self.c)

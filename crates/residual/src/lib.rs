@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod classes;
 pub mod error;
 pub mod image;
+mod named;
 pub mod numbers;
 #[doc(hidden)]
 pub mod pickle;

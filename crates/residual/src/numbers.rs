@@ -1,6 +1,6 @@
-//! Numbers for people, the same in the terminal and on the page.
+//! Numbers: rounding, and texts that are the same in the terminal, in reports and in files.
 
-/// `269722` → `269,722`.
+/// Groups the digits of a number by thousands: `269722` → `269,722`.
 pub fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,7 +13,7 @@ pub fn thousands(value: u64) -> String {
     text
 }
 
-/// `40552832` → `40.6 M`: three significant digits or so, and a unit.
+/// Shortens a number to about three significant digits and a unit: `40552832` → `40.6 M`.
 pub fn short(value: u64) -> String {
     let value = value as f64;
     let (scaled, unit) = match value {
@@ -31,12 +31,12 @@ pub fn short(value: u64) -> String {
     format!("{scaled:.decimals$} {unit}")
 }
 
-/// `12.3456` → `12.35 %`.
+/// Writes a percentage with two decimals: `12.3456` → `12.35 %`.
 pub fn percent(value: f64) -> String {
     format!("{value:.2} %")
 }
 
-/// `138.357544` → `138.4`: so many significant digits, and no zeros behind them.
+/// Rounds to `digits` significant digits and drops trailing zeros: `138.357544` → `138.4` for 4.
 pub fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
@@ -44,4 +44,25 @@ pub fn significant(value: f64, digits: i32) -> String {
     let decimals = (digits - 1 - value.abs().log10().floor() as i32).max(0) as usize;
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Writes bytes as lowercase hexadecimal, two digits each.
+///
+/// ```
+/// assert_eq!(residual::numbers::hex(&[0, 0x5e, 0xff]), "005eff");
+/// ```
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Halves `n` and rounds an exact half to the even number, as Python's `round(n / 2)` does.
+///
+/// ```
+/// assert_eq!([4, 5, 7].map(residual::numbers::half_to_even), [2, 2, 4]);
+/// ```
+pub fn half_to_even(n: usize) -> usize {
+    let half = n / 2;
+    if n % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
 }

@@ -5,7 +5,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use residual_train::data::{self, Augment, DataOptions, Flip, Loader, LoaderOptions, Repeats};
+use residual_train::data::{self, Augment, DataOptions, Flip, Loader, LoaderOptions, RepeatedAugmentation};
 use residual_train::layers::{BatchNorm, Conv2d, Linear, MaxPool, Pass, conv_norm_add_relu, conv_norm_relu};
 use residual_train::ops::{self, Nhwc};
 use residual_train::recipe::OptimizerOptions;
@@ -56,9 +56,10 @@ fn main() -> residual_train::Result<()> {
     let data = data::open(&DataOptions::new(source), &mut ())?;
     let (h, w, c) = (data.train.height(), data.train.width(), data.train.channels());
     let classes = data.classes.len();
-    let normalizer = Arc::new(data::Normalizer::new(&data::channel_of(&data.train, &mut ())?, h, w, c)?);
+    let normalizer = Arc::new(data::Normalizer::new(&data::channel_statistics(&data.train, &mut ())?, h, w, c)?);
     let augment = Augment { pad_crop: 4, flip: Flip::Random, ..Augment::default() };
-    let options = LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
+    let options =
+        LoaderOptions { batch: 128, seed: 0, drop_last: true, first_step: 0, repeats: RepeatedAugmentation::default() };
     let mut loader = Loader::new(Arc::new(data.train.clone()), Arc::clone(&normalizer), augment, options)?;
 
     let (seed, device) = (0, Device::flex().autodiff());

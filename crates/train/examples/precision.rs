@@ -27,7 +27,7 @@ fn main() -> residual_train::Result<()> {
 
     let images = data::open(&DataOptions::new("shapes".to_owned()), &mut ())?.train;
     let (h, w, c) = (images.height(), images.width(), images.channels());
-    let normalizer = data::Normalizer::new(&data::channel_of(&images, &mut ())?, h, w, c)?;
+    let normalizer = data::Normalizer::new(&data::channel_statistics(&images, &mut ())?, h, w, c)?;
     let Some(batch) = data::batches(&images, &normalizer, IMAGES).next() else {
         return Err(residual_train::Error::data("shapes has no images"));
     };

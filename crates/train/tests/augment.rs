@@ -4,7 +4,7 @@
 
 mod support;
 
-use residual_train::data::{Image, Operation, Policy, STEPS};
+use residual_train::data::{Image, MAGNITUDE_BINS, Operation, Policy};
 use std::process::Command;
 
 /// Writes every operation of both lists at every strength with both signs, in the order of `Policy::list`.
@@ -70,8 +70,8 @@ fn every_operation_at_every_strength_gives_torchvisions_bytes() {
         let image = image(channels);
         let theirs = std::fs::read(folder.path().join(format!("{channels}.out"))).expect("written");
         let mut theirs = theirs.chunks_exact(image.pixels.len());
-        for policy in [Policy::TrivialAugmentWide, Policy::RandAugment { operations: 2, strength: 9 }] {
-            for strength in 0..STEPS {
+        for policy in [Policy::TrivialAugmentWide, Policy::RandAugment { operations: 2, magnitude: 9 }] {
+            for strength in 0..MAGNITUDE_BINS {
                 for operation in policy.list(image.height, image.width, strength) {
                     for operation in [operation, reversed(operation)] {
                         let (ours, theirs) = (operation.apply(&image), theirs.next().expect("as many"));

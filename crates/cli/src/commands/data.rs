@@ -4,7 +4,7 @@ use crate::ui::Ui;
 use crate::ui::numbers::thousands;
 use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
-use residual_train::data::{self, FetchOptions, Report};
+use residual_train::data::{self, DataReport, FetchOptions};
 use std::path::PathBuf;
 
 /// Fetch or check a data set
@@ -57,7 +57,7 @@ impl DataCommand {
 }
 
 impl FetchArgs {
-    fn run(&self, progress: &mut dyn data::Progress) -> Result<Report> {
+    fn run(&self, progress: &mut dyn data::Progress) -> Result<DataReport> {
         if self.name == "shapes" && self.to.is_none() {
             return Err(Error::usage("shapes is built in and needs no download")
                 .with_hint("use it with --data shapes; --to DIR writes it to a folder"));
@@ -70,7 +70,7 @@ impl FetchArgs {
     }
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &DataReport) -> String {
     let canonical = match report.canonical {
         Some(true) => "yes, the published pixels",
         Some(false) => "no: results on them are not comparable with published ones",

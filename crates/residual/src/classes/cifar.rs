@@ -1,10 +1,10 @@
 //! Class names of CIFAR-10 and CIFAR-100 (Krizhevsky 2009).
 
-/// CIFAR-10's classes, in label order.
+/// Names of CIFAR-10's classes in label order.
 pub const CLASSES_10: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// CIFAR-100's fine classes, in label order.
+/// Names of CIFAR-100's fine classes in label order, divided by spaces.
 pub const CLASSES_100: &str = "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus \
     butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup \
     dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion \

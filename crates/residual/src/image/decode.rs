@@ -1,8 +1,9 @@
-//! One image from a JPEG, PNG, WebP or BMP file.
+//! Decoding of JPEG, PNG, WebP and BMP files.
 //!
-//! Orientation tags are obeyed, 16-bit values become 8-bit ones, palettes are resolved, and what is transparent is laid
-//! on white, as a page shows it (the colour *under* transparency is whatever the drawing program left there). Grey
-//! images keep one channel until they are brought to the net's size.
+//! Orientation tags are applied, 16-bit values become 8-bit ones, palettes are resolved, and
+//! transparent pixels are blended with white, as a page shows them (the colour *under* transparency
+//! is whatever the drawing program left there). Grey images keep one channel until they are resized
+//! for a network.
 
 use crate::error::{Error, Result};
 use image::codecs::png::PngEncoder;
@@ -13,49 +14,69 @@ use std::error::Error as _;
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
-/// Pixels of the largest image that is decoded, which is Pillow's limit, too (two thirds of a GiB in colour). A small
-/// file can claim to be larger, and every thread may meet one.
-const MOST_PIXELS: u64 = 178_956_970;
-/// Bytes that a decoder may take: 16 bits in four channels at that size.
-const MEMORY: u64 = 8 * MOST_PIXELS;
+/// Pixels of the largest image that is decoded: Pillow's limit (half a GiB in colour). A small file
+/// can claim to be larger, and every thread may meet one.
+const MAX_PIXELS: u64 = 178_956_970;
+/// Bytes that a decoder may allocate: 16 bits in four channels at that size.
+const MAX_BYTES: u64 = 8 * MAX_PIXELS;
 
-/// What files of images are called.
+/// Extensions of image files.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp"];
 
-/// Whether a file is called like an image; what it is shows when it is opened.
+/// Returns whether a file has an image's extension: JPEG, PNG, WebP or BMP. The content is not
+/// read.
+///
+/// ```
+/// use residual::image::is_image_name;
+/// assert!(is_image_name("cat.JPG".as_ref()) && !is_image_name("cat.gif".as_ref()));
+/// ```
 pub fn is_image_name(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// What a file says its colours mean.
+/// The colour space that an image file declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// Nothing, or sRGB: what nets are trained on.
+    /// No profile, or sRGB, on which networks are trained.
     Standard,
-    /// An ICC profile of another space, which was ignored: the values are taken as if they were sRGB's.
+    /// An ICC profile of another space. Decoding ignores it and reads the values as sRGB.
     Profiled,
 }
 
-/// A decoded image of any size.
+/// A decoded image of any size, in 8 bits a value.
+///
+/// ```
+/// use residual::Image;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("grey.png");
+/// Image { height: 1, width: 3, channels: 1, pixels: vec![0, 128, 255] }.save_png(&path)?;
+///
+/// let image = Image::open(&path)?;
+/// assert_eq!((image.height, image.width, image.channels), (1, 3, 1));
+/// assert_eq!(image.pixels, [0, 128, 255]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// 1 (grey) or 3 (red, green, blue).
+    /// Values per pixel: 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
-    /// `[height, width, channels]`.
+    /// Values as `[height, width, channels]`.
     pub pixels: Vec<u8>,
 }
 
 impl Image {
-    /// Reads and decodes the JPEG, PNG, WebP or BMP file at `path`; the content decides which, not the name.
+    /// Reads and decodes the JPEG, PNG, WebP or BMP file at `path`. The content decides the format,
+    /// not the name.
     ///
     /// # Errors
-    /// Fails if the file cannot be read, is of another format, is truncated or corrupt, or claims more than
-    /// 179 million pixels. The message begins with the path.
+    /// Fails if the file cannot be read, is of another format, is truncated or corrupt, or claims
+    /// more than 179 million pixels. The message begins with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
@@ -66,11 +87,20 @@ impl Image {
     ///
     /// # Errors
     /// Fails as [`open`](Self::open) does; the message calls the file "image".
+    ///
+    /// ```
+    /// # let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images");
+    /// # let bytes = &std::fs::read(format!("{tests}/turned.jpg")).unwrap();
+    /// let image = residual::Image::decode(bytes)?;
+    /// // 16x8 pixels whose orientation tag turns them by a quarter.
+    /// assert_eq!((image.height, image.width, image.channels), (16, 8, 3));
+    /// # Ok::<(), residual::Error>(())
+    /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         Self::decode_named(bytes, "image")
     }
 
-    /// Decodes the bytes of a file that messages call `name`.
+    /// Decodes the bytes of a file; error messages call it `name`.
     ///
     /// # Errors
     /// Fails as [`open`](Self::open) does.
@@ -78,10 +108,10 @@ impl Image {
         Self::decode_with_colours(bytes, name).map(|(image, _)| image)
     }
 
-    /// [`decode`](Self::decode_named), and whether the file has a colour profile that was ignored.
+    /// Decodes as [`decode_named`](Self::decode_named) and also returns the file's colour space.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Fails as [`open`](Self::open) does.
     pub fn decode_with_colours(bytes: &[u8], name: &str) -> Result<(Self, Colours)> {
         let refuse = |why: String| Error::data(format!("{name} does not decode: {why}"));
         let mut decoder = decoder(bytes).map_err(refuse)?;
@@ -100,17 +130,19 @@ impl Image {
         Ok((Self { height, width, channels, pixels }, colours))
     }
 
-    /// What the head of a file says of its colours, once the file is known to be whole to its end marker; nothing is
-    /// decoded.
+    /// Checks a file's header and end marker and returns its colour space, without decoding pixels.
+    ///
+    /// # Errors
+    /// Fails as [`open`](Self::open) does, but overlooks damage between header and end.
     pub fn inspect(bytes: &[u8], name: &str) -> Result<Colours> {
         let mut decoder = decoder(bytes).map_err(|why| Error::data(format!("{name} does not decode: {why}")))?;
         Ok(colours(&mut decoder))
     }
 
-    /// Writes it as a PNG file.
+    /// Writes the image as a PNG file.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// Fails if the file cannot be written, or `pixels` is not `height * width * channels` long.
     pub fn save_png(&self, path: &Path) -> Result<()> {
         let colour = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
         let (width, height) = (self.width as u32, self.height as u32);
@@ -122,14 +154,14 @@ impl Image {
     }
 }
 
-/// A decoder for a file that is whole.
+/// Returns a decoder for a file after checking its format, end and size.
 fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> {
     if bytes.is_empty() {
         return Err("it is empty".into());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MEMORY);
+    limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     match reader.format() {
         Some(ImageFormat::Jpeg) => check_jpeg(bytes)?,
@@ -137,7 +169,7 @@ fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> 
             return Err("it is truncated: PNG's end chunk is missing".into());
         }
         Some(ImageFormat::WebP) if !riff_ends(bytes) => {
-            return Err("it is truncated: it is shorter than its head says".into());
+            return Err("it is truncated: it is shorter than its header says".into());
         }
         Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) => {}
         Some(other) => return Err(format!("it is {other:?}, not JPEG, PNG, WebP or BMP")),
@@ -145,14 +177,15 @@ fn decoder(bytes: &[u8]) -> std::result::Result<impl ImageDecoder + '_, String> 
     }
     let decoder = reader.into_decoder().map_err(|e| why(&e))?;
     let (width, height) = decoder.dimensions();
-    // A few bytes can claim to be more pixels than memory holds; nothing is allocated for them.
-    match u64::from(width) * u64::from(height) > MOST_PIXELS {
-        true => Err(format!("it claims {width}x{height} pixels, more than {} million", MOST_PIXELS / 1_000_000)),
+    // A few bytes can claim more pixels than memory holds; nothing has been allocated yet.
+    match u64::from(width) * u64::from(height) > MAX_PIXELS {
+        true => Err(format!("it claims {width}x{height} pixels, more than {} million", MAX_PIXELS / 1_000_000)),
         false => Ok(decoder),
     }
 }
 
-/// A profile that cannot be read is as good as none: the pixels may still be whole.
+/// Returns the declared colour space. An unreadable profile counts as none: the pixels may be
+/// whole.
 fn colours(decoder: &mut impl ImageDecoder) -> Colours {
     let names_srgb = |profile: &[u8]| {
         // In ASCII up to version 2 of the format, in UTF-16 from version 4 on.
@@ -165,13 +198,13 @@ fn colours(decoder: &mut impl ImageDecoder) -> Colours {
     }
 }
 
-/// Why a decoder gave up.
+/// Returns a decoder's error in plain words.
 fn why(error: &ImageError) -> String {
     match error {
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it is truncated".into(),
-        // The decoder's own words, without the format's name around them.
+        // The inner message, without the format's name around it.
         ImageError::Decoding(error) => match error.source().map_or_else(|| error.to_string(), ToString::to_string) {
-            // Followed by the innards of a chunk.
+            // The rest of this message is the content of a chunk.
             why if why.starts_with("CRC error") => "it was altered: a checksum does not match".into(),
             why => why,
         },
@@ -179,9 +212,10 @@ fn why(error: &ImageError) -> String {
     }
 }
 
-/// Whether a JPEG file is of a kind that is read, with an end marker behind its first scan: without one the decoder fills
-/// what is missing with grey rather than fail. Segments before the scan are skipped by their length, since a thumbnail
-/// among them has an end marker of its own.
+/// Checks that a JPEG file is of a supported kind and has an end marker behind its first scan.
+///
+/// Without the marker the decoder would fill the missing part with grey rather than fail. Segments
+/// before the scan are skipped by their length, since a thumbnail in one has its own end marker.
 fn check_jpeg(bytes: &[u8]) -> std::result::Result<(), String> {
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|b| <&[u8; 4]>::try_from(b).ok()) {
@@ -189,7 +223,8 @@ fn check_jpeg(bytes: &[u8]) -> std::result::Result<(), String> {
             // A fill byte.
             0xff => at += 1,
             0xda if bytes[at..].windows(2).any(|w| w == [0xff, 0xd9]) => return Ok(()),
-            // Frames (ITU-T T.81, table B.1): Huffman-coded ones are sequential or progressive; c4, c8 and cc are none.
+            // Frame markers (ITU-T T.81, table B.1). Huffman-coded frames are sequential or
+            // progressive; c4, c8 and cc are not frames.
             0xc3 => return Err("it is lossless JPEG, which is not read".into()),
             0xc5..=0xc7 => return Err("it is hierarchical JPEG, which is not read".into()),
             0xc9..=0xcb | 0xcd..=0xcf => return Err("it is JPEG with arithmetic coding, which is not read".into()),
@@ -203,13 +238,13 @@ fn check_jpeg(bytes: &[u8]) -> std::result::Result<(), String> {
     Err("it is truncated: JPEG's end marker is missing".into())
 }
 
-/// Whether as many bytes follow the head of a WebP file as it says.
+/// Returns whether a WebP file is as long as its header says.
 fn riff_ends(bytes: &[u8]) -> bool {
     let size = bytes.get(4..8).and_then(|size| <[u8; 4]>::try_from(size).ok());
     size.is_some_and(|size| bytes.len() as u64 >= u64::from(u32::from_le_bytes(size)) + 8)
 }
 
-/// `[…, colour, alpha]` → `[…, colour]`, laid on white.
+/// Blends `[…, colour, alpha]` with white and returns `[…, colour]`.
 fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / N * (N - 1));
     for pixel in pixels.chunks_exact(N) {
@@ -224,8 +259,8 @@ mod tests {
     use super::*;
     use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 
-    /// 16x8, the left half blue (20, 60, 220), the right half red (200, 30, 40), "turn clockwise" (orientation 6), by
-    /// Pillow 13.0 at quality 90.
+    /// 16x8, the left half blue (20, 60, 220), the right half red (200, 30, 40), "turn clockwise"
+    /// (orientation 6), by Pillow 13.0 at quality 90.
     const TURNED: &[u8] = include_bytes!("../../tests/images/turned.jpg");
 
     fn turned_jpeg() -> Vec<u8> {
@@ -246,10 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn orientation_tags_are_obeyed() {
+    fn orientation_tags_are_applied() {
         let image = Image::decode_named(&turned_jpeg(), "turned").expect("an image");
         assert_eq!((image.height, image.width, image.channels), (16, 8, 3));
-        // Pillow's `exif_transpose` has (20, 60, 218) above and (200, 30, 41) below; decoders may differ by 3.
+        // Pillow's `exif_transpose` has (20, 60, 218) above and (200, 30, 41) below; decoders may
+        // differ by 3.
         for (at, expected) in [((2 * 8 + 3) * 3, [20u8, 60, 218]), ((13 * 8 + 3) * 3, [200, 30, 41])] {
             let found = &image.pixels[at..at + 3];
             assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{found:?} {expected:?}");
@@ -257,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_stays_grey_and_what_is_transparent_lies_on_white() {
+    fn grey_keeps_one_channel_and_transparency_is_blended_with_white() {
         let grey = Image::decode_named(&png(&[0, 128, 255], 3, 1, ExtendedColorType::L8), "grey").expect("an image");
         assert_eq!((grey.channels, grey.pixels), (1, vec![0, 128, 255]));
         let pixels = vec![9, 8, 7, 255, 9, 8, 7, 0, 0, 0, 0, 51];
@@ -270,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bits_become_eight() {
+    fn sixteen_bit_values_become_eight_bit_ones() {
         let deep: ImageBuffer<Luma<u16>, _> =
             ImageBuffer::from_raw(3, 1, vec![0u16, 32_896, 65_535]).expect("three pixels");
         let image = Image::decode_named(&encoded(DynamicImage::ImageLuma16(deep)), "deep").expect("an image");
@@ -282,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_corrupt_and_foreign_files_are_refused_by_name() {
+    fn truncated_corrupt_and_other_files_fail_with_their_name() {
         let (jpeg, png) = (turned_jpeg(), png(&[77; 64 * 64], 64, 64, ExtendedColorType::L8));
         let mut crc = png.clone();
         // The checksum of the pixels lies in front of the end chunk of twelve bytes.
@@ -303,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_jpeg_that_are_not_read_are_told_apart() {
+    fn each_unsupported_kind_of_jpeg_has_its_own_message() {
         let jpeg = turned_jpeg();
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).expect("a baseline frame");
         let cases = [
@@ -327,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn webp_and_bmp_give_their_pixels_and_cut_ones_are_refused() {
+    fn webp_and_bmp_decode_to_their_pixels_and_truncated_ones_fail() {
         let pixels: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 5) as u8).collect();
         let colour: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(5, 3, pixels.clone()).expect("fifteen pixels");
         for format in [ImageFormat::WebP, ImageFormat::Bmp] {
@@ -342,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_that_claims_to_be_huge_is_refused_before_it_is_decoded() {
+    fn a_small_file_that_claims_to_be_huge_fails_before_decoding() {
         // A PNG's head says 60000x60000; its checksum is made to agree.
         let mut bomb = png(&[7; 4], 2, 2, ExtendedColorType::L8);
         bomb[16..20].copy_from_slice(&60_000u32.to_be_bytes());
@@ -367,8 +403,9 @@ mod tests {
     }
 
     #[test]
-    fn jpegs_of_one_and_four_channels_and_progressive_ones_are_pillows() {
-        // 16x8, left half (20, 60, 220), right half (200, 30, 40), by Pillow 13.0 at quality 90; decoders may differ by 3.
+    fn grey_cmyk_and_progressive_jpegs_decode_as_in_pillow() {
+        // 16x8, left half (20, 60, 220), right half (200, 30, 40), by Pillow 13.0 at quality 90;
+        // decoders may differ by 3.
         let cases = [
             (
                 "progressive",
@@ -391,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_other_colours_is_noticed_and_ignored() {
+    fn a_colour_profile_other_than_srgb_is_reported_and_ignored() {
         let profiled = |name: &[u8]| {
             let mut jpeg = turned_jpeg();
             let body = [b"ICC_PROFILE\0\x01\x01".as_slice(), &[0; 128], name].concat();
@@ -413,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_of_an_image_is_an_image_and_none_is_a_panic() {
+    fn every_prefix_of_an_image_fails_without_a_panic() {
         for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
             assert!(Image::decode_named(&whole, "whole").is_ok());
             for end in 0..whole.len() - 4 {
@@ -423,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_bytes_are_an_error_or_another_image_never_a_panic() {
+    fn changed_bytes_never_panic() {
         for whole in [turned_jpeg(), png(&[77; 64], 8, 8, ExtendedColorType::L8)] {
             for at in 0..whole.len() {
                 for flip in [0xff, 0x55, 0x80, 0x01] {

@@ -1,34 +1,43 @@
-//! From bytes to what the net takes: (x / 255 - mean) / std, with a mean per channel or per pixel.
+//! Normalisation: bytes become (x / 255 - mean) / std, with a mean per channel or per pixel.
 //!
-//! Both are one multiplication and one addition with tables as long as a row (per channel) or an image (per pixel), so
-//! that the loop over a row has no channel index in it and vectorises.
+//! Either is one multiplication and one addition with tables as long as a row (per channel) or an
+//! image (per pixel), so that the loop over a row has no channel index and vectorises.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What is subtracted and divided by; all values on the 0 to 1 scale.
+/// Mean and standard deviation of a normalisation, on the 0 to 1 scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Normalize {
     /// A mean and a standard deviation per channel.
     Channel {
-        /// `[c]`.
+        /// Means, `[c]`.
         mean: Vec<f32>,
-        /// `[c]`.
+        /// Standard deviations, `[c]`.
         std: Vec<f32>,
     },
-    /// A mean per pixel and channel, as the ResNet paper's CIFAR nets (section 4.2), and a standard deviation per
-    /// channel: ones where nothing but the mean is subtracted, which is what the paper says.
+    /// A mean per pixel and channel, as for the ResNet paper's CIFAR networks (section 4.2), and a
+    /// standard deviation per channel; ones subtract only the mean, as the paper does.
     Pixel {
-        /// `[h, w, c]`.
+        /// Means, `[h, w, c]`.
         mean: Vec<f32>,
-        /// `[c]`.
+        /// Standard deviations, `[c]`.
         std: Vec<f32>,
     },
 }
 
 impl Normalize {
-    /// The constants that are customary for a data set: `cifar10 cifar100 mnist fashion-mnist imagenet`.
+    /// Returns the customary constants of a data set: `cifar10`, `cifar100`, `mnist`,
+    /// `fashion-mnist` or `imagenet`. Any other name has none.
+    ///
+    /// ```
+    /// use residual::image::Normalize;
+    ///
+    /// let expected = Normalize::Channel { mean: vec![0.1307], std: vec![0.3081] };
+    /// assert_eq!(Normalize::known("mnist"), Some(expected));
+    /// assert_eq!(Normalize::known("birds"), None);
+    /// ```
     pub fn known(name: &str) -> Option<Self> {
         let (mean, std): (&[f32], &[f32]) = match name {
             // Krizhevsky's training sets; the digits are those of most published recipes.
@@ -43,23 +52,24 @@ impl Normalize {
     }
 }
 
-/// A [`Normalize`] made ready for images of one size.
+/// A [`Normalize`] prepared for images of one size.
 #[derive(Debug, Clone)]
 pub struct Normalizer {
     height: usize,
     width: usize,
     channels: usize,
-    /// One row or one image long.
+    /// Factors, one row or one image long.
     scale: Vec<f32>,
-    /// As long as `scale`.
+    /// Summands, as long as `scale`.
     shift: Vec<f32>,
 }
 
 impl Normalizer {
-    /// Tables for images of `[height, width, channels]`.
+    /// Prepares a normalisation for images of `[height, width, channels]`.
     ///
     /// # Errors
-    /// Where `normalize` has values for another number of channels or pixels, or a standard deviation is not positive.
+    /// Fails if `normalize` has values for another number of channels or pixels, or if a standard
+    /// deviation is not positive.
     pub fn new(normalize: &Normalize, height: usize, width: usize, channels: usize) -> Result<Self> {
         let (mean, std, long) = match normalize {
             Normalize::Channel { mean, std } => (mean, std, channels),
@@ -74,7 +84,7 @@ impl Normalizer {
             )));
         }
         if let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
-            return Err(Error::data(format!("a standard deviation of {bad} cannot be divided by")));
+            return Err(Error::data(format!("standard deviations must be positive, got {bad}")));
         }
         let period = width * channels * if long > channels { height } else { 1 };
         let scale = (0..period).map(|i| (1.0 / (255.0 * f64::from(std[i % channels]))) as f32).collect();
@@ -82,40 +92,40 @@ impl Normalizer {
         Ok(Self { height, width, channels, scale, shift })
     }
 
-    /// Rows of an image.
+    /// Returns the rows of an image.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns of an image.
+    /// Returns the columns of an image.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Values per pixel.
+    /// Returns the values per pixel.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Values of an image.
+    /// Returns the values of an image: height · width · channels.
     pub fn stride(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// What a value of `channel` is multiplied by: 1 / (255 · std).
+    /// Returns the factor of `channel`'s values: 1 / (255 · std).
     pub fn scale_of(&self, channel: usize) -> f32 {
         self.scale[channel]
     }
 
-    /// A whole image, `[h, w, c]` bytes to `[h, w, c]` floats.
+    /// Normalises a whole image, `[h, w, c]` bytes, into `out`, `[h, w, c]` floats.
     pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
         for (pixels, out) in pixels.chunks_exact(self.scale.len()).zip(out.chunks_exact_mut(self.scale.len())) {
             scale_and_shift(pixels, &self.scale, &self.shift, out);
         }
     }
 
-    /// Part of row `y`, from column `x` on; `pixels` and `out` have the same length. Values belong to the place in the
-    /// image as it was stored, whatever place they go to.
+    /// Normalises part of row `y`, from column `x` on; `pixels` and `out` have the same length. A
+    /// mean per pixel is that of (`y`, `x`), the position in the stored image.
     pub fn apply_row(&self, y: usize, x: usize, pixels: &[u8], out: &mut [f32]) {
         let start = (y * self.width + x) * self.channels % self.scale.len();
         let part = start..start + pixels.len();
@@ -123,6 +133,7 @@ impl Normalizer {
     }
 }
 
+/// Writes `pixels * scale + shift` to `out`.
 fn scale_and_shift(pixels: &[u8], scale: &[f32], shift: &[f32], out: &mut [f32]) {
     for (((out, &p), scale), shift) in out.iter_mut().zip(pixels).zip(scale).zip(shift) {
         *out = f32::from(p) * scale + shift;
@@ -134,14 +145,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constants_for_another_number_of_channels_are_refused() {
+    fn constants_for_another_number_of_channels_fail() {
         let cifar = Normalize::known("cifar10").expect("known");
         let error = Normalizer::new(&cifar, 28, 28, 1).expect_err("one channel");
         assert!(error.to_string().contains("3 means and 3 standard deviations"), "{error}");
     }
 
     #[test]
-    fn it_travels_as_json() {
+    fn a_normalisation_is_written_to_json_and_read_back() {
         let normalize = Normalize::known("mnist").expect("known");
         let json = serde_json::to_string(&normalize).expect("serialises");
         assert_eq!(json, r#"{"kind":"channel","mean":[0.1307],"std":[0.3081]}"#);

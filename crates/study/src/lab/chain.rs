@@ -10,7 +10,7 @@ use super::trial::{LabOptions, TRIAL, TrialRow, TrialRun, read, write};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use residual::error::{Error, Kind, Result};
-use residual_train::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, Repeats};
+use residual_train::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, RepeatedAugmentation};
 use residual_train::eval::{TestProtocol, argmax};
 use residual_train::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
 use residual_train::models::parameters;
@@ -258,7 +258,7 @@ impl Training {
             seed,
             drop_last: true,
             first_step: 0,
-            repeats: Repeats::default(),
+            repeats: RepeatedAugmentation::default(),
         };
         let train = Arc::new(data.train.clone());
         let loader = Loader::new(train, Arc::clone(&normalizer), Augment::from(&recipe.augment), options)?;

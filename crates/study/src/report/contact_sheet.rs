@@ -6,7 +6,7 @@ use super::lang::Lang;
 use super::page::{Page, Section};
 use maud::{Markup, html};
 use residual::error::Result;
-use residual_train::data::{Augment, Crop, Draws, Filter, Flip, Image, Jitter, Operation, Policy, Preprocessing};
+use residual_train::data::{Augment, AugmentRng, Crop, Filter, Flip, Image, Jitter, Operation, Policy, Preprocessing};
 
 /// Examples of an augmentation.
 const EXAMPLES: u64 = 8;
@@ -74,10 +74,10 @@ fn rows(
     augment.check(preprocessing.height, preprocessing.width)?;
     let inverse = Inverse::new(&normalizer);
     let example = |augment: &Augment, epoch: u64| {
-        let draws = Draws { seed, epoch, image: 0 };
-        let pixels = augment.example(image, preprocessing, draws);
+        let rng = AugmentRng { seed, epoch, image: 0 };
+        let pixels = augment.example(image, preprocessing, rng);
         let mut out = vec![0.0; pixels.len()];
-        augment.apply(&normalizer, &pixels, draws, &mut out);
+        augment.apply(&normalizer, &pixels, rng, &mut out);
         inverse.image(&out)
     };
     let fitted = |preprocessing: &Preprocessing| {
@@ -124,7 +124,7 @@ fn parts(augment: &Augment, lang: Lang) -> Vec<(String, Augment)> {
     let mut parts: Vec<_> = parts.into_iter().map(|title| (title, Augment { crop: augment.crop, ..none })).collect();
     match augment.policy {
         Policy::None => {}
-        Policy::RandAugment { operations, strength } => parts.push((
+        Policy::RandAugment { operations, magnitude: strength } => parts.push((
             lang.format("sheet-rand-augment", &[("operations", operations.into()), ("strength", strength.into())]),
             Augment { policy: augment.policy, ..none },
         )),
@@ -177,7 +177,7 @@ fn parts(augment: &Augment, lang: Lang) -> Vec<(String, Augment)> {
 /// Shows every operation of a policy at one strength.
 fn operations(policy: Policy, image: &Image) -> Vec<Tile> {
     let strength = match policy {
-        Policy::RandAugment { strength, .. } => strength,
+        Policy::RandAugment { magnitude, .. } => magnitude,
         _ => 20,
     };
     let show = |operation: Operation| {

@@ -1,38 +1,51 @@
-//! Published data sets: their archives, what proves that an archive is the right one, and where to find it.
+//! Data sets by name: their sizes, archives, digests and mirrors.
 //!
-//! CIFAR's own host has been slow or down for months at a time (pytorch/vision#9536), so it comes after mirrors that
-//! others verified to hold the same bytes; a mirror that does not is found out by the digests and passed over.
+//! CIFAR's own host has been slow or down for months at a time (pytorch/vision#9536), so it comes
+//! after mirrors that others verified to hold the same bytes. A mirror with other bytes fails the
+//! digest check and the next one is tried.
 
-/// One file to fetch.
+/// Names of data sets that are generated or downloaded on first use.
+pub const SOURCES: [&str; 5] = ["shapes", "cifar10", "cifar100", "mnist", "fashion-mnist"];
+
+/// Returns height and width of the images of a named data set, `None` for any other source.
+pub fn native_size(source: &str) -> Option<usize> {
+    match source {
+        "shapes" | "cifar10" | "cifar100" => Some(32),
+        "mnist" | "fashion-mnist" => Some(28),
+        _ => None,
+    }
+}
+
+/// A file to download.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Archive<'a> {
     pub file: &'a str,
     pub bytes: u64,
     pub md5: &'a str,
     pub sha256: Option<&'a str>,
-    /// The folder that it unpacks to; empty where it is used as it is.
+    /// Folder in the archive; empty if the file is used as it is.
     pub folder: &'a str,
-    /// In the order in which they are tried.
+    /// Addresses in the order in which they are tried.
     pub mirrors: &'a [&'a str],
 }
 
-/// A data set under its name, in one or more layouts that hold the same images; any one of them will do.
+/// A data set in one or more layouts that hold the same images; any one of them is enough.
 #[derive(Debug)]
-pub(crate) struct Published {
+pub(crate) struct DownloadSet {
     pub name: &'static str,
     pub layouts: &'static [&'static [Archive<'static>]],
 }
 
-/// The data set of that name.
-pub(crate) fn published(name: &str) -> Option<&'static Published> {
-    PUBLISHED.iter().find(|published| published.name == name)
+/// Returns the archives of the data set with that name.
+pub(crate) fn download_set(name: &str) -> Option<&'static DownloadSet> {
+    DOWNLOADS.iter().find(|set| set.name == name)
 }
 
-const PUBLISHED: [Published; 4] = [
-    Published { name: "cifar10", layouts: &[&[CIFAR_10_BINARY], &[CIFAR_10_PYTHON]] },
-    Published { name: "cifar100", layouts: &[&[CIFAR_100_BINARY], &[CIFAR_100_PYTHON]] },
-    Published { name: "mnist", layouts: &[&MNIST] },
-    Published { name: "fashion-mnist", layouts: &[&FASHION_MNIST] },
+const DOWNLOADS: [DownloadSet; 4] = [
+    DownloadSet { name: "cifar10", layouts: &[&[CIFAR_10_BINARY], &[CIFAR_10_PYTHON]] },
+    DownloadSet { name: "cifar100", layouts: &[&[CIFAR_100_BINARY], &[CIFAR_100_PYTHON]] },
+    DownloadSet { name: "mnist", layouts: &[&MNIST] },
+    DownloadSet { name: "fashion-mnist", layouts: &[&FASHION_MNIST] },
 ];
 
 const CIFAR_10_BINARY: Archive<'static> = Archive {

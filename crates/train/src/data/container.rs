@@ -1,7 +1,7 @@
-//! A data set's files, wherever they are: in a folder, in a folder inside it, or in a `.tar.gz`.
+//! The files of a data set, in a folder or in a `.tar.gz`.
 //!
-//! Archives are unpacked into memory, since those of CIFAR hold little but what we need. Archives of images go
-//! through the folder that they were unpacked into instead.
+//! Archives are unpacked into memory, since CIFAR's hold little else than the records. Archives of
+//! images are not read; the user unpacks them into a folder.
 
 use crate::error::{Error, Result};
 use flate2::read::{GzDecoder, MultiGzDecoder};
@@ -11,20 +11,21 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Named files that belong together.
+/// The files of a data set by name.
 #[derive(Debug)]
 pub(crate) enum Container {
-    /// Files of one folder.
+    /// Files in a folder.
     Folder(PathBuf),
-    /// Files of an archive by their last name.
+    /// Files of an archive by their names without folders.
     Archive { path: PathBuf, files: BTreeMap<String, Vec<u8>> },
 }
 
-/// Nothing that we read is larger: 1 GiB. An archive that claims more, in one file or in all, is not one of ours.
-const LARGEST_FILE: u64 = 1 << 30;
+/// Largest size of an archive's contents that is read, 1 GiB; no supported data set is larger.
+const MAX_BYTES: u64 = 1 << 30;
 
 impl Container {
-    /// Unpacks a `.tar.gz` (or `.tar`) into memory; nothing of one that cannot be ours, which may be ImageNet's 138 GB.
+    /// Unpacks a `.tar.gz` or `.tar` into memory. An archive that is too large, or holds images or
+    /// other archives, yields no files: it may be ImageNet's 138 GB.
     pub fn unpack(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let gzip = is_gzip(path)?;
@@ -36,7 +37,7 @@ impl Container {
             Error::data(format!("{} is truncated or not a tar archive: {e}", path.display()))
                 .with_hint("fetch it again, or check its MD5")
         };
-        let (mut files, mut room) = (BTreeMap::new(), LARGEST_FILE);
+        let (mut files, mut room) = (BTreeMap::new(), MAX_BYTES);
         for entry in tar::Archive::new(reader).entries().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
             if !entry.header().entry_type().is_file() {
@@ -49,7 +50,7 @@ impl Container {
             }
             room -= entry.size();
             let Some(name) = inner.file_name().and_then(|n| n.to_str()) else { continue };
-            // Room for what is there, not for what a forged header claims.
+            // A forged header may claim more bytes than there are.
             let mut bytes = Vec::with_capacity(entry.size().min(1 << 26) as usize);
             entry.read_to_end(&mut bytes).map_err(broken)?;
             files.insert(name.to_string(), bytes);
@@ -57,14 +58,14 @@ impl Container {
         Ok(Self::Archive { path: path.to_path_buf(), files })
     }
 
-    /// The folder or archive itself.
+    /// Returns the path of the folder or archive.
     pub fn path(&self) -> &Path {
         match self {
             Self::Folder(path) | Self::Archive { path, .. } => path,
         }
     }
 
-    /// Whether there is a file of that name.
+    /// Returns whether there is a file of that name.
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::Folder(folder) => folder.join(name).is_file(),
@@ -72,7 +73,7 @@ impl Container {
         }
     }
 
-    /// What to call the file in a message.
+    /// Returns the file's name for messages.
     pub fn display(&self, name: &str) -> String {
         match self {
             Self::Folder(folder) => folder.join(name).display().to_string(),
@@ -80,7 +81,7 @@ impl Container {
         }
     }
 
-    /// The file's bytes, unpacked where it is gzip.
+    /// Reads a file, decompressing it if it is gzip.
     pub fn read_unpacked(&self, name: &str) -> Result<Vec<u8>> {
         let bytes = self.read(name)?;
         if !bytes.starts_with(&[0x1f, 0x8b]) {
@@ -88,13 +89,13 @@ impl Container {
         }
         let mut unpacked = Vec::new();
         MultiGzDecoder::new(bytes.as_slice())
-            .take(LARGEST_FILE)
+            .take(MAX_BYTES)
             .read_to_end(&mut unpacked)
             .map_err(|e| Error::data(format!("{} is truncated or corrupt gzip: {e}", self.display(name))))?;
         Ok(unpacked)
     }
 
-    /// The file's bytes.
+    /// Reads a file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         match self {
             Self::Folder(folder) => {
@@ -111,7 +112,7 @@ impl Container {
     }
 }
 
-/// Whether the file starts as gzip does, whatever its name says.
+/// Returns whether a file starts as gzip does, whatever its name is.
 pub(crate) fn is_gzip(path: &Path) -> Result<bool> {
     let mut magic = [0; 2];
     let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;

@@ -1,31 +1,41 @@
-//! The images of one split, and the data set that holds three splits.
+//! Images with labels: one split of a data set, or any subset of it.
 //!
-//! Pixels are `u8`, `[h, w, c]`, one image after the other: a quarter of the memory of floats, and what files hold. A
-//! subset shares the storage of the whole, so splits cost an index per image. Images that would not fit in memory
-//! stay on disk and are decoded when asked for.
+//! Pixels are `u8`, `[h, w, c]`, one image after the other: a quarter of the memory of floats, and
+//! what files hold. A subset shares the storage of the whole, so a split costs an index per image.
+//! Images that would not fit in memory stay on disk and are decoded on demand.
 
-use super::folder::FileStore;
-use super::options::Split;
+use super::block::{Block, Names};
+use super::file_store::FileStore;
 use crate::error::{Error, Result};
-use rayon::prelude::*;
-use residual::image::Image;
-use residual::image::ResizeSpec;
-use residual::image::{Filter, Resize};
+use residual::image::{Filter, Image, Resize, ResizeSpec};
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Images of one split, each with its label: in memory, or decoded on demand. Cloning is cheap.
+/// Images of one size, each with its label, in memory or decoded on demand. Cloning shares the
+/// pixels.
+///
+/// ```
+/// use residual_train::data::Images;
+///
+/// // Three images of 1x2 grey pixels, of classes 0, 1 and 1.
+/// let images = Images::from_memory(1, 2, 1, vec![10, 20, 30, 40, 50, 60], vec![0, 1, 1])?;
+/// let last = images.subset(&[2]);
+/// assert_eq!((last.len(), last.label(0)), (1, 1));
+/// assert_eq!(last.pixels(0)?.as_ref(), [50, 60]);
+/// assert_eq!(images.histogram(2), [1, 2]);
+/// # Ok::<(), residual_train::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Images {
     store: Arc<Store>,
     /// Positions in the store; `None` means all of it, in order.
     chosen: Option<Arc<[u32]>>,
-    /// What the store's labels are called here; `None` leaves them as they are.
+    /// The label here of each label in the store; `None` keeps them.
     labels: Option<Arc<[u32]>>,
 }
 
-/// Where images live.
+/// Storage that splits share.
 #[derive(Debug)]
 struct Store {
     height: usize,
@@ -34,90 +44,28 @@ struct Store {
     labels: Vec<u32>,
     names: Names,
     pixels: Pixels,
-    /// How images are brought to another size, should that be asked for.
+    /// Filter for images that are resized again.
     filter: Filter,
 }
 
+/// Pixels of a store.
 #[derive(Debug)]
 enum Pixels {
-    /// `[n, h, w, c]`.
+    /// Values of all images, `[n, h, w, c]`.
     Memory(Vec<u8>),
-    /// Decoded and brought to size when asked for.
+    /// Files, decoded and resized on demand.
     Files(FileStore),
-    /// Another store's images, brought to another size when asked for.
-    Fitted(Block, ResizeSpec),
+    /// Images in memory at another size, resized on demand.
+    Resized(Block, ResizeSpec),
     /// Images of several stores, one after the other.
     Joined(Vec<Images>),
 }
 
-/// How images are called in messages and reports.
-#[derive(Debug)]
-pub(crate) enum Names {
-    /// Runs of numbered records: the file's name, and how many it holds.
-    Records(Vec<(String, usize)>),
-    /// A file each.
-    Files(Vec<PathBuf>),
-}
-
-impl Names {
-    fn get(&self, i: usize) -> String {
-        match self {
-            Self::Files(paths) => paths[i].display().to_string(),
-            Self::Records(runs) => {
-                let mut rest = i;
-                for (file, n) in runs {
-                    if rest < *n {
-                        return format!("{file} #{rest}");
-                    }
-                    rest -= n;
-                }
-                format!("#{i}")
-            }
-        }
-    }
-}
-
-/// Images as a file held them, before any resizing: `pixels` is `[n, height, width, channels]`.
-#[derive(Debug)]
-pub(crate) struct Block {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-    pub pixels: Vec<u8>,
-    pub labels: Vec<u32>,
-    pub names: Names,
-}
-
-impl Block {
-    /// Bytes of one image.
-    pub fn stride(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Image `i`, `[h, w, c]`.
-    pub fn image(&self, i: usize) -> &[u8] {
-        &self.pixels[i * self.stride()..(i + 1) * self.stride()]
-    }
-
-    /// Every image brought to another size.
-    pub fn resized(self, fit: &ResizeSpec) -> Self {
-        let ResizeSpec { height, width, channels, .. } = *fit;
-        let stride = height * width * channels;
-        let mut pixels = vec![0; self.labels.len() * stride];
-        pixels.par_chunks_exact_mut(stride).zip(self.pixels.par_chunks_exact(self.stride())).for_each(
-            |(out, image)| {
-                out.copy_from_slice(&fit.apply(image, self.height, self.width, self.channels));
-            },
-        );
-        Self { height, width, channels, pixels, labels: self.labels, names: self.names }
-    }
-}
-
 impl Images {
-    /// Images that are in memory: `pixels` is `[n, height, width, channels]`, one label each.
+    /// Takes images in memory: `pixels` is `[n, height, width, channels]`, `labels` is `[n]`.
     ///
     /// # Errors
-    /// Where the lengths do not agree.
+    /// Fails if `pixels` is not `labels.len() * height * width * channels` long.
     pub fn from_memory(
         height: usize,
         width: usize,
@@ -126,15 +74,15 @@ impl Images {
         labels: Vec<u32>,
     ) -> Result<Self> {
         if pixels.len() != labels.len() * height * width * channels {
-            let (bytes, n) = (pixels.len(), labels.len());
-            return Err(Error::data(format!(
-                "{bytes} bytes are not {n} images of {height}x{width} pixels in {channels} channels"
-            )));
+            let (bytes, n, stride) = (pixels.len(), labels.len(), height * width * channels);
+            let message = format!("{n} images of {height}x{width}x{channels} have {stride} bytes each, got {bytes}");
+            return Err(Error::data(message));
         }
         let names = Names::Records(vec![("image".into(), labels.len())]);
         Ok(Self::from_block(Block { height, width, channels, pixels, labels, names }, Filter::default()))
     }
 
+    /// Takes the images of a block at their size.
     pub(crate) fn from_block(block: Block, filter: Filter) -> Self {
         let Block { height, width, channels, pixels, labels, names } = block;
         let pixels = Pixels::Memory(pixels);
@@ -145,12 +93,12 @@ impl Images {
         }
     }
 
-    /// `block` seen at another size; the resizing happens whenever an image is asked for.
-    pub(crate) fn fitted(mut block: Block, fit: ResizeSpec) -> Self {
+    /// Takes the images of a block, to be resized whenever one is read.
+    pub(crate) fn resized_on_demand(mut block: Block, spec: ResizeSpec) -> Self {
         let labels = std::mem::take(&mut block.labels);
         let names = std::mem::replace(&mut block.names, Names::Records(Vec::new()));
-        let (height, width, channels) = (fit.height, fit.width, fit.channels);
-        let (pixels, filter) = (Pixels::Fitted(block, fit), fit.filter);
+        let (height, width, channels) = (spec.height, spec.width, spec.channels);
+        let (pixels, filter) = (Pixels::Resized(block, spec), spec.filter);
         Self {
             store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }),
             chosen: None,
@@ -158,12 +106,12 @@ impl Images {
         }
     }
 
-    /// Files that are decoded when asked for.
+    /// Takes files, to be decoded whenever one is read.
     pub(crate) fn from_files(files: FileStore, labels: Vec<u32>) -> Self {
-        let fit = files.fit();
-        let (height, width, channels) = (fit.height, fit.width, fit.channels);
+        let spec = files.resize_spec();
+        let (height, width, channels) = (spec.height, spec.width, spec.channels);
         let names = Names::Files(files.paths().to_vec());
-        let (pixels, filter) = (Pixels::Files(files), fit.filter);
+        let (pixels, filter) = (Pixels::Files(files), spec.filter);
         Self {
             store: Arc::new(Store { height, width, channels, labels, names, pixels, filter }),
             chosen: None,
@@ -171,7 +119,8 @@ impl Images {
         }
     }
 
-    /// Joins images of one size into one sequence, in the order given; the pixels are shared, not copied.
+    /// Joins images of one size into one sequence, in the order given. The pixels are shared, not
+    /// copied.
     ///
     /// # Errors
     /// Fails if there is nothing to join, or the sizes differ.
@@ -190,51 +139,51 @@ impl Images {
         Ok(Self { store, chosen: None, labels: None })
     }
 
-    /// How many images there are.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.chosen.as_ref().map_or(self.store.labels.len(), |chosen| chosen.len())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Pixels from top to bottom.
+    /// Returns the rows of an image.
     pub fn height(&self) -> usize {
         self.store.height
     }
 
-    /// Pixels from left to right.
+    /// Returns the columns of an image.
     pub fn width(&self) -> usize {
         self.store.width
     }
 
-    /// Values per pixel: 1 (grey) or 3 (red, green, blue).
+    /// Returns the values per pixel: 1 (grey) or 3 (red, green, blue).
     pub fn channels(&self) -> usize {
         self.store.channels
     }
 
-    /// Bytes of one image: height · width · channels.
+    /// Returns the bytes of one image: height · width · channels.
     pub fn stride(&self) -> usize {
         self.store.height * self.store.width * self.store.channels
     }
 
-    /// Where image `i` of this split is in the storage that splits share.
+    /// Returns the position of image `i` in the store.
     fn at(&self, i: usize) -> usize {
         self.chosen.as_ref().map_or(i, |chosen| chosen[i] as usize)
     }
 
-    /// The class of image `i`.
+    /// Returns the class of image `i`.
     ///
     /// # Panics
-    /// Where `i` is not below [`len`](Self::len), as indexing a slice does; so do `name` and `pixels`.
+    /// Panics if `i` is not below [`len`](Self::len), as do `name`, `pixels` and `original`.
     pub fn label(&self, i: usize) -> usize {
         let label = self.store.labels[self.at(i)];
         self.labels.as_ref().map_or(label, |labels| labels[label as usize]) as usize
     }
 
-    /// Image `i` in words: its file, or its record such as `test_batch.bin #17` (counted from 0).
+    /// Returns the path of image `i`, or its record such as `test_batch.bin #17` (counted from 0).
     pub fn name(&self, i: usize) -> String {
         let at = self.at(i);
         match &self.store.pixels {
@@ -243,8 +192,8 @@ impl Images {
         }
     }
 
-    /// Returns the file of image `i`; `None` if the file holds many images.
-    pub fn file(&self, i: usize) -> Option<&std::path::Path> {
+    /// Returns the file of image `i`, `None` if its file holds many images.
+    pub fn file(&self, i: usize) -> Option<&Path> {
         let at = self.at(i);
         match (&self.store.pixels, &self.store.names) {
             (Pixels::Joined(parts), _) => in_part(parts, at, Self::file),
@@ -253,73 +202,74 @@ impl Images {
         }
     }
 
-    /// Image `i`: `[h, w, c]`.
+    /// Returns the bytes of image `i`, `[h, w, c]`.
     ///
     /// # Errors
-    /// Where an image that is decoded on demand cannot be read (any more).
+    /// Fails if an image that is decoded on demand cannot be read.
     pub fn pixels(&self, i: usize) -> Result<Cow<'_, [u8]>> {
         let at = self.at(i);
         match &self.store.pixels {
             Pixels::Memory(pixels) => Ok(Cow::Borrowed(&pixels[at * self.stride()..(at + 1) * self.stride()])),
             Pixels::Files(files) => files.pixels(at).map(Cow::Owned),
             Pixels::Joined(parts) => in_part(parts, at, Self::pixels),
-            Pixels::Fitted(block, fit) => {
-                Ok(Cow::Owned(fit.apply(block.image(at), block.height, block.width, block.channels)))
+            Pixels::Resized(block, spec) => {
+                Ok(Cow::Owned(spec.apply(block.image(at), block.height, block.width, block.channels)))
             }
         }
     }
 
-    /// Image `i` as it was before it was brought to the net's size, for protocols that test at several scales.
+    /// Returns image `i` at its own size, for test protocols of several scales.
     ///
     /// # Errors
-    /// As [`pixels`](Self::pixels).
+    /// Fails if the image's file cannot be read.
     pub fn original(&self, i: usize) -> Result<Image> {
         let at = self.at(i);
         let (height, width, channels, pixels) = match (&self.store.pixels, &self.store.names) {
             (Pixels::Files(files), _) => return files.image(at),
             (Pixels::Joined(parts), _) => return in_part(parts, at, Self::original),
-            // Kept at the net's size, but the file is still there.
+            // The pixels are resized ones; the file has the image's own size.
             (Pixels::Memory(_), Names::Files(paths)) => return Image::open(&paths[at]),
             (Pixels::Memory(_), _) => (self.height(), self.width(), self.channels(), self.pixels(i)?.into_owned()),
-            (Pixels::Fitted(block, _), _) => (block.height, block.width, block.channels, block.image(at).to_vec()),
+            (Pixels::Resized(block, _), _) => (block.height, block.width, block.channels, block.image(at).to_vec()),
         };
         Ok(Image { height, width, channels, pixels })
     }
 
-    /// The way from any image to the size of these.
-    pub(crate) fn fit(&self) -> ResizeSpec {
+    /// Returns how an image of any size is resized to the size of these.
+    pub(crate) fn resize_spec(&self) -> ResizeSpec {
         let Store { height, width, channels, filter, .. } = *self.store;
         ResizeSpec { height, width, channels, scale: None, resize: Resize::default(), filter }
     }
 
-    /// Whether `pixels` merely borrows; the alternative is work that several threads should share.
+    /// Returns whether `pixels` only borrows. Otherwise it decodes or resizes, which several
+    /// threads should share.
     pub fn in_memory(&self) -> bool {
         match &self.store.pixels {
             Pixels::Memory(_) => true,
             Pixels::Joined(parts) => parts.iter().all(Self::in_memory),
-            Pixels::Files(_) | Pixels::Fitted(..) => false,
+            Pixels::Files(_) | Pixels::Resized(..) => false,
         }
     }
 
-    /// The images at `indices` (of this split, in that order); the storage is shared.
+    /// Returns the images at `indices`, in that order; the storage is shared.
     pub fn subset(&self, indices: &[u32]) -> Self {
         let chosen = indices.iter().map(|&i| self.at(i as usize) as u32).collect();
         Self { chosen: Some(chosen), ..self.clone() }
     }
 
-    /// `n` of them, or all where there are fewer, evenly spaced: folders are stored class by class, and the first `n` would be of few
-    /// classes.
+    /// Returns `n` evenly spaced images, or all if there are fewer. Folders are stored class by
+    /// class, so that the first `n` would be of few classes.
     pub fn spread(&self, n: usize) -> Self {
         let (len, n) = (self.len() as u64, n.min(self.len()) as u64);
         self.subset(&(0..n).map(|i| (i * len / n) as u32).collect::<Vec<_>>())
     }
 
-    /// The same images, each label `l` of the files' own being called `labels[l]`.
+    /// Returns the same images with label `labels[l]` instead of each label `l` of the store.
     pub(crate) fn relabelled(&self, labels: &Arc<[u32]>) -> Self {
         Self { labels: Some(Arc::clone(labels)), ..self.clone() }
     }
 
-    /// Images per class.
+    /// Counts the images of each class.
     pub fn histogram(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
         for i in 0..self.len() {
@@ -331,7 +281,8 @@ impl Images {
     }
 }
 
-/// Calls `get` with the part that holds image `i` of all `parts`, and the image's index in it.
+/// Calls `get` with the part that holds image `i` of all `parts` and the image's index in that
+/// part.
 fn in_part<'a, T>(parts: &'a [Images], mut i: usize, get: impl Fn(&'a Images, usize) -> T) -> T {
     let mut rest = parts.iter();
     loop {
@@ -340,98 +291,6 @@ fn in_part<'a, T>(parts: &'a [Images], mut i: usize, get: impl Fn(&'a Images, us
             return get(part, i);
         }
         i -= part.len();
-    }
-}
-
-/// Three splits of one source of images.
-#[derive(Debug, Clone)]
-pub struct Dataset {
-    /// What it is called: `cifar10`, `shapes`, or the name of its folder.
-    pub name: String,
-    /// Where it was read from; `None` for generated images.
-    pub path: Option<PathBuf>,
-    /// Class names in label order.
-    pub classes: Vec<String>,
-    /// What the weights are fitted to.
-    pub train: Images,
-    /// What chooses among weights; may be empty.
-    pub validation: Images,
-    /// What is tested once.
-    pub test: Images,
-    /// Whether the source names its test images; without that, `test` is a part that was held out by file names.
-    pub has_test_split: bool,
-    /// Which bytes these were.
-    pub provenance: Provenance,
-    /// What the user should know: one sentence each.
-    pub warnings: Vec<String>,
-}
-
-impl Dataset {
-    /// What results on these images should be called: `CIFAR-10`, or `CIFAR-10 (not canonical pixels)`.
-    pub fn label(&self) -> String {
-        self.provenance.label(&self.name)
-    }
-
-    /// The same images under the class numbers of a network that tells `classes` apart (see
-    /// [`places`](super::places)).
-    ///
-    /// # Errors
-    /// A class that the network does not know.
-    pub fn for_classes(&self, classes: &[String]) -> Result<Self> {
-        let labels: Arc<[u32]> = super::places(&self.classes, classes)?.into();
-        let again = |images: &Images| images.relabelled(&labels);
-        Ok(Self {
-            classes: classes.to_vec(),
-            train: again(&self.train),
-            validation: again(&self.validation),
-            test: again(&self.test),
-            ..self.clone()
-        })
-    }
-
-    /// Returns the images of one split, or of all three in the order training, validation, test. The pixels are shared.
-    ///
-    /// # Errors
-    /// Fails if the splits hold images of different sizes, which those of [`open`](super::open) never do.
-    pub fn split(&self, split: Split) -> Result<Images> {
-        Ok(match split {
-            Split::Train => self.train.clone(),
-            Split::Validation => self.validation.clone(),
-            Split::Test => self.test.clone(),
-            Split::All => {
-                return Images::joined([&self.train, &self.validation, &self.test].map(Images::clone).to_vec());
-            }
-        })
-    }
-}
-
-/// Which images these were, so that a result can say what it was measured on.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Provenance {
-    /// Images of all splits.
-    pub images: usize,
-    /// MD5 of the image files, uncompressed, one after the other in the data set's own order.
-    pub md5: String,
-    /// Whether these are the published pixels; `None` where nothing published can tell.
-    pub canonical: Option<bool>,
-}
-
-impl Provenance {
-    /// What results on these images of the data set `name` should be called.
-    pub fn label(&self, name: &str) -> String {
-        let title = match name {
-            "cifar10" => "CIFAR-10",
-            "cifar100" => "CIFAR-100",
-            "mnist" => "MNIST",
-            "fashion-mnist" => "Fashion-MNIST",
-            other => return other.to_string(),
-        };
-        match self.canonical {
-            Some(true) => title.to_string(),
-            Some(false) => format!("{title} (not canonical pixels)"),
-            // Another number of images, for one.
-            None => format!("{title} (pixels not verified)"),
-        }
     }
 }
 
@@ -444,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn some_images_are_spread_over_all_classes() {
+    fn spread_takes_images_of_every_class() {
         let labels: Vec<u32> = (0..10).flat_map(|class| [class; 7]).collect();
         let all = Images::from_memory(1, 1, 1, vec![0; 70], labels).expect("lengths agree");
         assert_eq!(all.spread(10).histogram(10), [1; 10]);
@@ -476,19 +335,8 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_agree_are_refused() {
+    fn pixels_and_labels_of_different_lengths_fail() {
         let error = Images::from_memory(1, 2, 1, vec![0; 11], vec![0; 6]).expect_err("a byte is missing");
-        assert_eq!(error.to_string(), "11 bytes are not 6 images of 1x2 pixels in 1 channels");
-    }
-
-    #[test]
-    fn results_on_altered_pixels_say_so() {
-        let mut provenance = Provenance { images: 60_000, md5: String::new(), canonical: Some(false) };
-        assert_eq!(provenance.label("cifar10"), "CIFAR-10 (not canonical pixels)");
-        provenance.canonical = Some(true);
-        assert_eq!(provenance.label("cifar10"), "CIFAR-10");
-        provenance.canonical = None;
-        assert_eq!(provenance.label("cifar10"), "CIFAR-10 (pixels not verified)");
-        assert_eq!(provenance.label("birds"), "birds");
+        assert_eq!(error.to_string(), "6 images of 1x2x1 have 2 bytes each, got 11");
     }
 }

@@ -1,18 +1,26 @@
-//! Images: where they come from and how they become batches.
+//! Data sets: reading, augmentation and batches.
 //!
-//! [`open`] turns a source (a name, a folder, an archive) into a [`Dataset`] of three [`Images`], `u8` and
-//! `[h, w, c]` each. [`Loader`] turns training images into normalised, varied batches `[n, h, w, c]` on a background
-//! thread; [`batches`] does the same for testing, in order and unvaried.
+//! [`open`] reads a source (a name, a folder, an archive) into a [`Dataset`] of three [`Images`],
+//! each image `[h, w, c]` in `u8`. [`Loader`] prepares augmented, normalised training batches `[n,
+//! h, w, c]` on a background thread; [`batches`] prepares test batches in order, without
+//! augmentation.
 
 mod augment;
-mod canonical;
+mod batch;
+mod block;
+mod cache;
 mod catalogue;
 mod check;
-pub(crate) mod cifar;
+mod cifar;
 mod cifar_python;
 mod container;
+mod dataset;
+mod digest;
+#[cfg_attr(not(feature = "fetch"), path = "download_disabled.rs")]
 mod download;
 mod fetch;
+mod file_store;
+mod fingerprint;
 #[cfg(test)]
 mod fixtures;
 mod folder;
@@ -21,25 +29,34 @@ mod images;
 mod loader;
 mod options;
 mod progress;
+mod provenance;
+mod raw;
 mod sample;
 mod shapes;
 mod source;
+mod split;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use augment::{Augment, Crop, Draws, Flip, Jitter, Operation, Policy, PolicyKind, STEPS};
-pub use check::{Report, check};
-pub use fetch::{FetchOptions, cache_dir, fetch};
-pub(crate) use folder::KAGGLE;
+pub use augment::{Augment, AugmentRng, Crop, Flip, Jitter, MAGNITUDE_BINS, Operation, Policy, PolicyKind};
+pub use batch::{Batch, batches};
+pub use cache::cache_dir;
+pub use catalogue::{SOURCES, native_size};
+pub use check::{DataReport, check, fetch};
+pub use dataset::Dataset;
+pub use fetch::FetchOptions;
+pub(crate) use folder::KAGGLE_FOLDERS;
 pub use folder::images_below;
-pub use images::{Dataset, Images, Provenance};
-pub use loader::{Batch, Loader, LoaderOptions, Repeats, batches, epoch_order};
-pub use options::{DataOptions, Split};
+pub use images::Images;
+pub use loader::{Loader, LoaderOptions, RepeatedAugmentation, epoch_order};
+pub use options::DataOptions;
 pub use progress::Progress;
-pub use residual::classes::{imagenet, is_numbered, places};
+pub use provenance::Provenance;
+pub use residual::classes::{imagenet, is_numbered, match_classes};
 pub use residual::image::{Colours, Filter, Image, Normalize, Normalizer, Preprocessing, Resize, is_image_name};
 pub use shapes::write_shapes;
 pub(crate) use source::is_mnist_layout;
-pub use source::{SOURCES, native_size, open};
-pub use statistics::{channel_of, pixel_of};
+pub use source::open;
+pub use split::Split;
+pub use statistics::{channel_statistics, pixel_statistics};

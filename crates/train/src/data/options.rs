@@ -1,57 +1,34 @@
-//! What to open, and how images of another size are brought to the net's.
+//! Options for opening a data set.
 
 use residual::image::{Filter, Resize};
-use residual::named;
-use serde::{Deserialize, Serialize};
 
-/// A part of a data set, or all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Images that the weights are fitted to.
-    Train,
-    /// Images that choose among weights, learning rates and epochs.
-    Validation,
-    /// Images that the final weights are tested on, once.
-    Test,
-    /// The images of all three, in this order.
-    All,
-}
-
-named!(
-    Split,
-    "split",
-    Split::Train => "train",
-    Split::Validation => "validation",
-    Split::Test => "test",
-    Split::All => "all",
-);
-
-/// What to open and how.
+/// Which data set to open, how to split it, and how to resize its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataOptions {
-    /// A name (`shapes cifar10 cifar100 mnist fashion-mnist`), a folder or an archive.
+    /// Name (`shapes cifar10 cifar100 mnist fashion-mnist`), folder or archive.
     pub source: String,
-    /// Only the first so many of the fixed shuffle of the training images; 0 takes all.
+    /// Number of training images to use, from the fixed shuffle; 0 uses all.
     pub train_size: usize,
-    /// Validation images taken from those; `None` takes a tenth.
+    /// Number of those to hold out for validation; `None` holds out a tenth.
     pub validation: Option<usize>,
-    /// Height and width that the net takes; `None` keeps the data set's own (224 for a folder of images).
+    /// Height and width of the network's input; `None` keeps the data set's own (224 for a folder
+    /// of images).
     pub input: Option<usize>,
-    /// Channels that the net takes, 1 or 3; `None` keeps the data set's own (3 for a folder of images).
+    /// Channels of the network's input, 1 or 3; `None` keeps the data set's own (3 for a folder of
+    /// images).
     pub channels: Option<usize>,
-    /// With [`Resize::Crop`]: the shorter side before the centre is cut out; `input` where absent.
+    /// With [`Resize::Crop`]: the shorter side before the centre is cropped; `None` means `input`.
     pub scale: Option<usize>,
-    /// How images are brought to that size.
+    /// How an image's proportions are brought to the input's.
     pub resize: Resize,
-    /// The filter that does it.
+    /// Resampling filter.
     pub filter: Filter,
-    /// Leave images as they are in their files: whoever asks for them by [`Images::original`](super::Images)
-    /// resizes or augments them himself.
+    /// Whether to leave images at their own size, for callers that read them by
+    /// [`Images::original`](super::Images::original) and resize or augment them.
     pub originals: bool,
-    /// Leave images out that do not decode, rather than stop.
+    /// Whether to leave out images that do not decode, rather than fail.
     pub skip_bad: bool,
-    /// Never use the network, even where a data set is not in the cache.
+    /// Whether to fail rather than download a data set that is not in the cache.
     pub offline: bool,
 }
 
@@ -74,7 +51,7 @@ impl Default for DataOptions {
 }
 
 impl DataOptions {
-    /// The defaults for one source.
+    /// Returns the defaults for one source.
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), ..Self::default() }
     }
@@ -85,10 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back_and_slips_are_recognised() {
-        for split in [Split::Train, Split::Validation, Split::Test, Split::All] {
-            assert_eq!(split.to_string().parse::<Split>().expect("its own name"), split);
-        }
+    fn a_misspelt_resize_mode_gets_the_nearest_name_as_hint() {
         let error = "letterbx".parse::<Resize>().expect_err("no such mode");
         assert_eq!(error.hint(), Some("did you mean \"letterbox\"?"));
         assert_eq!(serde_json::to_string(&Filter::Bicubic).expect("serialises"), "\"bicubic\"");

@@ -1,16 +1,16 @@
-//! How long work on images tells how far it is; whoever calls decides how that looks.
+//! Progress of long work on images; the caller decides how to show it.
 
-/// A listener for work that takes a while: reading, checking, downloading.
+/// A listener for the progress of reading, checking or downloading. `()` ignores it.
 pub trait Progress {
-    /// `what` (a phrase such as "checking images") begins and has `total` units; 0 where that is not known.
+    /// Begins `what`, a phrase such as "checking images", of `total` units; 0 if that is unknown.
     fn start(&mut self, what: &str, total: u64);
-    /// `n` more units are done.
+    /// Counts `n` more units as done.
     fn advance(&mut self, n: u64);
-    /// Something worth knowing happened: one sentence.
+    /// Reports something worth knowing in one sentence.
     fn note(&mut self, text: &str);
 }
 
-/// Nobody listens.
+/// No-op progress.
 impl Progress for () {
     fn start(&mut self, _what: &str, _total: u64) {}
     fn advance(&mut self, _n: u64) {}

@@ -1,19 +1,21 @@
-//! `shapes`: ten classes of generated 32x32 images, so that the first command works offline.
+//! `shapes`: ten classes of generated 32x32 images, so that a first run works offline.
 //!
-//! An image is one shape of random size, place, tilt, colour and texture before a random background with strokes and
-//! noise. The class is the shape alone: colours and textures say nothing about it, so a linear model on raw pixels
-//! learns nothing (12 %, where chance gives 10), while four convolutions of 16 to 64 channels reach 96 % in five epochs
-//! and ResNet-20 97 % in the second of four (one-cycle SGD, batch 128, on a draw of the same difficulty). All arithmetic
-//! is on integers and every image has its own stream, so the images are the same on every machine and with any
-//! number of threads; a test pins their MD5.
+//! An image is one shape of random size, position, rotation, colour and texture before a random
+//! background with strokes and noise. The class is the shape alone: colours and textures do not
+//! depend on it, so that a linear model on raw pixels stays near chance (12 % correct, chance 10
+//! %), while four convolutions of 16 to 64 channels reach 96 % in five epochs and ResNet-20 97 % in
+//! the second of four (one-cycle SGD, batch 128, on a set of the same difficulty). All arithmetic
+//! is on integers and every image has its own random stream, so the images are the same on every
+//! machine and with any number of threads; a test pins their MD5.
 //!
-//! Lengths are in 1/16 px on the canvas and in 1/1024 of the shape's radius inside a shape.
+//! Lengths are in 1/16 pixel on the canvas and in 1/1024 of the shape's radius inside a shape.
 
+use super::block::{Block, Names};
 use super::cifar::{self, PIXELS, SIDE};
-use super::images::{Block, Names, Provenance};
 use super::progress::Progress;
+use super::provenance::Provenance;
+use super::raw::RawDataset;
 use super::sample::{below, between};
-use super::source::Parts;
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
@@ -21,19 +23,20 @@ use md5::{Digest, Md5};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use residual::numbers::hex;
 use std::fs;
 use std::path::Path;
 
-/// The classes, in label order.
+/// Names of the classes in label order.
 pub(crate) const CLASSES: [&str; 10] =
     ["disc", "ring", "square", "triangle", "star", "cross", "crescent", "heart", "arrow", "bars"];
-/// Training and test images.
+/// Numbers of training and test images.
 pub(crate) const COUNTS: [usize; 2] = [20_000, 2_000];
-/// Training images of one file where they are written in CIFAR's layout (five files).
+/// Training images in each of the five files of CIFAR's layout.
 const PER_FILE: usize = COUNTS[0] / 5;
 
 const SEED: u64 = 0x5ea9_e500;
-/// Sine of i · 5.625°, a quarter turn, times 4096.
+/// Sines of i · 5.625° for a quarter turn, times 4096.
 const QUARTER: [i32; 17] =
     [0, 401, 799, 1189, 1567, 1931, 2276, 2598, 2896, 3166, 3406, 3612, 3784, 3920, 4017, 4076, 4096];
 
@@ -69,7 +72,7 @@ const HEART: Polygon = &[
 ];
 const ARROW: Polygon = &[(0, 1000), (-780, 100), (-260, 100), (-260, -950), (260, -950), (260, 100), (780, 100)];
 
-/// Draws both splits: training, test.
+/// Draws the training and the test split.
 fn generate(progress: &mut dyn Progress) -> (Block, Block, Provenance) {
     progress.start("drawing shapes", (COUNTS[0] + COUNTS[1]) as u64);
     let [train, test] = [0, 1].map(|split| {
@@ -93,20 +96,21 @@ fn generate(progress: &mut dyn Progress) -> (Block, Block, Provenance) {
             md5.update(&record);
         }
     }
-    let provenance = Provenance { images: COUNTS[0] + COUNTS[1], md5: cifar::hex(&md5.finalize()), canonical: None };
+    let provenance = Provenance { images: COUNTS[0] + COUNTS[1], md5: hex(&md5.finalize()), canonical: None };
     (train, test, provenance)
 }
 
-/// Both splits as a data set.
-pub(crate) fn read(progress: &mut dyn Progress) -> Parts {
+/// Generates both splits as a data set.
+pub(crate) fn read(progress: &mut dyn Progress) -> RawDataset {
     let (train, test, provenance) = generate(progress);
-    Parts::in_memory("shapes", CLASSES.map(String::from).to_vec(), train, test, provenance)
+    RawDataset::in_memory("shapes", CLASSES.map(String::from).to_vec(), train, test, provenance)
 }
 
-/// Writes both splits to `folder` in CIFAR-10's binary layout, class names included; returns the MD5 of the images.
+/// Generates the `shapes` data set and writes it to `folder` in CIFAR-10's binary layout, class
+/// names included. Returns its fingerprint.
 ///
 /// # Errors
-/// Where the folder cannot be made or a file not written; files appear whole or not at all.
+/// Fails if the folder or a file cannot be written; each file appears complete or not at all.
 pub fn write_shapes(folder: &Path, progress: &mut dyn Progress) -> Result<Provenance> {
     let (train, test, provenance) = generate(progress);
     fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
@@ -130,7 +134,7 @@ fn write_record(block: &Block, i: usize, out: &mut Vec<u8>) {
     cifar::planes(block.image(i), out);
 }
 
-/// Classes take turns, so that any prefix is balanced.
+/// Returns the class of image `i`: classes take turns, so that any prefix is balanced.
 fn label(i: usize) -> usize {
     i % CLASSES.len()
 }
@@ -163,7 +167,7 @@ fn draw(split: usize, i: usize, out: &mut [u8]) {
                 *v = (*v * (4 - cover) + f * cover) / 4;
             }
         }
-        // One draw has ten bits for each channel.
+        // One random number has ten bits for each channel.
         let bits = rng.next_u32();
         for (channel, (out, v)) in pixel.iter_mut().zip(value).enumerate() {
             let share = ((bits >> (10 * channel)) & 1023) as i32;
@@ -172,17 +176,19 @@ fn draw(split: usize, i: usize, out: &mut [u8]) {
     }
 }
 
+/// Draws a colour.
 fn colour(rng: &mut ChaCha8Rng) -> Colour {
     std::array::from_fn(|_| between(rng, 16, 239))
 }
 
-/// A random colour brought near another: the difference is divided by `parts`.
+/// Draws a colour near another: the difference to a random one is divided by `parts`.
 fn shade(rng: &mut ChaCha8Rng, near: Colour, parts: i32) -> Colour {
     let far = colour(rng);
     std::array::from_fn(|i| near[i] + (far[i] - near[i]) / parts)
 }
 
-/// A colour that can be told from both of the ground: of up to 16 draws the first that differs by 240 in sum, or the last.
+/// Draws a colour that contrasts with both of `ground`: of up to 16 draws the first that differs
+/// from each by at least 240 in sum, or the last.
 fn colour_apart(rng: &mut ChaCha8Rng, ground: &[Colour; 2]) -> Colour {
     let mut drawn = colour(rng);
     for _ in 0..15 {
@@ -195,7 +201,7 @@ fn colour_apart(rng: &mut ChaCha8Rng, ground: &[Colour; 2]) -> Colour {
     drawn
 }
 
-/// `(cos, sin)` of `turn` · 5.625°, times 4096.
+/// Returns `(cos, sin)` of `turn` · 5.625°, times 4096.
 fn direction(turn: usize) -> (i32, i32) {
     let sine = |turn: usize| match (turn % 64) / 16 {
         0 => QUARTER[turn % 16],
@@ -206,7 +212,7 @@ fn direction(turn: usize) -> (i32, i32) {
     (sine(turn + 16), sine(turn))
 }
 
-/// Two colours and the pattern in which they share an area.
+/// Two colours and the pattern that they form.
 struct Paint {
     colours: [Colour; 2],
     kind: usize,
@@ -217,6 +223,7 @@ struct Paint {
 }
 
 impl Paint {
+    /// Draws a pattern of two colours.
     fn new(rng: &mut ChaCha8Rng, colours: [Colour; 2]) -> Self {
         Self {
             colours,
@@ -228,12 +235,13 @@ impl Paint {
         }
     }
 
+    /// Returns the colour at a pixel.
     fn at(&self, x: i32, y: i32) -> Colour {
         let (c, s) = self.along;
         // Pixels along and across the pattern.
         let (u, v) = ((x * c + y * s) >> 12, (y * c - x * s) >> 12);
         let cell = |t: i32| (t + self.phase + 64) / self.period % 2;
-        // The second colour's share, of 256.
+        // Share of the second colour, of 256.
         let share = match self.kind {
             0 => 0,
             1 => ((x - 16) * c + (y - 16) * s) / 4096 * 6 + 128,
@@ -246,7 +254,7 @@ impl Paint {
         std::array::from_fn(|i| (a[i] * (256 - share) + b[i] * share) >> 8)
     }
 
-    /// Random values on a lattice of 8 px, interpolated.
+    /// Interpolates random values on a lattice of 8 pixels.
     fn cloud(&self, x: i32, y: i32) -> i32 {
         let (i, j) = ((x / 8) as usize, (y / 8) as usize);
         let (fx, fy) = (x % 8, y % 8);
@@ -257,7 +265,7 @@ impl Paint {
     }
 }
 
-/// A short line that belongs to no shape.
+/// A short line in the background.
 struct Stroke {
     colour: Colour,
     centre: (i32, i32),
@@ -284,40 +292,41 @@ impl Stroke {
     }
 }
 
-/// The thing itself.
+/// The shape of an image.
 struct Shape {
     class: usize,
-    /// Of the centre, 1/16 px.
+    /// Centre in 1/16 pixel.
     centre: (i32, i32),
-    /// Cosine and sine, times 4096 · 1024 / radius: they turn and scale at once.
+    /// Cosine and sine times 4096 · 1024 / radius, which rotate and scale at once.
     turn: (i32, i32),
 }
 
 impl Shape {
     fn new(rng: &mut ChaCha8Rng, class: usize) -> Self {
         let radius = between(rng, 8 * 16, 13 * 16);
-        // Up to 45 degrees to either side: an arrow points up, more or less.
+        // Up to 45 degrees to either side, so that arrows point up rather than down.
         let (c, s) = direction(64 - 8 + below(rng, 17));
-        // Up to 2 px may lie outside.
+        // Up to 2 pixels may lie outside the image.
         let room = 512 - 2 * radius + 64;
-        let mut place = || radius - 32 + between(rng, 0, room);
-        let centre = (place(), place());
+        let mut coordinate = || radius - 32 + between(rng, 0, room);
+        let centre = (coordinate(), coordinate());
         Self { class, centre, turn: (c * 1024 / radius, s * 1024 / radius) }
     }
 
-    /// How many of a pixel's four samples lie inside.
+    /// Counts how many of a pixel's four samples lie inside.
     fn cover(&self, x: i32, y: i32) -> i32 {
         let mut cover = 0;
         for (dx, dy) in [(4, 4), (12, 4), (4, 12), (12, 12)] {
             let (px, py) = (x * 16 + dx - self.centre.0, y * 16 + dy - self.centre.1);
             let (c, s) = self.turn;
-            // Rows count downwards, v upwards.
+            // Rows increase downwards, v upwards.
             let (u, v) = ((px * c + py * s) >> 12, (px * s - py * c) >> 12);
             cover += i32::from(self.contains(u, v));
         }
         cover
     }
 
+    /// Returns whether a point lies inside the shape.
     fn contains(&self, u: i32, v: i32) -> bool {
         if u.abs() > 1100 || v.abs() > 1100 {
             return false;
@@ -338,7 +347,7 @@ impl Shape {
     }
 }
 
-/// Whether a point lies in a polygon: a ray to the right crosses an odd number of edges.
+/// Returns whether a point lies in a polygon: a ray to the right crosses an odd number of edges.
 fn inside(polygon: Polygon, u: i32, v: i32) -> bool {
     let mut inside = false;
     let mut last = polygon[polygon.len() - 1];
@@ -354,7 +363,7 @@ fn inside(polygon: Polygon, u: i32, v: i32) -> bool {
     inside
 }
 
-/// Of the images in CIFAR's binary layout.
+/// MD5 of the images in CIFAR's binary layout.
 #[cfg(test)]
 pub(crate) const SHAPES_MD5: &str = "d2b06c3da973fc08e2096ac76df24632";
 
@@ -363,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_are_the_same_on_every_machine() {
+    fn generated_images_have_the_pinned_md5() {
         let (train, test, provenance) = generate(&mut ());
         assert_eq!(provenance.md5, SHAPES_MD5);
         assert_eq!((train.labels.len(), test.labels.len()), (20_000, 2_000));
@@ -371,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_covers_part_of_its_image_and_differs_from_every_other() {
+    fn every_shape_covers_part_of_its_image_and_differs_from_the_others() {
         let cover = |class| {
             let shape = Shape { class, centre: (256, 256), turn: (4096 * 1024 / 208, 0) };
             (0..1024).map(|at| shape.cover(at % 32, at / 32)).collect::<Vec<i32>>()

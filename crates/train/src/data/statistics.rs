@@ -1,4 +1,4 @@
-//! Mean and standard deviation of a set of images, for its normalisation.
+//! Mean and standard deviation of images, for their normalisation.
 
 use super::images::Images;
 use super::progress::Progress;
@@ -6,11 +6,20 @@ use crate::error::{Error, Result};
 use rayon::prelude::*;
 use residual::image::Normalize;
 
-/// Mean and standard deviation of each channel over `images`: exact sums of integers, rounded once.
+/// Computes mean and standard deviation of each channel over `images`, from exact integer sums.
 ///
 /// # Errors
-/// Where there are no images or one cannot be read.
-pub fn channel_of(images: &Images, progress: &mut dyn Progress) -> Result<Normalize> {
+/// Fails if there are no images or one cannot be read.
+///
+/// ```
+/// use residual_train::data::{Images, Normalize, channel_statistics};
+///
+/// let images = Images::from_memory(1, 2, 1, vec![0, 255, 255, 0], vec![0, 1])?;
+/// let expected = Normalize::Channel { mean: vec![0.5], std: vec![0.5] };
+/// assert_eq!(channel_statistics(&images, &mut ())?, expected);
+/// # Ok::<(), residual_train::Error>(())
+/// ```
+pub fn channel_statistics(images: &Images, progress: &mut dyn Progress) -> Result<Normalize> {
     let c = images.channels();
     let (sums, squares) = reduce(images, 2 * c, progress, |sums, pixels| {
         for pixel in pixels.chunks_exact(c) {
@@ -27,16 +36,16 @@ pub fn channel_of(images: &Images, progress: &mut dyn Progress) -> Result<Normal
     let n = (images.len() * images.height() * images.width()) as f64;
     let mean: Vec<f64> = sums.iter().map(|&sum| sum as f64 / n).collect();
     let std = squares.iter().zip(&mean).map(|(&s, m)| ((s as f64 / n - m * m).max(0.0).sqrt() / 255.0) as f32);
-    // A channel without any variation is left as it is, not blown up.
+    // A constant channel is only shifted; dividing by its deviation would amplify noise.
     let std = std.map(|s| if s < 1e-4 { 1.0 } else { s }).collect();
     Ok(Normalize::Channel { mean: mean.iter().map(|m| (m / 255.0) as f32).collect(), std })
 }
 
-/// Mean of each pixel over `images`, and a standard deviation of one.
+/// Computes the mean of each pixel over `images`; the standard deviation is set to one.
 ///
 /// # Errors
-/// Where there are no images or one cannot be read.
-pub fn pixel_of(images: &Images, progress: &mut dyn Progress) -> Result<Normalize> {
+/// Fails if there are no images or one cannot be read.
+pub fn pixel_statistics(images: &Images, progress: &mut dyn Progress) -> Result<Normalize> {
     let sums = reduce(images, images.stride(), progress, |sums, pixels| {
         for (sum, &value) in sums.iter_mut().zip(pixels) {
             *sum += u64::from(value);
@@ -49,13 +58,13 @@ pub fn pixel_of(images: &Images, progress: &mut dyn Progress) -> Result<Normaliz
     })
 }
 
-/// Images between two words on how far it is: those that stay on disk are decoded for this, ImageNet's in an hour.
+/// Images between two reports of progress: decoding all of ImageNet takes an hour.
 const ROUND: usize = 1024;
 
-/// Images that a thread adds up at a time.
+/// Images that a thread sums at a time.
 const CHUNK: usize = 16;
 
-/// Adds up `width` integers over all images, in parallel: integers, so any order gives the same.
+/// Sums `width` integers over all images in parallel; integer sums do not depend on the order.
 fn reduce(
     images: &Images,
     width: usize,
@@ -63,7 +72,7 @@ fn reduce(
     add: impl Fn(&mut [u64], &[u8]) + Sync,
 ) -> Result<Vec<u64>> {
     if images.is_empty() {
-        return Err(Error::data("a mean needs at least one image"));
+        return Err(Error::data("there are no images to average"));
     }
     progress.start("averaging images", images.len() as u64);
     let plus = |mut a: Vec<u64>, b: Vec<u64>| {
@@ -101,7 +110,7 @@ mod tests {
     #[test]
     fn normalised_training_images_have_mean_zero_and_deviation_one() {
         let images = two();
-        let normalizer = Normalizer::new(&channel_of(&images, &mut ()).expect("two"), 1, 2, 3).expect("fits");
+        let normalizer = Normalizer::new(&channel_statistics(&images, &mut ()).expect("two"), 1, 2, 3).expect("fits");
         let mut out = [0.0; 12];
         for i in 0..2 {
             normalizer.apply(&images.pixels(i).expect("in memory"), &mut out[6 * i..6 * i + 6]);
@@ -115,8 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_of_each_pixel_is_subtracted_at_its_own_place() {
-        let normalize = pixel_of(&two(), &mut ()).expect("two");
+    fn each_pixels_mean_is_subtracted_at_its_own_position() {
+        let normalize = pixel_statistics(&two(), &mut ()).expect("two");
         let normalizer = Normalizer::new(&normalize, 1, 2, 3).expect("fits");
         let mut out = [9.0; 3];
         normalizer.apply_row(0, 1, &[90, 100, 255], &mut out);

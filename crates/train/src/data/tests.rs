@@ -1,10 +1,11 @@
-//! Sources as users have them: small folders in every layout, whole and broken, opened through [`open`].
+//! Small data sets in every layout, whole and broken, read through [`open`].
 
 mod folders;
 
-use super::source::{BUDGET, Thoroughness, images};
+use super::fixtures::{class, png, turned_jpeg};
+use super::raw::ValidateLevel;
+use super::source::{MEMORY_BUDGET, images};
 use super::*;
-use crate::data::fixtures::{png, turned_jpeg};
 use crate::error::Error;
 use ::image::ExtendedColorType;
 use std::fs;
@@ -13,7 +14,8 @@ use tempfile::TempDir;
 
 const RECORD: usize = 3073;
 
-/// Two training files of five records and a test file of four; pixels tell file, record and channel.
+/// Two training files of five records and a test file of four; a pixel is 100 · file + 10 · record
+/// + channel.
 fn cifar() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (file, name, n) in [(0, "data_batch_1.bin", 5), (1, "data_batch_2.bin", 5), (2, "test_batch.bin", 4)] {
@@ -58,7 +60,7 @@ fn binary_records_become_images_with_interleaved_channels_and_names() {
 }
 
 #[test]
-fn a_truncated_record_is_named() {
+fn an_error_names_the_truncated_record() {
     let folder = cifar();
     let path = change(&folder, "data_batch_2.bin", |bytes| bytes.truncate(4 * RECORD + 100));
     let expected = format!("{} is truncated: record 4 has 100 of 3073 bytes", path.display());
@@ -66,7 +68,7 @@ fn a_truncated_record_is_named() {
 }
 
 #[test]
-fn a_file_that_lost_whole_records_is_short() {
+fn a_file_that_lost_whole_records_fails_as_short() {
     let folder = cifar();
     let path = change(&folder, "data_batch_1.bin", |bytes| bytes.truncate(4 * RECORD));
     let expected = format!("{} is short: 4 records, where the other training files have 5", path.display());
@@ -74,7 +76,7 @@ fn a_file_that_lost_whole_records_is_short() {
 }
 
 #[test]
-fn an_empty_file_is_too_short() {
+fn an_empty_file_fails_as_too_short() {
     let folder = cifar();
     let path = change(&folder, "test_batch.bin", Vec::clear);
     let expected = format!("{} is too short: 0 bytes, where a record has 3073", path.display());
@@ -90,7 +92,7 @@ fn a_label_out_of_range_names_file_and_record() {
 }
 
 #[test]
-fn a_missing_file_is_named_even_in_the_middle() {
+fn an_error_names_the_missing_file_even_in_the_middle() {
     let folder = cifar();
     fs::rename(folder.path().join("data_batch_2.bin"), folder.path().join("data_batch_3.bin")).expect("movable");
     let missing = folder.path().join("data_batch_2.bin");
@@ -102,7 +104,7 @@ fn a_missing_file_is_named_even_in_the_middle() {
 }
 
 #[test]
-fn full_files_that_are_fewer_than_five_are_an_incomplete_cifar_10() {
+fn fewer_than_five_full_files_fail_as_an_incomplete_cifar_10() {
     let folder = cifar();
     for file in ["data_batch_1.bin", "data_batch_2.bin"] {
         change(&folder, file, |bytes| bytes.resize(10_000 * RECORD, 0));
@@ -113,23 +115,23 @@ fn full_files_that_are_fewer_than_five_are_an_incomplete_cifar_10() {
 }
 
 #[test]
-fn an_empty_folder_and_a_folder_of_something_else_say_what_would_do() {
+fn the_error_for_a_folder_without_images_lists_the_layouts() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = refused(folder.path());
-    assert!(error.to_string().ends_with("holds no images in a layout that we know"), "{error}");
+    assert!(error.to_string().ends_with("has no images in a known layout"), "{error}");
     assert!(error.hint().expect("a hint").contains("DIR/CLASS/*.jpg"));
     fs::write(folder.path().join("notes.txt"), "no images").expect("writable");
-    assert!(refused(folder.path()).to_string().ends_with("holds no images in a layout that we know"));
+    assert!(refused(folder.path()).to_string().ends_with("has no images in a known layout"));
 }
 
 #[test]
-fn names_that_are_no_source_get_the_nearest_one() {
+fn a_misspelt_source_gets_the_nearest_name_as_hint() {
     let error = open(&DataOptions::new("cifer10"), &mut ()).expect_err("no such source");
     assert_eq!(error.hint(), Some("did you mean \"cifar10\"?"));
 }
 
 #[test]
-fn an_archive_is_read_like_its_folder_and_a_cut_one_is_refused() {
+fn an_archive_is_read_like_its_folder_and_a_truncated_one_fails() {
     let folder = cifar();
     let archive = folder.path().join("small.tar.gz");
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -166,13 +168,13 @@ fn splits_do_not_depend_on_the_seed_and_validation_stays_when_train_size_grows()
         assert_eq!((train.len(), validation.len()), expected);
     }
     let error = split(10, Some(10)).expect_err("nothing to train on");
-    assert_eq!(error.hint(), Some("validation = 0 trains on all of them"));
+    assert_eq!(error.hint(), Some("data.validation = 0 trains on all of them"));
     let error = split(20_001, None).expect_err("too many");
-    assert_eq!(error.to_string(), "train_size is 20001, and there are 20000 training images");
+    assert_eq!(error.to_string(), "data.train_size is 20001, but there are only 20000 training images");
 }
 
 #[test]
-fn images_are_brought_to_the_size_and_channels_that_were_asked_for() {
+fn images_are_resized_to_the_requested_size_and_channels() {
     let folder = cifar();
     let wanted = DataOptions { input: Some(48), channels: Some(1), ..options(folder.path()) };
     let data = open(&wanted, &mut ()).expect("whole");
@@ -184,7 +186,7 @@ fn images_are_brought_to_the_size_and_channels_that_were_asked_for() {
     assert_eq!(none.expect_err("no pixels").kind(), crate::Kind::Usage);
 }
 
-/// A pickle in Python 2's manner, as CIFAR's are, of `n` records with all labels `label`.
+/// A pickle of Python 2, as CIFAR's are, of `n` records that all have `label`.
 fn pickled(n: u32, label: u8, key: &str) -> Vec<u8> {
     let string = |text: &[u8]| [b"U", &[text.len() as u8][..], text].concat();
     let mut out = b"\x80\x02}(".to_vec();
@@ -203,7 +205,7 @@ fn pickled(n: u32, label: u8, key: &str) -> Vec<u8> {
 }
 
 #[test]
-fn pickles_are_read_and_broken_ones_named() {
+fn pickles_are_read_and_errors_name_broken_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = folder.path().join("cifar-10-batches-py");
     fs::create_dir(&inner).expect("writable");
@@ -243,7 +245,7 @@ fn cifar_100_has_fine_labels_in_both_layouts() {
     assert_eq!((data.name.as_str(), data.classes[data.train.label(0)].as_str()), ("cifar100", "leopard"));
 }
 
-/// MNIST's four files with 3 and 2 images of 4x5.
+/// MNIST's four files with 3 and 2 images of 4x5 pixels.
 fn idx() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (part, n) in [("train", 3u8), ("t10k", 2)] {
@@ -277,7 +279,7 @@ fn idx_files_are_read_raw_and_compressed() {
 }
 
 #[test]
-fn broken_idx_files_name_file_and_record() {
+fn errors_of_broken_idx_files_name_file_and_record() {
     type Breaks = fn(&mut Vec<u8>);
     let cases: [(&str, Breaks, &str); 5] = [
         ("train-images-idx3-ubyte", |bytes| bytes.truncate(16 + 45), "is truncated in record 2 of 3"),
@@ -305,21 +307,12 @@ fn broken_idx_files_name_file_and_record() {
     assert_eq!(refused(folder.path()).to_string(), expected);
 }
 
-/// `n` images of a class, all of one grey.
-pub(super) fn class(root: &Path, name: &str, n: usize, grey: u8) {
-    fs::create_dir_all(root.join(name)).expect("writable");
-    for i in 0..n {
-        let bytes = png(&[grey; 12 * 9], 12, 9, ExtendedColorType::L8);
-        fs::write(root.join(name).join(format!("{name}-{i}.png")), bytes).expect("writable");
-    }
-}
-
 #[test]
-fn images_resized_when_asked_for_are_those_resized_at_once() {
+fn images_resized_on_demand_equal_those_resized_at_once() {
     let folder = cifar();
     let options = DataOptions { input: Some(20), ..options(folder.path()) };
-    let read = || source::read(folder.path(), &options, Thoroughness::Ends, &mut ()).expect("whole").train;
-    let (kept, later) = (images(read(), &options, BUDGET), images(read(), &options, 0));
+    let read = || source::read(folder.path(), &options, ValidateLevel::Headers, &mut ()).expect("whole").train;
+    let (kept, later) = (images(read(), &options, MEMORY_BUDGET), images(read(), &options, 0));
     assert!(kept.in_memory() && !later.in_memory());
     assert_eq!(kept.pixels(6).expect("in memory"), later.pixels(6).expect("in memory"));
     assert_eq!((kept.name(6), kept.label(6)), (later.name(6), later.label(6)));
@@ -327,18 +320,21 @@ fn images_resized_when_asked_for_are_those_resized_at_once() {
 }
 
 #[test]
-fn a_scale_above_the_network_s_input_is_applied_to_images_of_that_size_too() {
+fn a_scale_above_the_input_size_also_applies_to_images_of_input_size() {
     let folder = cifar();
     let plain = options(folder.path());
     let scaled = DataOptions { input: Some(32), scale: Some(40), ..plain.clone() };
     let read = |options: &DataOptions, budget| {
-        let found = source::read(folder.path(), options, Thoroughness::Ends, &mut ()).expect("whole").train;
+        let found = source::read(folder.path(), options, ValidateLevel::Headers, &mut ()).expect("whole").train;
         images(found, options, budget)
     };
-    assert!(read(&plain, 0).in_memory(), "nothing is to be done to them");
-    // Brought to 40 and cut back to 32 when asked for.
+    assert!(read(&plain, 0).in_memory(), "they already have the right size");
+    // Scaled to 40 and cropped back to 32 on demand.
     assert!(!read(&scaled, 0).in_memory());
-    assert_eq!(read(&scaled, 0).pixels(3).expect("in memory"), read(&scaled, BUDGET).pixels(3).expect("in memory"));
+    assert_eq!(
+        read(&scaled, 0).pixels(3).expect("in memory"),
+        read(&scaled, MEMORY_BUDGET).pixels(3).expect("in memory")
+    );
 }
 
 #[test]
@@ -351,6 +347,6 @@ fn an_archive_of_images_is_not_unpacked() {
     }
     fs::write(&archive, tar.into_inner().expect("in memory")).expect("writable");
     let error = refused(&archive);
-    assert!(error.to_string().contains("holds none of"), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("unpack archives of images")));
+    assert!(error.to_string().contains("has none of"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("unpack an archive of images")));
 }

@@ -17,12 +17,6 @@ const GRID: usize = 5;
 /// than 2 GiB.
 pub(super) const MOST_PIXELS: usize = 8 << 20;
 
-/// Half of n, an exact half rounded to the even number, as torchvision's `CenterCrop`.
-fn half_to_even(n: usize) -> usize {
-    let half = n / 2;
-    if n % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
-}
-
 /// Number of crops of one image at one scale, without mirror images.
 fn positions(protocol: TestProtocol) -> usize {
     match protocol {
@@ -40,7 +34,7 @@ fn is_mirrored(protocol: TestProtocol) -> bool {
 /// Top left corners (row, column) of the crops of `h`x`w` in an image of `height`x`width`.
 fn corners(protocol: TestProtocol, [height, width]: [usize; 2], [h, w]: [usize; 2]) -> Vec<[usize; 2]> {
     let (down, right) = (height - h, width - w);
-    let middle = [half_to_even(down), half_to_even(right)];
+    let middle = [down, right].map(residual::numbers::half_to_even);
     match protocol {
         TestProtocol::Center | TestProtocol::Flip | TestProtocol::Dense => vec![middle],
         TestProtocol::TenCrop => vec![[0, 0], [0, right], [down, 0], [down, right], middle],

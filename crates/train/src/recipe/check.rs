@@ -1,7 +1,7 @@
 //! Values that parse but are impossible: each rule names its key, so that an error can point at the line.
 
 use super::sections::{Normalize, PolicyKind, Recipe, Resize, SCHEDULE_COMMON, ScheduleKind};
-use crate::data::STEPS;
+use crate::data::MAGNITUDE_BINS;
 use crate::error::{Error, Kind};
 use crate::eval::protocol::TestProtocol;
 use crate::models::Spec;
@@ -147,8 +147,8 @@ fn augment(recipe: &Recipe) -> Checked {
     let augment = &recipe.augment;
     crop(recipe)?;
     at_least_one("augment", "operations", augment.operations.map(|v| v as u64))?;
-    if augment.strength.is_some_and(|strength| strength >= STEPS) {
-        return Err(problem("augment", "strength", format!("is at most {}", STEPS - 1)));
+    if augment.strength.is_some_and(|strength| strength >= MAGNITUDE_BINS) {
+        return Err(problem("augment", "strength", format!("is at most {}", MAGNITUDE_BINS - 1)));
     }
     for (key, given) in [("operations", augment.operations.is_some()), ("strength", augment.strength.is_some())] {
         if given && augment.policy != PolicyKind::RandAugment {

@@ -160,7 +160,7 @@ impl From<&AugmentOptions> for Augment {
             PolicyKind::None => Policy::None,
             PolicyKind::RandAugment => Policy::RandAugment {
                 operations: options.operations.unwrap_or(2),
-                strength: options.strength.unwrap_or(9),
+                magnitude: options.strength.unwrap_or(9),
             },
             PolicyKind::TrivialAugmentWide => Policy::TrivialAugmentWide,
         };

@@ -1,7 +1,7 @@
 //! The recipes that ship with the library, and the one that a data source takes when none is named.
 
 use super::sections::{Flip, Recipe};
-use crate::data::{KAGGLE, is_image_name, is_mnist_layout};
+use crate::data::{KAGGLE_FOLDERS, is_image_name, is_mnist_layout};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::models::options::ModelOptions;
 use crate::models::{Spec, find};
@@ -83,7 +83,7 @@ fn some_images(path: &Path) -> Vec<PathBuf> {
         paths.sort();
         paths
     };
-    let kaggle = KAGGLE.into_iter().map(|below| path.join(below)).find(|path| path.is_dir());
+    let kaggle = KAGGLE_FOLDERS.into_iter().map(|below| path.join(below)).find(|path| path.is_dir());
     let tops = inside(&kaggle.unwrap_or_else(|| path.to_owned()));
     let some = |folder: &PathBuf| inside(folder).into_iter().filter(|path| is_image_name(path)).take(OF_EACH);
     let within = |folders: &[PathBuf]| -> Vec<PathBuf> { folders.iter().flat_map(some).take(SAMPLE).collect() };

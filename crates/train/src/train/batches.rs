@@ -1,6 +1,6 @@
 //! Training batches: the images of a split in the order of the epochs, augmented.
 
-use crate::data::{Augment, Images, Loader, LoaderOptions, Preprocessing, Repeats};
+use crate::data::{Augment, Images, Loader, LoaderOptions, Preprocessing, RepeatedAugmentation};
 use crate::error::Result;
 use crate::recipe::AugmentOptions;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub fn loader(
         None => preprocessing.normalizer()?,
     };
     let BatchOptions { batch, accumulate, seed, first } = options;
-    let repeats = Repeats { times: augment.repeats.unwrap_or(1), portions: accumulate };
+    let repeats = RepeatedAugmentation { times: augment.repeats.unwrap_or(1), micro_batches: accumulate };
     let options = LoaderOptions { batch, seed, drop_last: true, first_step: first, repeats };
     Loader::new(images, Arc::new(normalizer), Augment::from(augment), options)
 }

@@ -4,7 +4,7 @@
 
 use super::machine::page_faults;
 use super::trainer::Trainer;
-use crate::data::{Augment, Flip, Images, Loader, LoaderOptions, Normalize, Normalizer, Repeats};
+use crate::data::{Augment, Flip, Images, Loader, LoaderOptions, Normalize, Normalizer, RepeatedAugmentation};
 use crate::error::Result;
 use crate::models::{Model, Spec};
 use crate::recipe::Recipe;
@@ -72,7 +72,8 @@ pub fn noise(spec: &Spec, batch: usize) -> Result<Loader> {
     let normalize = Normalize::Channel { mean: vec![0.5; c], std: vec![0.25; c] };
     let normalizer = Normalizer::new(&normalize, h, w, c)?;
     let augment = Augment { pad_crop: h / 8, flip: Flip::Random, ..Augment::default() };
-    let options = LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0, repeats: Repeats::default() };
+    let options =
+        LoaderOptions { batch, seed: 0, drop_last: true, first_step: 0, repeats: RepeatedAugmentation::default() };
     Loader::new(Arc::new(images), Arc::new(normalizer), augment, options)
 }
 

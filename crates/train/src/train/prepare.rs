@@ -104,7 +104,7 @@ fn facts(recipe: &Recipe, data: &Dataset, progress: &mut dyn data::Progress) -> 
     let measured = match customary(data) {
         Some(known) => known,
         None if wanted && recipe.data.normalize == recipe::Normalize::Channel => {
-            data::channel_of(&data.train, progress)?
+            data::channel_statistics(&data.train, progress)?
         }
         None => data::Normalize::Channel { mean: Vec::new(), std: Vec::new() },
     };
@@ -127,7 +127,7 @@ fn preprocessing(recipe: &ResolvedRecipe, data: &Dataset, progress: &mut dyn dat
     let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
     let normalize = match &recipe.data.normalize {
         Normalization::Channel { mean, std } => data::Normalize::Channel { mean: single(mean), std: single(std) },
-        Normalization::Pixel => data::pixel_of(&data.train, progress)?,
+        Normalization::Pixel => data::pixel_statistics(&data.train, progress)?,
     };
     let [height, width, channels] = recipe.network.input;
     let recipe::ResolvedData { scale, resize, filter, .. } = recipe.data;

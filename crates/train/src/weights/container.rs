@@ -154,5 +154,5 @@ fn fingerprint(tensors: &Tensors, metadata: &Map<String, Value>) -> String {
         }
         hash.update(data.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    residual::numbers::hex(&hash.finalize())
 }

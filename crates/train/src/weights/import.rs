@@ -8,7 +8,7 @@ pub use super::naming::Preset;
 use super::naming::{is_cifar_net, is_counter, wrapper};
 use super::pytorch::{self, Checkpoint};
 use super::{Given, Metadata, check, check_channels, check_values, foreign, parameters, parse};
-use crate::data::{Filter, Normalize, Preprocessing, Resize, cifar, imagenet};
+use crate::data::{Filter, Normalize, Preprocessing, Resize, imagenet};
 use crate::error::{Error, Result};
 use crate::models::options::{Head, Shortcut, Stem, StrideIn};
 use crate::models::{Model, ModelOptions, Spec};
@@ -293,8 +293,10 @@ fn preprocessing(spec: &Spec, preset: Preset) -> Preprocessing {
 /// a file says nothing of names.
 fn classes(spec: &Spec, preset: Preset) -> Vec<String> {
     match (preset, spec.classes) {
-        (Preset::CifarAkamaster | Preset::Kuangliu, 10) => cifar::CLASSES_10.map(String::from).to_vec(),
+        (Preset::CifarAkamaster | Preset::Kuangliu, 10) => {
+            residual::classes::cifar::CLASSES_10.map(String::from).to_vec()
+        }
         (Preset::Torchvision | Preset::Timm, 1000) => imagenet::names(),
-        (_, n) => (0..n).map(imagenet::numbered).collect(),
+        (_, n) => (0..n).map(residual::classes::numbered).collect(),
     }
 }

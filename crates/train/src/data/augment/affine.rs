@@ -1,27 +1,28 @@
-//! Shear, shift and rotation, with the pixels that Pillow gives (`libImaging/Geometry.c`, bilinear): a pixel of the result
-//! lies at its centre, what lies outside the image is black, and a neighbour outside repeats the edge.
+//! Shear, translation and rotation, equal to Pillow's (`libImaging/Geometry.c`, bilinear): a pixel
+//! of the result lies at its centre, pixels from outside the image are black, and neighbours
+//! outside repeat the edge.
 
 use residual::image::Image;
 
-/// From a point `(x, y)` of the result to one of the image: `(a x + b y + c, d x + e y + f)`.
+/// Affine map from a point `(x, y)` of the result to `(a x + b y + c, d x + e y + f)` of the image.
 type Matrix = [f64; 6];
 
-/// Rows slide along by `factor` times their distance from the upper edge.
+/// Shifts each row by `factor` times its distance from the upper edge.
 pub(super) fn shear_x(image: &Image, factor: f64) -> Vec<u8> {
     transformed(image, [1.0, factor, 0.0, 0.0, 1.0, 0.0])
 }
 
-/// Columns slide down by `factor` times their distance from the left edge.
+/// Shifts each column by `factor` times its distance from the left edge.
 pub(super) fn shear_y(image: &Image, factor: f64) -> Vec<u8> {
     transformed(image, [1.0, 0.0, 0.0, factor, 1.0, 0.0])
 }
 
-/// Everything moves by so many pixels to the right and downwards.
+/// Shifts the image by whole pixels to the right and downwards.
 pub(super) fn translate(image: &Image, right: i32, down: i32) -> Vec<u8> {
     transformed(image, [1.0, 0.0, -f64::from(right), 0.0, 1.0, -f64::from(down)])
 }
 
-/// Everything turns about the centre, counter-clockwise.
+/// Rotates the image about its centre, counter-clockwise.
 pub(super) fn rotate(image: &Image, degrees: f64) -> Vec<u8> {
     // Pillow's `rotate` rounds so that right angles are exact.
     let exact = |value: f64| (value * 1e15).round_ties_even() / 1e15;
@@ -31,7 +32,7 @@ pub(super) fn rotate(image: &Image, degrees: f64) -> Vec<u8> {
     transformed(image, [cos, sin, cos * -x + sin * -y + x, -sin, cos, -sin * -x + cos * -y + y])
 }
 
-/// `[h, w, c]`, of which every pixel is taken from where `matrix` says.
+/// Returns `[h, w, c]` with every pixel taken from the position that the matrix gives.
 fn transformed(image: &Image, [a, b, c, d, e, f]: Matrix) -> Vec<u8> {
     let (h, w, channels) = (image.height, image.width, image.channels);
     let mut out = vec![0; h * w * channels];
@@ -39,14 +40,14 @@ fn transformed(image: &Image, [a, b, c, d, e, f]: Matrix) -> Vec<u8> {
         let (x, y) = ((i % w) as f64 + 0.5, (i / w) as f64 + 0.5);
         let (x, y) = (a * x + b * y + c, d * x + e * y + f);
         if x >= 0.0 && x < w as f64 && y >= 0.0 && y < h as f64 {
-            between(image, x - 0.5, y - 0.5, pixel);
+            interpolate(image, x - 0.5, y - 0.5, pixel);
         }
     }
     out
 }
 
-/// The value at `(x, y)` by its four neighbours.
-fn between(image: &Image, x: f64, y: f64, out: &mut [u8]) {
+/// Interpolates the pixel at `(x, y)` between its four neighbours.
+fn interpolate(image: &Image, x: f64, y: f64, out: &mut [u8]) {
     let (h, w, c) = (image.height, image.width, image.channels);
     let (left, top) = (x.floor(), y.floor());
     let (dx, dy) = (x - left, y - top);
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_pixels_move_as_they_are_and_leave_black_behind() {
+    fn translation_moves_whole_pixels_and_fills_with_black() {
         let moved = translate(&image(), 1, -1);
         assert_eq!(moved, [0, 50, 60, 70, 0, 90, 100, 110, 0, 0, 0, 0]);
         assert_eq!(translate(&image(), 0, 0), image().pixels);
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_turn_reverses_everything_and_a_quarter_turn_is_counter_clockwise() {
+    fn a_half_turn_reverses_the_image_and_a_quarter_turn_is_counter_clockwise() {
         let reversed: Vec<u8> = image().pixels.into_iter().rev().collect();
         assert_eq!(rotate(&image(), 180.0), reversed);
         let square = Image { height: 2, width: 2, channels: 1, pixels: vec![1, 2, 3, 4] };
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn shears_keep_the_edge_that_they_start_from() {
+    fn a_shear_keeps_the_edge_that_it_starts_from() {
         // Half a pixel per row; the first row's centre is half a pixel below the edge.
         let flat =
             Image { height: 4, width: 8, channels: 3, pixels: (0..96).map(|i| (i % 24 / 3 * 30) as u8).collect() };
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(row(0), [15, 45, 75, 105, 135, 165, 195, 0]);
         assert_eq!(row(2), [75, 105, 135, 165, 195, 0, 0, 0]);
         let upright = shear_y(&flat, 0.25);
-        assert_eq!(upright[..24], flat.pixels[..24], "columns are flat, so they only lose their lower ends");
+        assert_eq!(upright[..24], flat.pixels[..24], "columns are constant, so they only lose their lower ends");
         assert_eq!(upright[3 * 24 + 21], 0);
     }
 }

@@ -1,44 +1,44 @@
-//! Changes of brightness, contrast, colour and sharpness, with the bytes that Pillow gives (`ImageEnhance`, `ImageOps`),
-//! for that is what torchvision's recipes were trained with. Images are `[h, w, c]` of 1 or 3 channels.
+//! Changes of brightness, contrast, saturation, sharpness and hue, equal to Pillow's
+//! (`ImageEnhance`, `ImageOps`), with which torchvision's recipes were trained. Images are `[h, w,
+//! c]` of 1 or 3 channels.
 
-use residual::image::Image;
-use residual::image::luma;
+use residual::image::{Image, luma};
 
-/// `from + amount · (to − from)` for every value: less than 0 and more than 1 leave the line between the two and are cut
-/// off.
-fn blended(from: impl Iterator<Item = u8>, to: &[u8], amount: f32) -> Vec<u8> {
+/// Computes `from + amount · (to − from)` for every value. An amount outside 0..=1 extrapolates and
+/// is clamped to bytes.
+fn blend(from: impl Iterator<Item = u8>, to: &[u8], amount: f32) -> Vec<u8> {
     let line = |(from, &to): (u8, &u8)| f32::from(from) + amount * (f32::from(to) - f32::from(from));
-    // Casting cuts off at 0 and 255, and truncates.
+    // The cast clamps to 0..=255 and truncates.
     from.zip(to).map(|pair| line(pair) as u8).collect()
 }
 
-/// 0 is black, 1 the image.
+/// Scales brightness: 0 gives black, 1 the image.
 pub(super) fn brightness(image: &Image, factor: f64) -> Vec<u8> {
-    blended(std::iter::repeat(0), &image.pixels, factor as f32)
+    blend(std::iter::repeat(0), &image.pixels, factor as f32)
 }
 
-/// 0 is the image's mean grey, 1 the image.
+/// Scales contrast: 0 gives the image's mean grey, 1 the image.
 pub(super) fn contrast(image: &Image, factor: f64) -> Vec<u8> {
     let grey = luma(&image.pixels, image.channels);
     let sum: u64 = grey.iter().map(|&v| u64::from(v)).sum();
     let mean = (sum as f64 / grey.len() as f64 + 0.5) as u8;
-    blended(std::iter::repeat(mean), &image.pixels, factor as f32)
+    blend(std::iter::repeat(mean), &image.pixels, factor as f32)
 }
 
-/// 0 is grey, 1 the image.
+/// Scales saturation: 0 gives grey, 1 the image.
 pub(super) fn saturation(image: &Image, factor: f64) -> Vec<u8> {
     let grey = luma(&image.pixels, image.channels);
     let each = grey.iter().flat_map(|&v| std::iter::repeat_n(v, image.channels));
-    blended(each, &image.pixels, factor as f32)
+    blend(each, &image.pixels, factor as f32)
 }
 
-/// 0 is smoothed, 1 the image, 2 sharpened.
+/// Scales sharpness: 0 gives a smoothed image, 1 the image, 2 a sharpened one.
 pub(super) fn sharpness(image: &Image, factor: f64) -> Vec<u8> {
-    blended(smoothed(image).into_iter(), &image.pixels, factor as f32)
+    blend(smooth(image).into_iter(), &image.pixels, factor as f32)
 }
 
-/// Each value averaged with its eight neighbours, itself counting five times; the edge stays as it is.
-fn smoothed(image: &Image) -> Vec<u8> {
+/// Averages each value, with weight 5, and its eight neighbours; the edge is kept.
+fn smooth(image: &Image) -> Vec<u8> {
     let (h, w, c) = (image.height, image.width, image.channels);
     let mut out = image.pixels.clone();
     if h < 3 || w < 3 {
@@ -51,7 +51,7 @@ fn smoothed(image: &Image) -> Vec<u8> {
         for (i, out) in inner.clone().zip(&mut out[inner]) {
             let value = |at: usize| f32::from(image.pixels[at]);
             let row = |at: usize, centre: f32| value(at - c) * once + value(at) * centre + value(at + c) * once;
-            // From the lower row to the upper one, as Pillow adds them up.
+            // From the lower row to the upper one, the order of Pillow's sum.
             let sum = 0.5 + row(i + stride, once) + row(i, five) + row(i - stride, once);
             *out = sum as u8;
         }
@@ -59,35 +59,36 @@ fn smoothed(image: &Image) -> Vec<u8> {
     out
 }
 
-/// Every value through a table, one for each channel.
-fn looked_up(image: &Image, tables: &[[u8; 256]]) -> Vec<u8> {
+/// Maps every value through the table of its channel, or through a single table.
+fn map_values(image: &Image, tables: &[[u8; 256]]) -> Vec<u8> {
     let c = image.channels;
     image.pixels.iter().enumerate().map(|(i, &value)| tables[i % c % tables.len()][usize::from(value)]).collect()
 }
 
+/// Builds the table of a function of one value.
 fn table(value: impl Fn(u8) -> u8) -> [u8; 256] {
     std::array::from_fn(|i| value(i as u8))
 }
 
-/// Only the highest `bits` of each value, 1 to 8.
+/// Keeps the highest `bits` of each value, 1 to 8.
 pub(super) fn posterize(image: &Image, bits: u32) -> Vec<u8> {
     let mask = !(0xffu16 >> bits) as u8;
-    looked_up(image, &[table(|value| value & mask)])
+    map_values(image, &[table(|value| value & mask)])
 }
 
-/// Values from `threshold` on are reversed.
+/// Inverts values from `threshold` on.
 pub(super) fn solarize(image: &Image, threshold: f64) -> Vec<u8> {
-    looked_up(image, &[table(|value| if f64::from(value) < threshold { value } else { 255 - value })])
+    map_values(image, &[table(|value| if f64::from(value) < threshold { value } else { 255 - value })])
 }
 
-/// How often each value occurs in a channel.
+/// Counts how often each value occurs in a channel.
 fn histogram(image: &Image, channel: usize) -> [u32; 256] {
     let mut counts = [0; 256];
     image.pixels.iter().skip(channel).step_by(image.channels).for_each(|&v| counts[usize::from(v)] += 1);
     counts
 }
 
-/// Each channel's darkest value becomes 0, its lightest 255, what is between is stretched.
+/// Stretches each channel so that its darkest value becomes 0 and its lightest 255.
 pub(super) fn auto_contrast(image: &Image) -> Vec<u8> {
     let stretch = |channel| {
         let counts = histogram(image, channel);
@@ -100,10 +101,10 @@ pub(super) fn auto_contrast(image: &Image) -> Vec<u8> {
         let offset = -(low as f64) * scale;
         table(|value| (f64::from(value) * scale + offset) as u8)
     };
-    looked_up(image, &(0..image.channels).map(stretch).collect::<Vec<_>>())
+    map_values(image, &(0..image.channels).map(stretch).collect::<Vec<_>>())
 }
 
-/// Each channel's values are spread so that all are about equally frequent.
+/// Equalises the histogram of each channel.
 pub(super) fn equalize(image: &Image) -> Vec<u8> {
     let spread = |channel| {
         let counts = histogram(image, channel);
@@ -119,10 +120,11 @@ pub(super) fn equalize(image: &Image) -> Vec<u8> {
             value.min(255) as u8
         })
     };
-    looked_up(image, &(0..image.channels).map(spread).collect::<Vec<_>>())
+    map_values(image, &(0..image.channels).map(spread).collect::<Vec<_>>())
 }
 
-/// Turns every colour by a share of the colour circle, −0.5 to 0.5, in Pillow's HSV of bytes. Grey stays.
+/// Shifts hue by a share of the colour circle, −0.5 to 0.5, in Pillow's 8-bit HSV. Grey is
+/// unchanged.
 pub(super) fn hue(image: &Image, turn: f64) -> Vec<u8> {
     if image.channels != 3 {
         return image.pixels.clone();
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_of_one_changes_nothing_and_zero_leaves_what_is_named() {
+    fn a_factor_of_one_keeps_the_image_and_zero_gives_the_named_extreme() {
         let image = colour(&[200, 30, 40, 10, 250, 90]);
         for change in [brightness, contrast, saturation, sharpness] {
             assert_eq!(change(&image, 1.0), image.pixels);
@@ -195,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn tables_do_what_they_are_called() {
+    fn posterize_solarize_autocontrast_and_equalize_map_values_as_named() {
         assert_eq!(posterize(&grey(&[0, 17, 200, 255]), 3), [0, 0, 192, 224]);
         assert_eq!(posterize(&grey(&[0, 17, 255]), 8), [0, 17, 255]);
         assert_eq!(solarize(&grey(&[0, 99, 100, 255]), 100.0), [0, 99, 155, 0]);
         assert_eq!(auto_contrast(&grey(&[50, 100, 150])), [0, 127, 255]);
         assert_eq!(auto_contrast(&grey(&[50, 50])), [50, 50]);
-        // Each of 256 values as often as the others: they are where they belong.
+        // All 256 values are equally frequent already.
         let ramp: Vec<u8> = (0..2560).map(|i| (i / 10) as u8).collect();
         assert_eq!(equalize(&grey(&ramp)), ramp);
         let dark: Vec<u8> = (0..2560).map(|i| (i / 80) as u8).collect();
@@ -210,18 +212,18 @@ mod tests {
     }
 
     #[test]
-    fn hue_goes_around_the_circle_and_leaves_grey_alone() {
+    fn a_hue_shift_goes_around_the_circle_and_keeps_grey() {
         let image = colour(&[255, 0, 0, 77, 77, 77]);
         assert_eq!(hue(&image, 0.0), image.pixels);
         let third = hue(&image, 1.0 / 3.0);
         assert_eq!(third, [0, 255, 0, 77, 77, 77]);
-        // Pillow's circle has 255 steps, so a third back is no more exact than a byte.
+        // Pillow's circle has 255 steps, so that shifting back is exact to a byte only.
         let back = hue(&Image { pixels: third, ..image }, -1.0 / 3.0);
         assert!(back[0] == 255 && back[1] <= 6 && back[2] <= 6, "{back:?}");
     }
 
     #[test]
-    fn turned_hues_are_pillows() {
+    fn shifted_hues_equal_pillows() {
         let image = colour(&[200, 30, 40, 10, 250, 90, 20, 60, 220, 255, 255, 0, 77, 77, 77, 3, 2, 1, 120, 119, 121]);
         // torchvision's `adjust_hue` on Pillow 13.0.
         let cases: [(f64, [u8; 21]); 3] = [
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_keeps_the_edge_and_averages_the_rest() {
+    fn smoothing_keeps_the_edge_and_averages_the_inside() {
         let mut pixels = vec![0; 25];
         pixels[12] = 130;
         let image = Image { height: 5, width: 5, channels: 1, pixels };

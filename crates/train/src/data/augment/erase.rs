@@ -1,16 +1,17 @@
-//! Parts of a normalised image that are hidden: cutout and random erasing. Zero is the mean.
+//! Cutout and random erasing: parts of a normalised image are set to zero, the mean.
 
 use super::super::sample::{below, uniform};
 use rand::RngCore;
 
-/// Shares of the image's area that random erasing hides (Zhong et al. 2020, and torchvision).
+/// Range of the erased share of the area (Zhong et al. 2020, and torchvision).
 const AREA: [f64; 2] = [0.02, 0.33];
-/// Ratios of height to width, as torchvision has them; in the paper the second is 1 / 0.3.
+/// Range of height over width, torchvision's; the paper's ends at 1 / 0.3.
 const ASPECT: [f64; 2] = [0.3, 3.3];
-/// Rectangles that are tried before the image stays as it is.
-const TRIES: usize = 10;
+/// Rectangles that are tried before the image is left unchanged.
+const MAX_TRIES: usize = 10;
 
-/// Sets a square of `side` around `(row, column)` to zero, as far as it lies within (DeVries and Taylor 2017).
+/// Sets a square of `side` around `(row, column)` to zero, clipped to the image (DeVries and Taylor
+/// 2017).
 pub(super) fn cutout(out: &mut [f32], [h, w, c]: [usize; 3], (row, column): (usize, usize), side: usize) {
     let span = |centre: usize, limit: usize| {
         let start = centre as isize - (side / 2) as isize;
@@ -27,7 +28,7 @@ pub(super) fn erase(out: &mut [f32], [h, w, c]: [usize; 3], probability: f64, rn
     if uniform(rng, [0.0, 1.0]) >= probability {
         return;
     }
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let pixels = (h * w) as f64 * uniform(rng, AREA);
         let ratio = uniform(rng, ASPECT.map(f64::ln)).exp();
         let sides = [(pixels * ratio).sqrt(), (pixels / ratio).sqrt()].map(f64::round_ties_even);
@@ -44,16 +45,16 @@ pub(super) fn erase(out: &mut [f32], [h, w, c]: [usize; 3], probability: f64, rn
 
 #[cfg(test)]
 mod tests {
-    use super::super::draws::{Draws, What};
+    use super::super::rng::{AugmentRng, Stream};
     use super::*;
 
     #[test]
-    fn a_share_of_the_images_loses_a_rectangle_of_the_papers_sizes() {
+    fn the_given_share_of_images_loses_a_rectangle_of_the_papers_sizes() {
         let (n, side) = (4000, 40);
         let (mut erased, mut areas, mut tall) = (0, Vec::new(), 0);
         for epoch in 0..n {
             let mut out = vec![1.0; side * side * 3];
-            erase(&mut out, [side, side, 3], 0.25, &mut Draws { seed: 3, epoch, image: 1 }.of(What::Erase));
+            erase(&mut out, [side, side, 3], 0.25, &mut AugmentRng { seed: 3, epoch, image: 1 }.stream(Stream::Erase));
             let hidden: Vec<usize> = (0..side * side).filter(|i| out[i * 3] == 0.0).collect();
             assert!((0..side * side).all(|i| out[i * 3..i * 3 + 3].iter().all(|v| *v == out[i * 3])), "all channels");
             let (Some(first), Some(last)) = (hidden.first(), hidden.last()) else { continue };

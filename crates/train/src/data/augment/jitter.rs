@@ -1,32 +1,33 @@
-//! Colour jitter: brightness, contrast, saturation and hue by random amounts in random order (torchvision's
-//! `ColorJitter`).
+//! Colour jitter: random changes of brightness, contrast, saturation and hue in random order
+//! (torchvision's `ColorJitter`).
 
 use super::super::sample::{shuffled, uniform};
 use super::colour;
-use super::draws::{Draws, What};
+use super::rng::{AugmentRng, Stream};
 use residual::image::Image;
 
-/// How far each may go; 0 leaves it alone.
+/// Ranges of colour jitter; 0 switches a change off.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Jitter {
-    /// Brightness is multiplied by 1 − this to 1 + this.
+    /// Brightness is multiplied by a factor in 1 ± this.
     pub brightness: f64,
-    /// Contrast likewise.
+    /// Contrast is multiplied by a factor in 1 ± this.
     pub contrast: f64,
-    /// Saturation likewise.
+    /// Saturation is multiplied by a factor in 1 ± this.
     pub saturation: f64,
-    /// The colour circle is turned by so much of it, at most one half, either way.
+    /// Hue is shifted by up to this share of the colour circle either way, at most 0.5.
     pub hue: f64,
 }
 
 impl Jitter {
-    /// Whether images stay as they are.
+    /// Returns whether images stay unchanged.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    pub(super) fn apply(&self, image: &mut Image, draws: Draws) {
-        let mut rng = draws.of(What::Jitter);
+    /// Changes an image in place.
+    pub(super) fn apply(&self, image: &mut Image, rng: AugmentRng) {
+        let mut rng = rng.stream(Stream::Jitter);
         let order = shuffled(4, &mut rng);
         let mut factor = |width: f64| uniform(&mut rng, [(1.0 - width).max(0.0), 1.0 + width]);
         let factors = [factor(self.brightness), factor(self.contrast), factor(self.saturation)];
@@ -49,12 +50,12 @@ mod tests {
 
     fn jittered(jitter: Jitter, epoch: u64) -> Vec<u8> {
         let mut image = Image { height: 1, width: 2, channels: 3, pixels: vec![100, 50, 50, 40, 60, 80] };
-        jitter.apply(&mut image, Draws { seed: 1, epoch, image: 4 });
+        jitter.apply(&mut image, AugmentRng { seed: 1, epoch, image: 4 });
         image.pixels
     }
 
     #[test]
-    fn brightness_is_uniform_around_one() {
+    fn brightness_factors_are_uniform_around_one() {
         let jitter = Jitter { brightness: 0.4, ..Jitter::default() };
         let reds: Vec<f64> = (0..4000).map(|epoch| f64::from(jittered(jitter, epoch)[0])).collect();
         let mean = reds.iter().sum::<f64>() / 4000.0;
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn all_four_change_images_in_changing_orders() {
+    fn all_four_changes_are_applied_in_random_order() {
         let jitter = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
         let seen: std::collections::BTreeSet<Vec<u8>> = (0..100).map(|epoch| jittered(jitter, epoch)).collect();
         assert!(seen.len() > 95, "{}", seen.len());

@@ -1,17 +1,20 @@
-//! Shifts along the principal components of ImageNet's colours (Krizhevsky, Sutskever, Hinton 2012, section 4.1).
+//! Shifts along the principal components of ImageNet's colours (Krizhevsky, Sutskever, Hinton 2012,
+//! section 4.1).
 
 use super::super::sample::normal;
-use super::draws::{Draws, What};
+use super::rng::{AugmentRng, Stream};
 use residual::image::Normalizer;
 
-/// Variances' roots and directions of ImageNet's colours on the 0 to 1 scale, a row per channel (the constants that
-/// fb.resnet.torch published and everyone took over).
+/// Standard deviations along the principal components of ImageNet's colours on the 0 to 1 scale, as
+/// published by fb.resnet.torch.
 const SPREAD: [f32; 3] = [0.2175, 0.0188, 0.0045];
+/// Principal components, a row per channel.
 const AXES: [[f32; 3]; 3] = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
 
-/// Shifts the channels of a normalised image, `[…, 3]`; `deviation` is the shifts' standard deviation, 0.1 in the papers.
-pub(super) fn shift(out: &mut [f32], normalizer: &Normalizer, deviation: f32, draws: Draws) {
-    let mut rng = draws.of(What::Lighting);
+/// Shifts the channels of a normalised image, `[…, 3]`, with standard deviation `deviation` (0.1 in
+/// the papers) times that of each component.
+pub(super) fn shift(out: &mut [f32], normalizer: &Normalizer, deviation: f32, rng: AugmentRng) {
+    let mut rng = rng.stream(Stream::Lighting);
     let amounts = SPREAD.map(|spread| spread * deviation * normal(&mut rng));
     let shift: [f32; 3] = std::array::from_fn(|channel| {
         let shift: f32 = AXES[channel].iter().zip(amounts).map(|(axis, amount)| axis * amount).sum();

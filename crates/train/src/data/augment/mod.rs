@@ -1,119 +1,134 @@
-//! What training does to an image so that it is never the same twice.
+//! Augmentation: random changes of training images.
 //!
-//! In this order, each only where it is asked for:
+//! The steps, each optional, are applied in this order:
 //!
-//! 1. `crop`: a window of an image of any size, brought to the net's size; bytes from here on.
-//! 2. `policy`: RandAugment or TrivialAugment. 3. `jitter` of colours.
-//! 4. Normalisation, and with it, in one pass and without a padded copy, a shift by `pad_crop` and a `flip`.
-//! 5. `lighting`, `cutout`, `erasing`, on normalised values.
+//! 1. `crop`: a window of an image of any size, resized to the network's input.
+//! 2. `policy`: RandAugment or TrivialAugment.
+//! 3. `jitter` of colours.
+//! 4. Normalisation and, in the same pass and without a padded copy, a shift by `pad_crop` and a
+//!    `flip`.
+//! 5. `lighting`, `cutout` and `erasing` on normalised values.
 //!
-//! torchvision flips before the policy; as every operation of a policy is as likely mirrored, that is the same in
-//! distribution, but for a vertical shear: of a mirrored image the right edge stays where it is, not the left. Every draw comes from [`Draws`], so neither threads nor a resumed run change it. A crop needs images as
-//! they are in their files, so they are then decoded anew in every epoch.
+//! torchvision flips before the policy. Since every operation is as likely as its mirror image, the
+//! distribution is the same, except for vertical shears: a mirrored image keeps its right edge in
+//! place instead of its left. All random numbers come from [`AugmentRng`], so that neither threads
+//! nor a resumed run change them. A crop needs images at their own size, which are then decoded in
+//! every epoch.
 
 mod affine;
 mod colour;
 mod crop;
-mod draws;
 mod erase;
 mod jitter;
 mod lighting;
 mod policy;
+mod rng;
 
 pub use crop::Crop;
-pub use draws::Draws;
 pub use jitter::Jitter;
-pub use policy::{Operation, Policy, PolicyKind, STEPS};
+pub use policy::{MAGNITUDE_BINS, Operation, Policy, PolicyKind};
+pub use rng::AugmentRng;
 
 use super::images::Images;
 use super::sample::below;
 use crate::error::{Error, Result};
-use draws::What;
-use residual::image::Image;
-use residual::image::Normalizer;
-use residual::image::Preprocessing;
-use residual::image::ResizeSpec;
+use residual::image::{Image, Normalizer, Preprocessing, ResizeSpec};
+use rng::Stream;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Mirroring left to right.
+/// Horizontal flip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Flip {
-    /// Never.
+    /// Never flips.
     #[default]
     None,
-    /// Each time with probability one half.
+    /// Flips with probability one half.
     Random,
-    /// Every other epoch, from a random start: after two epochs both sides of every image were seen (Jordan 2024,
-    /// "94% on CIFAR-10 in 3.29 seconds", section 3.6).
+    /// Flips every other epoch from a random start, so that two epochs show every image both ways
+    /// (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds", section 3.6).
     Alternating,
 }
 
-/// How training images are varied.
+/// Settings of augmentation. The default changes nothing.
+///
+/// ```
+/// use residual_train::data::{Augment, Flip};
+///
+/// // The ResNet paper's augmentation for CIFAR-10 (section 4.2).
+/// let augment = Augment { pad_crop: 4, flip: Flip::Random, ..Augment::default() };
+/// augment.check(32, 32)?;
+/// assert!(!augment.is_none());
+/// # Ok::<(), residual_train::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Augment {
-    /// How a window of the net's size is had from an image of any size.
+    /// How an image of any size becomes one of the network's input size.
     pub crop: Crop,
-    /// RandAugment, TrivialAugment.
+    /// RandAugment or TrivialAugment.
     pub policy: Policy,
-    /// Brightness, contrast, saturation, hue.
+    /// Jitter of brightness, contrast, saturation and hue.
     pub jitter: Jitter,
-    /// Pixels of zeros around the normalised image, of which a window of the image's size is cut at random.
+    /// Zero padding around the normalised image, in pixels, before a random window of the image's
+    /// size is cropped.
     pub pad_crop: usize,
-    /// Mirroring.
+    /// Horizontal flip.
     pub flip: Flip,
-    /// Standard deviation of the shifts along the principal components of ImageNet's colours, 0.1 in both papers; 0 shifts
-    /// nothing. Only for three channels.
+    /// Standard deviation of shifts along the principal components of ImageNet's colours, 0.1 in
+    /// both papers; 0 switches them off. Needs three channels.
     pub lighting: f32,
-    /// Side of a square set to zero (the mean) around a random pixel; parts may lie outside (DeVries and Taylor 2017).
+    /// Side of a square around a random pixel that is set to zero, the mean, clipped to the image
+    /// (DeVries and Taylor 2017).
     pub cutout: usize,
     /// Probability that a random rectangle is set to zero (Zhong et al. 2020).
     pub erasing: f64,
 }
 
-/// Where one image is placed in one epoch.
+/// Geometric transform of one image in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    /// Window's offset from the unpadded image, rows then columns.
+struct GeometricTransform {
+    /// Offset of the window from the unpadded image, rows then columns.
     offset: (isize, isize),
     flip: bool,
-    /// Centre of the hidden square, row and column.
-    hidden: Option<(usize, usize)>,
+    /// Centre of the cutout square, row and column.
+    cutout: Option<(usize, usize)>,
 }
 
 impl Augment {
-    /// Whether images come out as they went in.
+    /// Returns whether images stay unchanged.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether training starts from images as they are in their files rather than from ones of the net's size.
+    /// Returns whether augmentation starts from images at their own size rather than the network's.
     pub fn needs_originals(&self) -> bool {
         self.crop != Crop::None
     }
 
-    /// Whether it takes so long that an image is worth a task of its own.
+    /// Returns whether augmentation takes long enough to prepare images in parallel.
     pub(crate) fn is_slow(&self) -> bool {
         self.needs_originals() || self.policy != Policy::None || !self.jitter.is_none()
     }
 
-    /// Whether images of `height`x`width` can be had.
+    /// Checks the settings for a network's input of `height`x`width`.
     ///
     /// # Errors
-    /// A crop, a policy or a probability that cannot be.
+    /// Fails if the crop, the policy or the probability of erasing is out of range.
     pub fn check(&self, height: usize, width: usize) -> Result<()> {
         self.crop.check(height, width)?;
         self.policy.check()?;
         if !(0.0..=1.0).contains(&self.erasing) {
-            return Err(Error::usage(format!("a probability of {} to erase cannot be", self.erasing)));
+            return Err(Error::usage(format!("augment.erasing must be in 0..=1, got {}", self.erasing)));
         }
         Ok(())
     }
 
-    fn place(&self, draws: Draws, height: usize, width: usize) -> Place {
-        let mut rng = draws.of(What::Place);
-        // All draws are made in any case: switching one augmentation off leaves the others' numbers alone.
+    /// Draws the geometric transform of an image of `height`x`width`.
+    fn geometry(&self, source: AugmentRng, height: usize, width: usize) -> GeometricTransform {
+        let mut rng = source.stream(Stream::Geometry);
+        // Every number is drawn in any case, so that switching one augmentation off does not change
+        // the others.
         let mut shift = || below(&mut rng, 2 * self.pad_crop + 1) as isize - self.pad_crop as isize;
         let offset = (shift(), shift());
         let coin = below(&mut rng, 2) == 1;
@@ -121,77 +136,78 @@ impl Augment {
         let flip = match self.flip {
             Flip::None => false,
             Flip::Random => coin,
-            Flip::Alternating => (below(&mut draws.once(), 2) as u64 + draws.epoch) % 2 == 1,
+            Flip::Alternating => (below(&mut source.for_all_epochs(), 2) as u64 + source.epoch) % 2 == 1,
         };
-        Place { offset, flip, hidden: (self.cutout > 0).then_some(centre) }
+        GeometricTransform { offset, flip, cutout: (self.cutout > 0).then_some(centre) }
     }
 
-    /// What becomes of one image: bytes of `preprocessing`'s size, cropped, changed by the policy, jittered.
-    pub fn example(&self, image: &Image, preprocessing: &Preprocessing, draws: Draws) -> Vec<u8> {
-        let fit = preprocessing.resize_spec();
+    /// Returns one augmented image for a preview, not yet normalised: `[height, width, channels]`
+    /// bytes of `preprocessing`'s size, after crop, policy and jitter.
+    pub fn example(&self, image: &Image, preprocessing: &Preprocessing, rng: AugmentRng) -> Vec<u8> {
+        let spec = preprocessing.resize_spec();
         let pixels = match self.crop {
-            Crop::None => image.fitted(&fit),
-            crop => crop.cut(image, &fit, draws),
+            Crop::None => image.fitted(&spec),
+            crop => crop.apply(image, &spec, rng),
         };
-        self.varied(pixels.into(), &fit, draws).into_owned()
+        self.apply_policy_and_jitter(pixels.into(), &spec, rng).into_owned()
     }
 
-    /// Image `i` as bytes of `fit`'s size, `[h, w, c]`: cropped, changed by the policy, its colours jittered.
+    /// Returns image `i` as `[h, w, c]` bytes of `spec`'s size, after crop, policy and jitter.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// Fails if the image cannot be read.
     pub(crate) fn pixels<'a>(
         &self,
         images: &'a Images,
         i: usize,
-        fit: &ResizeSpec,
-        draws: Draws,
+        spec: &ResizeSpec,
+        rng: AugmentRng,
     ) -> Result<Cow<'a, [u8]>> {
         let pixels = match self.crop {
             Crop::None => images.pixels(i)?,
-            crop => crop.cut(&images.original(i)?, fit, draws).into(),
+            crop => crop.apply(&images.original(i)?, spec, rng).into(),
         };
-        Ok(self.varied(pixels, fit, draws))
+        Ok(self.apply_policy_and_jitter(pixels, spec, rng))
     }
 
-    /// Changed by the policy, then by the jitter.
-    fn varied<'a>(&self, pixels: Cow<'a, [u8]>, fit: &ResizeSpec, draws: Draws) -> Cow<'a, [u8]> {
+    /// Applies the policy, then the jitter.
+    fn apply_policy_and_jitter<'a>(&self, pixels: Cow<'a, [u8]>, spec: &ResizeSpec, rng: AugmentRng) -> Cow<'a, [u8]> {
         if self.policy == Policy::None && self.jitter.is_none() {
             return pixels;
         }
-        let ResizeSpec { height, width, channels, .. } = *fit;
+        let ResizeSpec { height, width, channels, .. } = *spec;
         let mut image = Image { height, width, channels, pixels: pixels.into_owned() };
-        for operation in self.policy.draw(height, width, draws) {
+        for operation in self.policy.draw(height, width, rng) {
             image.pixels = operation.apply(&image);
         }
-        self.jitter.apply(&mut image, draws);
+        self.jitter.apply(&mut image, rng);
         image.pixels.into()
     }
 
-    /// Normalises and varies one image of the normaliser's size, `[h, w, c]` to `[h, w, c]`.
-    pub fn apply(&self, normalizer: &Normalizer, pixels: &[u8], draws: Draws, out: &mut [f32]) {
+    /// Normalises one image of the normaliser's size, `[h, w, c]`, and applies the remaining steps.
+    pub fn apply(&self, normalizer: &Normalizer, pixels: &[u8], rng: AugmentRng, out: &mut [f32]) {
         let (h, w, c) = (normalizer.height(), normalizer.width(), normalizer.channels());
-        let place = self.place(draws, h, w);
-        self.moved(normalizer, pixels, place, out);
+        let geometry = self.geometry(rng, h, w);
+        self.normalize(normalizer, pixels, geometry, out);
         if self.lighting > 0.0 && c == 3 {
-            lighting::shift(out, normalizer, self.lighting, draws);
+            lighting::shift(out, normalizer, self.lighting, rng);
         }
-        if let Some(centre) = place.hidden {
+        if let Some(centre) = geometry.cutout {
             erase::cutout(out, [h, w, c], centre, self.cutout);
         }
         if self.erasing > 0.0 {
-            erase::erase(out, [h, w, c], self.erasing, &mut draws.of(What::Erase));
+            erase::erase(out, [h, w, c], self.erasing, &mut rng.stream(Stream::Erase));
         }
     }
 
-    /// Normalises, shifts and mirrors.
-    fn moved(&self, normalizer: &Normalizer, pixels: &[u8], place: Place, out: &mut [f32]) {
+    /// Normalises, shifts and flips in one pass.
+    fn normalize(&self, normalizer: &Normalizer, pixels: &[u8], geometry: GeometricTransform, out: &mut [f32]) {
         let (h, w, c) = (normalizer.height(), normalizer.width(), normalizer.channels());
-        let (dy, dx) = place.offset;
-        if (dy, dx, place.flip) == (0, 0, false) {
+        let (dy, dx) = geometry.offset;
+        if (dy, dx, geometry.flip) == (0, 0, false) {
             return normalizer.apply(pixels, out);
         }
-        // Columns of the output that show the image; the rest is padding.
+        // Columns of the output that lie in the image; the rest is padding.
         let from = (-dx).clamp(0, w as isize) as usize;
         let to = (w as isize - dx).clamp(0, w as isize) as usize;
         for (y, out) in out.chunks_exact_mut(w * c).enumerate() {
@@ -205,7 +221,7 @@ impl Augment {
             out[..from * c].fill(0.0);
             out[to * c..].fill(0.0);
             normalizer.apply_row(source, x, &pixels[start..start + (to - from) * c], &mut out[from * c..to * c]);
-            if place.flip {
+            if geometry.flip {
                 mirror(out, c);
             }
         }
@@ -227,14 +243,20 @@ mod tests {
     use proptest::prelude::*;
     use residual::image::Normalize;
 
-    /// Normalisation that leaves bytes readable: x.
+    /// Normalisation that keeps the values of bytes.
     fn bytes(h: usize, w: usize, c: usize) -> Normalizer {
         let unit = Normalize::Channel { mean: vec![0.0; c], std: vec![1.0 / 255.0; c] };
         Normalizer::new(&unit, h, w, c).expect("sizes agree")
     }
 
-    /// Pads, cuts, mirrors, hides, one after the other and the slow way.
-    fn reference(pixels: &[u8], draw: Place, pad: usize, cutout: usize, (h, w, c): (usize, usize, usize)) -> Vec<f32> {
+    /// Pads, crops, flips and cuts out one after the other.
+    fn reference(
+        pixels: &[u8],
+        geometry: GeometricTransform,
+        pad: usize,
+        cutout: usize,
+        (h, w, c): (usize, usize, usize),
+    ) -> Vec<f32> {
         let (ph, pw) = (h + 2 * pad, w + 2 * pad);
         let mut padded = vec![0.0; ph * pw * c];
         for y in 0..h {
@@ -242,11 +264,11 @@ mod tests {
                 padded[(y + pad) * pw * c + pad * c + x] = f32::from(pixels[y * w * c + x]);
             }
         }
-        let (oy, ox) = ((draw.offset.0 + pad as isize) as usize, (draw.offset.1 + pad as isize) as usize);
+        let (oy, ox) = ((geometry.offset.0 + pad as isize) as usize, (geometry.offset.1 + pad as isize) as usize);
         let mut out = vec![0.0; h * w * c];
         for (y, x, k) in (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..c).map(move |k| (y, x, k)))) {
-            let from = if draw.flip { w - 1 - x } else { x };
-            let hidden = draw.hidden.is_some_and(|(cy, cx)| {
+            let from = if geometry.flip { w - 1 - x } else { x };
+            let hidden = geometry.cutout.is_some_and(|(cy, cx)| {
                 let covers = |at: usize, centre: usize| {
                     let start = centre as isize - (cutout / 2) as isize;
                     (start..start + cutout as isize).contains(&(at as isize))
@@ -260,7 +282,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_pass_gives_what_padding_cropping_mirroring_and_hiding_give(
+        fn one_pass_equals_padding_cropping_flipping_and_cutout_in_turn(
             h in 1usize..9, w in 1usize..9, c in 1usize..4, pad_crop in 0usize..12, cutout in 0usize..6,
             flip in prop_oneof![Just(Flip::None), Just(Flip::Random), Just(Flip::Alternating)],
             seed: u64, epoch in 0u64..4,
@@ -268,11 +290,11 @@ mod tests {
             let augment = Augment { pad_crop, flip, cutout, ..Augment::default() };
             let pixels: Vec<u8> = (0..h * w * c).map(|i| (i * 37 % 251) as u8 + 1).collect();
             let mut out = vec![7.0; h * w * c];
-            let draws = Draws { seed, epoch, image: 5 };
-            augment.apply(&bytes(h, w, c), &pixels, draws, &mut out);
+            let rng = AugmentRng { seed, epoch, image: 5 };
+            augment.apply(&bytes(h, w, c), &pixels, rng, &mut out);
             let expected = match augment.is_none() {
                 true => pixels.iter().map(|&p| f32::from(p)).collect(),
-                false => reference(&pixels, augment.place(draws, h, w), pad_crop, cutout, (h, w, c)),
+                false => reference(&pixels, augment.geometry(rng, h, w), pad_crop, cutout, (h, w, c)),
             };
             for (a, b) in out.iter().zip(&expected) {
                 prop_assert!((a - b).abs() < 1e-3, "{} {}", a, b);
@@ -281,10 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn alternating_flips_show_both_sides_in_two_epochs_and_start_at_random() {
+    fn alternating_flips_alternate_from_a_random_start() {
         let augment = Augment { flip: Flip::Alternating, ..Augment::default() };
         let flips = |epoch| {
-            (0..200).map(|i| augment.place(Draws { seed: 3, epoch, image: i }, 8, 8).flip).collect::<Vec<bool>>()
+            (0..200)
+                .map(|i| augment.geometry(AugmentRng { seed: 3, epoch, image: i }, 8, 8).flip)
+                .collect::<Vec<bool>>()
         };
         assert!(flips(0).iter().zip(flips(1)).all(|(a, b)| *a != b));
         assert_eq!(flips(0), flips(2));
@@ -293,12 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn every_offset_and_both_sides_turn_up_over_the_epochs() {
+    fn every_offset_and_both_flips_occur_over_the_epochs() {
         let augment = Augment { pad_crop: 2, flip: Flip::Random, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..2000 {
-            let draw = augment.place(Draws { seed: 1, epoch, image: 9 }, 8, 8);
-            seen.insert((draw.offset, draw.flip));
+            let geometry = augment.geometry(AugmentRng { seed: 1, epoch, image: 9 }, 8, 8);
+            seen.insert((geometry.offset, geometry.flip));
         }
         assert_eq!(seen.len(), 5 * 5 * 2);
     }
@@ -311,7 +335,7 @@ mod tests {
         let mut seen_padding = false;
         for epoch in 0..50 {
             let mut out = [9.0; 4];
-            augment.apply(&normalizer, &[0; 4], Draws { seed: 0, epoch, image: 0 }, &mut out);
+            augment.apply(&normalizer, &[0; 4], AugmentRng { seed: 0, epoch, image: 0 }, &mut out);
             assert!(out.iter().all(|v| *v == 0.0 || *v == -2.0), "{out:?}");
             seen_padding |= out.contains(&0.0);
         }
@@ -326,7 +350,7 @@ mod tests {
         normalizer.apply(&[90; 12], &mut plain);
         for epoch in 0..4000 {
             let mut out = [0.0; 12];
-            augment.apply(&normalizer, &[90; 12], Draws { seed: 5, epoch, image: 3 }, &mut out);
+            augment.apply(&normalizer, &[90; 12], AugmentRng { seed: 5, epoch, image: 3 }, &mut out);
             for channel in 0..3 {
                 let shifts = [0, 3, 6, 9].map(|at| out[at + channel] - plain[at + channel]);
                 assert!(shifts.iter().all(|s| (s - shifts[0]).abs() < 1e-6), "{shifts:?}");

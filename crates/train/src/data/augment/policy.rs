@@ -1,10 +1,11 @@
-//! Policies that change an image by operations drawn from a list: RandAugment and TrivialAugment.
+//! Augmentation policies that draw operations from a list: RandAugment and TrivialAugment.
 //!
-//! Lists, ranges and steps are torchvision's (`RandAugment`, `TrivialAugmentWide`), whose recipes they serve: images
-//! are bytes, geometry is bilinear, black moves in from outside. They come before normalisation.
+//! Lists, ranges and bins are torchvision's (`RandAugment`, `TrivialAugmentWide`), whose recipes
+//! use them: images are bytes, interpolation is bilinear, and pixels from outside are black.
+//! Policies are applied before normalisation.
 
 use super::super::sample::below;
-use super::draws::{Draws, What};
+use super::rng::{AugmentRng, Stream};
 use super::{affine, colour};
 use crate::error::{Error, Result};
 use rand::RngCore;
@@ -12,125 +13,126 @@ use residual::image::Image;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Steps of strength, 0 to 30.
-pub const STEPS: u32 = 31;
+/// Number of magnitudes, 0 to 30.
+pub const MAGNITUDE_BINS: u32 = 31;
 
-/// Which policy.
+/// Augmentation policy by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyKind {
-    /// None.
+    /// No policy.
     #[default]
     None,
-    /// Several operations, all of one strength (Cubuk et al. 2020).
+    /// Several operations of one magnitude (Cubuk et al. 2020).
     RandAugment,
-    /// One operation of random strength over a wide range (Müller and Hutter 2021).
+    /// One operation of random magnitude over a wide range (Müller and Hutter 2021).
     TrivialAugmentWide,
 }
 
-/// A policy and what it needs.
+/// Augmentation policy and its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Images stay as they are.
+    /// Keeps images unchanged.
     #[default]
     None,
-    /// So many operations after each other, each of this strength.
+    /// Applies several operations, each of the same magnitude.
     RandAugment {
-        /// Operations.
+        /// Number of operations.
         operations: usize,
-        /// Strength, below [`STEPS`].
-        strength: u32,
+        /// Magnitude, below [`MAGNITUDE_BINS`].
+        magnitude: u32,
     },
-    /// One operation of any strength.
+    /// Applies one operation of random magnitude.
     TrivialAugmentWide,
 }
 
-/// What an operation does, how much of it. Shares and factors as in torchvision's `_apply_op`.
+/// An operation of a policy and its amount, as in torchvision's `_apply_op`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
-    /// Nothing.
+    /// Keeps the image.
     Identity,
-    /// Rows slide along by this share of their distance from the upper edge.
+    /// Shifts each row by this share of its distance from the upper edge.
     ShearX(f64),
-    /// Columns slide down by this share of their distance from the left edge.
+    /// Shifts each column by this share of its distance from the left edge.
     ShearY(f64),
-    /// Pixels to the right.
+    /// Shifts the image by pixels to the right.
     TranslateX(i32),
-    /// Pixels downwards.
+    /// Shifts the image by pixels downwards.
     TranslateY(i32),
-    /// Degrees counter-clockwise about the centre.
+    /// Rotates by degrees counter-clockwise about the centre.
     Rotate(f64),
-    /// −1 is black, 0 the image.
+    /// Changes brightness: −1 gives black, 0 the image.
     Brightness(f64),
-    /// −1 is grey, 0 the image.
+    /// Changes saturation: −1 gives grey, 0 the image.
     Color(f64),
-    /// −1 is the mean grey, 0 the image.
+    /// Changes contrast: −1 gives the mean grey, 0 the image.
     Contrast(f64),
-    /// −1 is smoothed, 0 the image.
+    /// Changes sharpness: −1 gives a smoothed image, 0 the image.
     Sharpness(f64),
-    /// So many bits of each value are kept.
+    /// Keeps this many bits of each value.
     Posterize(u32),
-    /// Values from this one on are reversed.
+    /// Inverts values from this one on.
     Solarize(f64),
-    /// Each channel is stretched to the whole range.
+    /// Stretches each channel to the whole range.
     AutoContrast,
-    /// Each channel's values are made about equally frequent.
+    /// Equalises the histogram of each channel.
     Equalize,
 }
 
-/// Operations of both lists.
+/// Number of operations in either list.
 const OPERATIONS: usize = 14;
 
-/// The ends of the ranges in which the two policies differ.
+/// Largest amounts, in which the two policies differ.
 struct Range {
     shear: f32,
-    /// Pixels, across and down.
+    /// In pixels, across and down.
     translate: [f64; 2],
     degrees: f32,
     enhance: f32,
-    /// Bits that are lost at the last step.
+    /// Bits that are lost at the largest magnitude.
     bits: u32,
 }
 
 impl Policy {
-    /// Whether it can be.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// A strength beyond the last step.
+    /// Fails if a magnitude is not below [`MAGNITUDE_BINS`].
     pub fn check(&self) -> Result<()> {
         match *self {
-            Self::RandAugment { strength, .. } if strength >= STEPS => {
-                Err(Error::usage(format!("strength {strength} of RandAugment is beyond {}", STEPS - 1)))
+            Self::RandAugment { magnitude, .. } if magnitude >= MAGNITUDE_BINS => {
+                Err(Error::usage(format!("augment.strength must be at most {}, got {magnitude}", MAGNITUDE_BINS - 1)))
             }
             _ => Ok(()),
         }
     }
 
-    /// The operations for one image of `height`x`width`.
-    pub(super) fn draw(&self, height: usize, width: usize, draws: Draws) -> Vec<Operation> {
-        let mut rng = draws.of(What::Policy);
+    /// Draws the operations for one image of `height`x`width`.
+    pub(super) fn draw(&self, height: usize, width: usize, rng: AugmentRng) -> Vec<Operation> {
+        let mut rng = rng.stream(Stream::Policy);
         match *self {
             Self::None => Vec::new(),
-            Self::RandAugment { operations, strength } => {
+            Self::RandAugment { operations, magnitude } => {
                 let range = rand_augment(height, width);
-                (0..operations).map(|_| range.operation(below(&mut rng, OPERATIONS), strength, &mut rng)).collect()
+                (0..operations).map(|_| range.operation(below(&mut rng, OPERATIONS), magnitude, &mut rng)).collect()
             }
             Self::TrivialAugmentWide => {
                 let which = below(&mut rng, OPERATIONS);
-                let strength = below(&mut rng, STEPS as usize) as u32;
-                vec![WIDE.operation(which, strength, &mut rng)]
+                let magnitude = below(&mut rng, MAGNITUDE_BINS as usize) as u32;
+                vec![WIDE.operation(which, magnitude, &mut rng)]
             }
         }
     }
 
-    /// Each operation of its list at `strength` for images of `height`x`width`, those with a sign with a plus.
-    pub fn list(&self, height: usize, width: usize, strength: u32) -> Vec<Operation> {
+    /// Lists every operation at one magnitude for images of `height`x`width`; signed amounts are
+    /// positive.
+    pub fn list(&self, height: usize, width: usize, magnitude: u32) -> Vec<Operation> {
         let range = match self {
             Self::None => return Vec::new(),
             Self::RandAugment { .. } => rand_augment(height, width),
             Self::TrivialAugmentWide => WIDE,
         };
-        (0..OPERATIONS).map(|which| range.signed(which, strength, 1.0)).collect()
+        (0..OPERATIONS).map(|which| range.signed(which, magnitude, 1.0)).collect()
     }
 }
 
@@ -142,13 +144,14 @@ fn rand_augment(height: usize, width: usize) -> Range {
 }
 
 impl Range {
-    fn operation(&self, which: usize, strength: u32, rng: &mut impl RngCore) -> Operation {
-        self.signed(which, strength, if below(rng, 2) == 1 { -1.0 } else { 1.0 })
+    /// Returns operation number `which` of the list with a random sign.
+    fn operation(&self, which: usize, magnitude: u32, rng: &mut impl RngCore) -> Operation {
+        self.signed(which, magnitude, if below(rng, 2) == 1 { -1.0 } else { 1.0 })
     }
 
-    /// Operation number `which` of the list; those without a sign ignore it.
-    fn signed(&self, which: usize, strength: u32, sign: f64) -> Operation {
-        let up_to = |end: f32| sign * f64::from(step(0.0, end, strength));
+    /// Returns operation number `which` of the list; unsigned ones ignore `sign`.
+    fn signed(&self, which: usize, magnitude: u32, sign: f64) -> Operation {
+        let up_to = |end: f32| sign * f64::from(bin(0.0, end, magnitude));
         let pixels = |end: f64| up_to(end as f32) as i32;
         match which {
             0 => Operation::Identity,
@@ -162,27 +165,28 @@ impl Range {
             8 => Operation::Contrast(up_to(self.enhance)),
             9 => Operation::Sharpness(up_to(self.enhance)),
             10 => {
-                let lost = f64::from(strength * self.bits) / f64::from(STEPS - 1);
+                let lost = f64::from(magnitude * self.bits) / f64::from(MAGNITUDE_BINS - 1);
                 Operation::Posterize(8 - lost.round_ties_even() as u32)
             }
-            11 => Operation::Solarize(f64::from(step(255.0, 0.0, strength))),
+            11 => Operation::Solarize(f64::from(bin(255.0, 0.0, magnitude))),
             12 => Operation::AutoContrast,
             _ => Operation::Equalize,
         }
     }
 }
 
-/// Value number `i` of [`STEPS`] from `start` to `end`, in single precision and from the nearer end, as
-/// `torch.linspace` has it: a pixel more or less is in its last bit.
-fn step(start: f32, end: f32, i: u32) -> f32 {
-    let last = STEPS - 1;
+/// Returns value number `i` of [`MAGNITUDE_BINS`] from `start` to `end`, computed as
+/// `torch.linspace` does, in single precision and from the nearer end: the last bit decides about a
+/// pixel.
+fn bin(start: f32, end: f32, i: u32) -> f32 {
+    let last = MAGNITUDE_BINS - 1;
     let width = (end - start) / last as f32;
-    // In one rounding, as torch computes it.
-    if i < STEPS / 2 { width.mul_add(i as f32, start) } else { (-width).mul_add((last - i) as f32, end) }
+    // With one rounding, as in torch.
+    if i < MAGNITUDE_BINS / 2 { width.mul_add(i as f32, start) } else { (-width).mul_add((last - i) as f32, end) }
 }
 
 impl Operation {
-    /// The image's pixels after it, `[h, w, c]`.
+    /// Applies the operation and returns the pixels, `[h, w, c]`.
     pub fn apply(&self, image: &Image) -> Vec<u8> {
         match *self {
             Self::Identity => image.pixels.clone(),
@@ -230,18 +234,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn drawn(policy: Policy, epoch: u64) -> Vec<Operation> {
-        policy.draw(224, 331, Draws { seed: 5, epoch, image: 9 })
+        policy.draw(224, 331, AugmentRng { seed: 5, epoch, image: 9 })
     }
 
-    /// Which operation it is, whatever its strength.
+    /// Name of an operation without its amount.
     fn kind(operation: Operation) -> String {
         let text = format!("{operation:?}");
         text.split('(').next().unwrap_or_default().to_owned()
     }
 
     #[test]
-    fn every_operation_is_drawn_as_often_as_the_others_with_both_signs() {
-        for policy in [Policy::TrivialAugmentWide, Policy::RandAugment { operations: 2, strength: 9 }] {
+    fn operations_are_drawn_equally_often_and_with_both_signs() {
+        for policy in [Policy::TrivialAugmentWide, Policy::RandAugment { operations: 2, magnitude: 9 }] {
             let n = 7000;
             let mut counts: BTreeMap<String, usize> = BTreeMap::new();
             let mut negative = 0;
@@ -260,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn strengths_are_one_for_randaugment_and_uniform_for_trivialaugment() {
+    fn magnitudes_are_one_for_randaugment_and_uniform_for_trivialaugment() {
         for epoch in 0..500 {
-            for operation in drawn(Policy::RandAugment { operations: 2, strength: 9 }, epoch) {
+            for operation in drawn(Policy::RandAugment { operations: 2, magnitude: 9 }, epoch) {
                 match operation {
                     Operation::Rotate(degrees) => assert!((degrees.abs() - 9.0).abs() < 1e-5),
                     Operation::TranslateX(pixels) => assert_eq!(pixels.abs(), 45),
@@ -283,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_gets_the_same_operations_again_and_others_in_the_next_epoch() {
-        let policy = Policy::RandAugment { operations: 2, strength: 9 };
+    fn operations_are_reproducible_and_change_with_the_epoch() {
+        let policy = Policy::RandAugment { operations: 2, magnitude: 9 };
         assert_eq!(drawn(policy, 3), drawn(policy, 3));
         assert!((0..20).any(|epoch| drawn(policy, epoch) != drawn(policy, epoch + 1)));
-        assert!(Policy::RandAugment { operations: 2, strength: 31 }.check().is_err());
+        assert!(Policy::RandAugment { operations: 2, magnitude: 31 }.check().is_err());
     }
 }

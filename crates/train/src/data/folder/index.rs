@@ -1,11 +1,11 @@
-//! What is remembered of a large folder from one run to the next: its list of images, and that they are whole.
+//! Index of a large folder, kept from one run to the next: its list of images, and whether they are
+//! whole.
 //!
-//! To list ImageNet is to read two thousand folders, and to know that none of its files is truncated is to read 140 GB. Both
-//! are kept in the cache folder, compressed, in a file that is named after the folder's path. The folder itself is only
-//! read.
+//! Listing ImageNet means reading a thousand folders, and checking that none of its files is
+//! truncated means reading 140 GB. Both results are kept in the cache folder, compressed, in a file
+//! that is named after the folder's path. The folder itself is only read.
 
-use super::super::cifar::hex;
-use super::super::fetch::cache_dir;
+use super::super::cache::cache_dir;
 use super::tree::Tree;
 use crate::atomic;
 use crate::error::Result;
@@ -13,54 +13,57 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
+use residual::numbers::hex;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-/// Fewer images than these are listed and read in no time.
-const LARGE: usize = 10_000;
-/// An index of another form is as good as none.
+/// Smallest number of images that is worth an index.
+const MIN_IMAGES: usize = 10_000;
+/// Version of the file format; an index of another version is ignored.
 const FORM: u32 = 3;
 
-/// A folder as it was when it was last looked at.
+/// A folder as of its last walk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Index {
     form: u32,
     root: PathBuf,
     pub tree: Tree,
-    /// What reading every file came to, if that was done.
+    /// Result of reading every file, if that was done.
     pub checked: Option<Checked>,
-    /// Where it is kept.
+    /// File of the index; `None` if it is not kept.
     #[serde(skip)]
     file: Option<PathBuf>,
 }
 
-/// The outcome of reading every image of a folder.
+/// Result of reading every image of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checked {
-    /// Whether every image was decoded, not only looked at for its head and its end.
+    /// Whether every image was decoded, rather than its header and end checked.
     pub decoded: bool,
-    /// The fingerprint of those that are whole.
+    /// Fingerprint of the whole images.
     pub md5: String,
-    /// How many have a colour profile that is ignored.
+    /// Number of images whose colour profile is ignored.
     pub profiled: usize,
-    /// Those that are not whole, seen from the folder: it may be spelt in another way next time.
+    /// Images that are not whole, relative to the folder, whose path may be spelt differently next
+    /// time.
     pub bad: Vec<PathBuf>,
 }
 
 impl Index {
-    /// The tree below `root`: the remembered one where nothing has changed, else a new walk. Without a cache folder that
-    /// is what it always is.
+    /// Opens the index of `root`, or walks the folder if there is none, something has changed, or
+    /// there is no cache folder.
     pub fn open(root: &Path) -> Result<Self> {
-        Self::open_in(root, cache_dir().ok().as_deref(), LARGE)
+        Self::open_in(root, cache_dir().ok().as_deref(), MIN_IMAGES)
     }
 
-    /// A new walk, which is not remembered.
-    pub fn anew(root: &Path) -> Result<Self> {
+    /// Walks the folder without reading or keeping an index.
+    pub fn uncached(root: &Path) -> Result<Self> {
         Ok(Self { form: FORM, root: root.to_path_buf(), tree: Tree::walk(root)?, checked: None, file: None })
     }
 
+    /// Opens the index in a given cache folder; folders of fewer than `large` images have none.
     pub(super) fn open_in(root: &Path, cache: Option<&Path>, large: usize) -> Result<Self> {
         let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
         let name = hex(&Md5::digest(root.to_string_lossy().as_bytes()));
@@ -79,13 +82,13 @@ impl Index {
         Ok(index)
     }
 
-    /// Remembers what reading every file came to.
-    pub fn remember(&mut self, checked: Checked) {
+    /// Keeps the result of reading every file.
+    pub fn store(&mut self, checked: Checked) {
         self.checked = Some(checked);
         self.save();
     }
 
-    /// What cannot be written is not remembered, and nothing is lost but time.
+    /// Writes the index. A failure is ignored, since it only costs time in the next run.
     fn save(&self) {
         let Some(file) = &self.file else { return };
         let packed = serde_json::to_vec(self).ok().and_then(|bytes| {
@@ -101,6 +104,7 @@ impl Index {
     }
 }
 
+/// Reads an index; `None` if the file is missing or damaged.
 fn read(file: &Path) -> Option<Index> {
     let packed = BufReader::new(File::open(file).ok()?);
     serde_json::from_reader(BufReader::new(GzDecoder::new(packed))).ok()

@@ -1,11 +1,11 @@
-//! Which images of a folder are for training, which for validation, which for testing, and which class each is of.
+//! The splits of a folder and the class of each image.
 //!
 //! - `DIR/CLASS/*` is split 80/10/10 by a hash of the file name.
-//! - `DIR/{train,val,test}/CLASS/*` are the splits. ImageNet as it is unpacked or as Kaggle has it
+//! - `DIR/{train,val,test}/CLASS/*` are the splits: ImageNet as unpacked or as Kaggle has it
 //!   (`ILSVRC/Data/CLS-LOC`), Tiny ImageNet.
 //! - `val` (or `DIR` itself) may hold images without class folders, beside a file of labels.
 //!
-//! `train` may be missing, for testing; whoever trains on it is told so.
+//! `train` may be missing in a folder that is only tested on.
 
 use super::labels::{self, Labels};
 use super::tree::Tree;
@@ -22,7 +22,7 @@ pub(super) struct Listing {
     pub labels: Vec<u32>,
 }
 
-/// The three splits of a folder, and what to tell about them.
+/// The three splits of a folder.
 pub(super) struct Splits {
     /// Names in the order of labels.
     pub classes: Vec<String>,
@@ -38,26 +38,27 @@ pub(super) struct Splits {
 struct Source<'a> {
     root: &'a Path,
     tree: &'a Tree,
-    /// Where `train` and `val` are, seen from the root.
+    /// Folder of `train` and `val` relative to the root.
     base: &'a Path,
 }
 
-/// Where Kaggle keeps the images.
-pub(crate) const KAGGLE: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
+/// Folders of images in Kaggle's archive.
+pub(crate) const KAGGLE_FOLDERS: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
 
-/// The files of each split. `train_on_all` leaves a flat folder without validation images.
+/// Lists the files of each split. With `train_on_all`, a flat folder has no validation images.
 pub(super) fn list(root: &Path, tree: &Tree, train_on_all: bool) -> Result<Splits> {
-    let base = KAGGLE.into_iter().map(Path::new).find(|path| tree.has(path)).unwrap_or(Path::new(""));
+    let base = KAGGLE_FOLDERS.into_iter().map(Path::new).find(|path| tree.has(path)).unwrap_or(Path::new(""));
     let source = Source { root, tree, base };
     let mut splits = source.list(train_on_all)?;
-    // Only then: a words.txt somewhere above may be anything.
+    // Only for classes with IDs: a words.txt in a folder above may be something else.
     if splits.classes.iter().any(|class| imagenet::is_id(class)) {
         splits.classes = readable(splits.classes, &labels::names(&source.full(base))?);
     }
     Ok(splits)
 }
 
-/// Classes that are WordNet IDs by their names, as far as those are known. Two of one name keep their IDs beside it.
+/// Replaces classes that are WordNet IDs by their names if those are known. Classes of the same
+/// name keep their IDs in parentheses.
 fn readable(classes: Vec<String>, known: &BTreeMap<String, String>) -> Vec<String> {
     let name = |class: &String| {
         let name = imagenet::name(class).or_else(|| known.get(class).map(String::as_str));
@@ -66,32 +67,35 @@ fn readable(classes: Vec<String>, known: &BTreeMap<String, String>) -> Vec<Strin
     let names: Vec<String> = classes.iter().map(name).collect();
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     names.iter().for_each(|name| *seen.entry(name).or_default() += 1);
-    let unlike = |(name, class): (&String, &String)| match seen[name.as_str()] {
+    let unique = |(name, class): (&String, &String)| match seen[name.as_str()] {
         1 => name.clone(),
         _ => format!("{name} ({class})"),
     };
-    names.iter().zip(&classes).map(unlike).collect()
+    names.iter().zip(&classes).map(unique).collect()
 }
 
 impl Source<'_> {
+    /// Returns a path with the root.
     fn full(&self, path: &Path) -> PathBuf {
         if path.as_os_str().is_empty() { self.root.to_path_buf() } else { self.root.join(path) }
     }
 
-    /// The first of these folders that is there.
+    /// Returns the first of these folders that exists.
     fn named(&self, names: &[&str]) -> Option<PathBuf> {
         names.iter().map(|name| self.base.join(name)).find(|path| self.tree.has(path))
     }
 
-    /// As [`named`](Self::named), in capitals or not; only where it holds class folders, for a class may be called Train.
+    /// Returns the first of these folders that exists, ignoring case, if it holds class folders: a
+    /// class may be called Train.
     fn named_loosely(&self, names: &[&str]) -> Option<PathBuf> {
-        let there = self.tree.folders_in(self.base);
-        let folded = names.iter().find_map(|name| there.iter().find(|folder| folder.eq_ignore_ascii_case(name)));
+        let existing = self.tree.folders_in(self.base);
+        let folded = names.iter().find_map(|name| existing.iter().find(|folder| folder.eq_ignore_ascii_case(name)));
         folded.map(|folder| self.base.join(folder)).filter(|path| self.class_names(path).len() > 1)
     }
 
-    /// Where training, validation and test images are: as everybody calls them, else in capitals or in the words of other data sets.
-    fn places(&self) -> [Option<PathBuf>; 3] {
+    /// Finds the folders of training, validation and test images by their usual names, else by
+    /// other spellings.
+    fn split_folders(&self) -> [Option<PathBuf>; 3] {
         let validation = ["val", "valid", "validation"];
         let exact = [self.named(&["train"]), self.named(&validation), self.named(&["test"])];
         match self.named_loosely(&["train", "training"]) {
@@ -102,30 +106,32 @@ impl Source<'_> {
         }
     }
 
-    /// Whether something says what the images of `test` show: ImageNet's have no published labels, nor have those of competitions.
+    /// Returns whether the images of `test` have labels: those of ImageNet and of competitions have
+    /// none.
     fn is_labelled(&self, test: &Path) -> bool {
-        // What is wrong with a file that lies there is told when it is read.
+        // Errors in that file are reported when it is read.
         let has_file = labels::beside(&self.full(test)).is_some();
         let knows_any = |(images, labels): (Vec<PathBuf>, Labels)| images.iter().any(|one| labels.get(one).is_some());
         !self.class_names(test).is_empty() || has_file || self.images_and_labels(test).is_ok_and(knows_any)
     }
 
+    /// Lists the splits in whichever layout the folder has.
     fn list(&self, train_on_all: bool) -> Result<Splits> {
-        let [train, validation, test] = self.places();
+        let [train, validation, test] = self.split_folders();
         let mut warnings = Vec::new();
         let test = test.filter(|test| {
             let is_all = validation.is_none() && train.is_none();
-            let taken = is_all || self.is_labelled(test);
-            if !taken {
-                warnings.push(format!("{} is left alone: it has no class folders", self.full(test).display()));
+            let is_used = is_all || self.is_labelled(test);
+            if !is_used {
+                warnings.push(format!("{} is ignored: it has no class folders", self.full(test).display()));
             }
-            taken
+            is_used
         });
         let Some(train) = train else {
             return match test.or(validation) {
-                Some(test) => self.only_tested(&test, warnings),
+                Some(test) => self.test_only(&test, warnings),
                 None if self.class_names(self.base).is_empty() && !self.tree.images_in(self.base).is_empty() => {
-                    self.only_tested(self.base, warnings)
+                    self.test_only(self.base, warnings)
                 }
                 None => self.flat(self.base, train_on_all),
             };
@@ -134,7 +140,9 @@ impl Source<'_> {
             (validation, Some(test)) => (validation, test),
             (Some(val), None) => {
                 let place = self.root.display();
-                warnings.push(format!("{place} has no test folder: val is tested, and a tenth of train validates"));
+                warnings.push(format!(
+                    "{place} has no test folder: val is used for testing, and a tenth of train for validation"
+                ));
                 (None, val)
             }
             (None, None) => return self.without_tests(&train, train_on_all, warnings),
@@ -142,7 +150,7 @@ impl Source<'_> {
         let classes = self.class_folders(&train)?;
         let (train, others) = self.listing(&train, &classes)?;
         warnings.extend(others);
-        self.every_class(&classes, &train)?;
+        self.check_classes(&classes, &train)?;
         let mut split = |folder: &Path| {
             let (listing, others) = self.labelled(folder, &classes)?;
             warnings.extend(others);
@@ -153,13 +161,13 @@ impl Source<'_> {
         Ok(Splits { classes, train, validation, test, has_test_split: true, warnings })
     }
 
-    /// `train` stands alone. One's own folder is split; half of ImageNet is a mistake.
+    /// Splits `train` if it is the only folder; half of an ImageNet folder is an error.
     fn without_tests(&self, train: &Path, train_on_all: bool, warnings: Vec<String>) -> Result<Splits> {
         let place = self.root.display();
         if self.class_names(train).iter().all(|class| imagenet::is_id(class)) {
-            return Err(Error::data(format!("{place} has train, and no val: half of an ImageNet folder is missing"))
+            return Err(Error::data(format!("{place} has train but no val: half of an ImageNet folder is missing"))
                 .with_hint(format!(
-                    "put the validation images into {place}/val, or take {place}/train to hold a tenth of it back for tests"
+                    "put the validation images into {place}/val, or name {place}/train to hold out a tenth of it for tests"
                 )));
         }
         let flat = self.flat(train, train_on_all)?;
@@ -167,8 +175,8 @@ impl Source<'_> {
         Ok(Splits { warnings: warnings.into_iter().chain([warning]).chain(flat.warnings).collect(), ..flat })
     }
 
-    /// Images to test on, and none to train on.
-    fn only_tested(&self, test: &Path, mut warnings: Vec<String>) -> Result<Splits> {
+    /// Lists a folder that has only test images.
+    fn test_only(&self, test: &Path, mut warnings: Vec<String>) -> Result<Splits> {
         let classes = match self.class_names(test).is_empty() {
             false => self.class_folders(test)?,
             true => self.labelled_classes(test)?,
@@ -179,38 +187,40 @@ impl Source<'_> {
         Ok(Splits { classes, train, validation: None, test: listing, has_test_split: true, warnings })
     }
 
+    /// Splits a folder of class folders by file names.
     fn flat(&self, root: &Path, train_on_all: bool) -> Result<Splits> {
         let classes = self.class_folders(root)?;
-        self.no_splits(root, &classes)?;
+        self.reject_splits(root, &classes)?;
         let (all, others) = self.listing(root, &classes)?;
-        self.every_class(&classes, &all)?;
+        self.check_classes(&classes, &all)?;
         let mut splits: [Listing; 3] = Default::default();
-        let mut place: Vec<usize> = all.paths.iter().map(|p| bucket(p)).collect();
+        let mut assigned: Vec<usize> = all.paths.iter().map(|p| bucket(p)).collect();
         if train_on_all {
-            place.iter_mut().filter(|p| **p == 1).for_each(|p| *p = 0);
+            assigned.iter_mut().filter(|p| **p == 1).for_each(|p| *p = 0);
         }
-        // So few images that a split got none: each class of three or more gives it one.
+        // With few images a split may be empty: each class of three or more gives it one.
         for split in if train_on_all { 2..3 } else { 1..3 } {
-            if !place.contains(&split) {
-                give_one_of_each(&all.labels, classes.len(), split, &mut place);
+            if !assigned.contains(&split) {
+                give_one_of_each(&all.labels, classes.len(), split, &mut assigned);
             }
         }
-        for ((path, label), place) in all.paths.into_iter().zip(all.labels).zip(place) {
-            splits[place].paths.push(path);
-            splits[place].labels.push(label);
+        for ((path, label), split) in all.paths.into_iter().zip(all.labels).zip(assigned) {
+            splits[split].paths.push(path);
+            splits[split].labels.push(label);
         }
         let [train, validation, test] = splits;
         if train.paths.is_empty() || test.paths.is_empty() {
             let message = format!("{} has too few images to train on some and test on others", self.root.display());
-            return Err(Error::data(message).with_hint("three images of a class are the least"));
+            return Err(Error::data(message).with_hint("at least one class needs three images"));
         }
         let (validation, warnings) = (Some(validation), Vec::from_iter(others));
         Ok(Splits { classes, train, validation, test, has_test_split: false, warnings })
     }
 
-    /// Whether these folders are classes, not splits under names of their own (`seg_train`, `seg_test`): those hold class folders alone.
-    fn no_splits(&self, root: &Path, folders: &[String]) -> Result<()> {
-        let is_called_so = |name: &String| {
+    /// Rejects folders that are splits with other names (`seg_train`, `seg_test`), not classes:
+    /// they hold only class folders.
+    fn reject_splits(&self, root: &Path, folders: &[String]) -> Result<()> {
+        let is_named_like_split = |name: &String| {
             let name = name.to_ascii_lowercase();
             ["train", "test", "val"].iter().any(|split| name.contains(split))
         };
@@ -218,16 +228,19 @@ impl Source<'_> {
             let path = root.join(name);
             self.tree.images_in(&path).is_empty() && self.class_names(&path).len() > 1
         };
-        if !folders.iter().all(|name| is_called_so(name) && holds_classes(name)) {
+        if !folders.iter().all(|name| is_named_like_split(name) && holds_classes(name)) {
             return Ok(());
         }
         let (place, names) = (self.full(root), folders.join(", "));
-        Err(Error::data(format!("{}: {names} hold folders alone: they look like splits, not classes", place.display()))
-            .with_hint("call them train, val and test"))
+        Err(Error::data(format!(
+            "{}: {names} hold only folders, so they look like splits rather than classes",
+            place.display()
+        ))
+        .with_hint("name them train, val and test"))
     }
 
-    /// Folders in `folder` that are named after classes. Alone, as in Tiny ImageNet, or beside one other, as annotations often are,
-    /// `images` holds images without a class.
+    /// Returns the folders in `folder` that are classes. A folder `images` is not one if it is
+    /// alone, as in Tiny ImageNet, or beside one other, such as annotations.
     fn class_names(&self, folder: &Path) -> Vec<String> {
         let mut names = self.tree.folders_in(folder);
         if names.len() < 3 {
@@ -236,20 +249,20 @@ impl Source<'_> {
         names
     }
 
-    /// Sorted names of the folders that are classes.
+    /// Returns the sorted names of at least two class folders.
     fn class_folders(&self, folder: &Path) -> Result<Vec<String>> {
         let (classes, place) = (self.class_names(folder), self.full(folder));
         match classes.as_slice() {
             [] => Err(Error::data(format!("{} holds no class folders", place.display()))
-                .with_hint("put the images of each class into a folder of its own, named after it")),
-            [only] => Err(Error::data(format!("{} holds one class, \"{only}\"", place.display()))
-                .with_hint("a classifier tells at least two apart: a folder for each")),
+                .with_hint("put the images of each class into its own folder, named after the class")),
+            [only] => Err(Error::data(format!("{} has one class, \"{only}\"", place.display()))
+                .with_hint("a classifier needs at least two classes, with a folder for each")),
             _ => Ok(classes),
         }
     }
 
-    /// The images of every class of one split, and what else is there. A folder that is not a class of the training
-    /// images is an error.
+    /// Lists the images of every class of one split, and a warning about other files. A folder that
+    /// is not a class of the training images is an error.
     fn listing(&self, folder: &Path, classes: &[String]) -> Result<(Listing, Option<String>)> {
         let mut listing = Listing::default();
         for name in self.class_names(folder) {
@@ -268,13 +281,13 @@ impl Source<'_> {
         Ok((listing, (!others.is_empty()).then_some(warning)))
     }
 
-    /// A split by its class folders, or by a file of labels where it has none.
+    /// Lists a split by its class folders, or by a file of labels if it has none.
     fn labelled(&self, folder: &Path, classes: &[String]) -> Result<(Listing, Option<String>)> {
         if !self.class_names(folder).is_empty() {
             let (listing, others) = self.listing(folder, classes)?;
             if listing.paths.is_empty() {
                 let place = self.full(folder);
-                return Err(Error::data(format!("the class folders of {} hold no images", place.display())));
+                return Err(Error::data(format!("the class folders of {} have no images", place.display())));
             }
             return Ok((listing, others));
         }
@@ -283,7 +296,7 @@ impl Source<'_> {
         for image in images {
             match labels.get(&image) {
                 Some(class) => {
-                    listing.labels.push(number(class, classes).ok_or_else(|| {
+                    listing.labels.push(label_of(class, classes).ok_or_else(|| {
                         let file = labels.file.display();
                         Error::data(format!("{file} has class \"{class}\", which the training images do not have"))
                     })?);
@@ -299,17 +312,17 @@ impl Source<'_> {
         match first {
             None => Ok((listing, None)),
             Some(first) if listing.paths.is_empty() => {
-                let message = format!("{file} labels {} images, and {} is none of them", labels.len(), first.display());
-                Err(Error::data(message).with_hint("are labels and images of the same set?"))
+                let message = format!("{file} has labels of {} images, but none of {}", labels.len(), first.display());
+                Err(Error::data(message).with_hint("check that labels and images are of the same data set"))
             }
             Some(first) => {
                 let message = format!("{file} has no label for {without} images, such as {}", first.display());
-                Err(Error::data(message).with_hint("move them elsewhere, or add lines for them"))
+                Err(Error::data(message).with_hint("remove them, or add lines for them"))
             }
         }
     }
 
-    /// The images of a folder without class folders, and the file that labels them.
+    /// Returns the images of a folder without class folders, and the file that labels them.
     fn images_and_labels(&self, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
         let place = self.full(folder);
         let images = match self.tree.has(&folder.join("images")) {
@@ -320,24 +333,27 @@ impl Source<'_> {
         match (images.is_empty(), labels) {
             (false, Some(labels)) => Ok((images, labels)),
             (false, None) => Err(Error::data(format!(
-                "{} holds {} images, and neither class folders nor a file of labels",
+                "{} has {} images, but neither class folders nor a file of labels",
                 place.display(),
                 images.len()
             ))
-            .with_hint("a folder for each class, or a val.txt beside them with a file and its class on each line")),
+            .with_hint(
+                "make a folder for each class, or a val.txt beside them with a file and its class on each line",
+            )),
             (true, Some(labels)) => Err(Error::data(format!(
-                "{} labels {} images, and {} holds none",
+                "{} has labels of {} images, but {} has no images",
                 labels.file.display(),
                 labels.len(),
                 place.display()
             ))
             .with_hint("unpack the images there")),
-            (true, None) => Err(Error::data(format!("{} holds no images", place.display()))
-                .with_hint("a folder for each class with images in it")),
+            (true, None) => Err(Error::data(format!("{} has no images", place.display()))
+                .with_hint("make a folder for each class and put its images into it")),
         }
     }
 
-    /// The classes that a file of labels speaks of. Numbers are ImageNet's, for nothing else says whose they are.
+    /// Returns the classes in a file of labels. Numbers are taken as ImageNet's, since nothing
+    /// names their classes.
     fn labelled_classes(&self, folder: &Path) -> Result<Vec<String>> {
         let (images, labels) = self.images_and_labels(folder)?;
         let found: BTreeSet<&str> = images.iter().filter_map(|image| labels.get(image)).collect();
@@ -348,12 +364,13 @@ impl Source<'_> {
         }
     }
 
-    fn every_class(&self, classes: &[String], listing: &Listing) -> Result<()> {
+    /// Checks that every class has an image.
+    fn check_classes(&self, classes: &[String], listing: &Listing) -> Result<()> {
         let mut seen = vec![false; classes.len()];
         listing.labels.iter().for_each(|&label| seen[label as usize] = true);
         match classes.iter().zip(seen).find(|(_, seen)| !seen) {
             Some((class, _)) => {
-                Err(Error::data(format!("class folder \"{class}\" in {} holds no images", self.root.display()))
+                Err(Error::data(format!("class folder \"{class}\" in {} has no images", self.root.display()))
                     .with_hint("remove the folder, or put JPEG, PNG, WebP or BMP files into it"))
             }
             None => Ok(()),
@@ -361,8 +378,9 @@ impl Source<'_> {
     }
 }
 
-/// The label that a file means by `class`: a class folder, a WordNet ID's name, or a number in sorted order.
-fn number(class: &str, classes: &[String]) -> Option<u32> {
+/// Returns the label of `class` in a file of labels: a class folder, the name of a WordNet ID, or a
+/// number in sorted order.
+fn label_of(class: &str, classes: &[String]) -> Option<u32> {
     let by_name = || classes.iter().position(|known| imagenet::name(known) == Some(class));
     let by_number = || class.parse().ok().filter(|number| *number < classes.len());
     classes
@@ -373,18 +391,19 @@ fn number(class: &str, classes: &[String]) -> Option<u32> {
         .map(|i| i as u32)
 }
 
-fn give_one_of_each(labels: &[u32], classes: usize, split: usize, place: &mut [usize]) {
+/// Moves an image of each class with at least two training images to `split`.
+fn give_one_of_each(labels: &[u32], classes: usize, split: usize, assigned: &mut [usize]) {
     for class in 0..classes as u32 {
-        let mine: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class && place[i] == 0).collect();
-        if let [.., last] = mine.as_slice()
-            && mine.len() >= 2
+        let members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class && assigned[i] == 0).collect();
+        if let [.., last] = members.as_slice()
+            && members.len() >= 2
         {
-            place[*last] = split;
+            assigned[*last] = split;
         }
     }
 }
 
-/// 0, 1 or 2 (training, validation, test; 80/10/10) by the MD5 of the file's name.
+/// Returns 0, 1 or 2 (training, validation, test; 80/10/10) by the MD5 of the file's name.
 fn bucket(path: &Path) -> usize {
     let name = path.file_name().unwrap_or_default();
     let digest = Md5::digest(name.to_string_lossy().as_bytes());

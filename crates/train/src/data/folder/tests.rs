@@ -1,11 +1,14 @@
-//! ImageNet's layouts as users have them, whole and broken, and folders that change between two looks.
+//! ImageNet's layouts, whole and broken, and folders that change between two runs.
 
-use super::super::tests::class;
+use super::super::fixtures::{class, png, turned_jpeg};
 use super::super::{DataOptions, Dataset, open};
+use super::index::Checked;
+use super::splits::Listing;
 use super::tree::Tree;
 use super::*;
-use crate::data::fixtures::{png, turned_jpeg};
+use crate::error::Error;
 use image::ExtendedColorType;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
@@ -26,14 +29,14 @@ fn file(folder: &Path, name: &str, text: &str) {
     fs::write(path, text).expect("writable");
 }
 
-/// `train/ID/*`, a class after the other.
+/// Writes `train/ID/*` for three classes.
 fn with_train(base: &Path) {
     for (i, id) in IDS.iter().enumerate() {
         class(&base.join("train"), id, 12, 10 * i as u8);
     }
 }
 
-/// Images named after ImageNet's validation images, `greys` one by one.
+/// Writes images named like ImageNet's validation images, one for each of `greys`.
 fn flat(folder: &Path, greys: &[u8]) {
     fs::create_dir_all(folder).expect("writable");
     for (i, &grey) in greys.iter().enumerate() {
@@ -42,13 +45,13 @@ fn flat(folder: &Path, greys: &[u8]) {
     }
 }
 
-/// Label and grey of each test image.
+/// Returns label and grey of each test image.
 fn tested(data: &Dataset) -> Vec<(usize, u8)> {
     (0..data.test.len()).map(|i| (data.test.label(i), data.test.pixels(i).expect("whole")[0])).collect()
 }
 
 #[test]
-fn class_folders_named_by_id_get_imagenets_names_in_the_order_of_ids() {
+fn class_folders_named_by_id_get_imagenets_names_in_order_of_ids() {
     let folder = tempfile::tempdir().expect("a folder");
     with_train(folder.path());
     for (i, id) in IDS.iter().enumerate() {
@@ -60,7 +63,7 @@ fn class_folders_named_by_id_get_imagenets_names_in_the_order_of_ids() {
 }
 
 #[test]
-fn every_file_of_labels_labels_a_flat_val_folder() {
+fn every_format_of_labels_is_read_for_a_flat_val_folder() {
     let greys = [20, 0, 10, 0];
     let expected = [(2, 20), (0, 0), (1, 10), (0, 0)];
     let name = |i: usize| format!("ILSVRC2012_val_{:08}", i + 1);
@@ -92,7 +95,7 @@ fn every_file_of_labels_labels_a_flat_val_folder() {
 }
 
 #[test]
-fn tiny_imagenet_and_kaggles_imagenet_are_read_as_they_are_unpacked() {
+fn tiny_imagenet_and_kaggles_imagenet_are_read_as_unpacked() {
     let tiny = tempfile::tempdir().expect("a folder");
     for (i, id) in IDS.iter().enumerate() {
         class(&tiny.path().join("train").join(id), "images", 12, 10 * i as u8);
@@ -104,7 +107,7 @@ fn tiny_imagenet_and_kaggles_imagenet_are_read_as_they_are_unpacked() {
     flat(&tiny.path().join("test/images"), &[0; 3]);
     let data = opened(tiny.path()).expect("whole");
     assert_eq!(tested(&data), [(1, 10), (0, 0)]);
-    assert!(data.warnings[0].ends_with("test is left alone: it has no class folders"), "{:?}", data.warnings);
+    assert!(data.warnings[0].ends_with("test is ignored: it has no class folders"), "{:?}", data.warnings);
 
     let kaggle = tempfile::tempdir().expect("a folder");
     with_train(&kaggle.path().join("ILSVRC/Data/CLS-LOC"));
@@ -121,7 +124,7 @@ fn tiny_imagenet_and_kaggles_imagenet_are_read_as_they_are_unpacked() {
 }
 
 #[test]
-fn splits_under_other_names_are_splits_and_a_class_may_be_called_images() {
+fn splits_may_have_other_names_and_a_class_may_be_called_images() {
     let folder = tempfile::tempdir().expect("a folder");
     for (split, n) in [("Training", 20), ("Testing", 3)] {
         for (i, name) in ["form", "images", "letter"].into_iter().enumerate() {
@@ -138,11 +141,11 @@ fn splits_under_other_names_are_splits_and_a_class_may_be_called_images() {
         class(&other.path().join(split), "street", 5, 20);
     }
     let error = refused(other.path());
-    assert!(error.to_string().contains("seg_test, seg_train hold folders alone"), "{error}");
+    assert!(error.to_string().contains("seg_test, seg_train hold only folders"), "{error}");
 }
 
 #[test]
-fn classes_may_be_called_as_splits_are_and_may_be_nested() {
+fn classes_may_have_the_names_of_splits_and_may_be_nested() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["Bus", "Testing", "Train"] {
         class(folder.path(), name, 10, 10);
@@ -157,22 +160,22 @@ fn classes_may_be_called_as_splits_are_and_may_be_nested() {
     let pets = tempfile::tempdir().expect("a folder");
     class(pets.path(), "images", 10, 10);
     class(pets.path(), "annotations", 10, 10);
-    assert!(refused(pets.path()).to_string().contains("holds one class"));
+    assert!(refused(pets.path()).to_string().contains("has one class"));
 }
 
 #[test]
-fn a_test_folder_without_labels_beside_train_is_left_alone() {
+fn a_test_folder_without_labels_beside_train_is_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     class(&folder.path().join("train"), "cat", 30, 10);
     class(&folder.path().join("train"), "dog", 30, 20);
     flat(&folder.path().join("test"), &[0; 3]);
     let data = opened(folder.path()).expect("train is split");
     assert_eq!(data.train.len() + data.validation.len() + data.test.len(), 60);
-    assert!(data.warnings[0].ends_with("test is left alone: it has no class folders"), "{:?}", data.warnings);
+    assert!(data.warnings[0].ends_with("test is ignored: it has no class folders"), "{:?}", data.warnings);
 }
 
 #[test]
-fn a_file_of_names_somewhere_above_is_nothing_to_classes_that_have_names() {
+fn a_file_of_names_in_a_folder_above_is_ignored_for_named_classes() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("words.txt"), b"caf\xe9").expect("writable");
     class(&folder.path().join("pets"), "cat", 10, 10);
@@ -181,7 +184,7 @@ fn a_file_of_names_somewhere_above_is_nothing_to_classes_that_have_names() {
 }
 
 #[test]
-fn the_fingerprint_is_that_of_the_images_however_they_are_split() {
+fn the_fingerprint_does_not_depend_on_the_splits() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "cat", 30, 10);
     class(folder.path(), "dog", 30, 20);
@@ -196,7 +199,7 @@ fn the_fingerprint_is_that_of_the_images_however_they_are_split() {
 }
 
 #[test]
-fn ids_beyond_the_thousand_are_named_by_a_file_of_names() {
+fn ids_outside_imagenet_get_names_from_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     for id in ["n00000001", "n00000002", "n00000003"] {
         class(&folder.path().join("train"), id, 12, 10);
@@ -209,7 +212,7 @@ fn ids_beyond_the_thousand_are_named_by_a_file_of_names() {
 }
 
 #[test]
-fn val_alone_can_be_tested_on_under_the_networks_numbers_and_not_trained_on() {
+fn val_alone_can_be_tested_on_with_a_networks_classes_but_not_trained_on() {
     let folder = tempfile::tempdir().expect("a folder");
     flat(folder.path(), &[20, 10]);
     file(
@@ -227,39 +230,36 @@ fn val_alone_can_be_tested_on_under_the_networks_numbers_and_not_trained_on() {
 }
 
 #[test]
-fn a_half_that_is_missing_is_named_with_what_to_do() {
+fn the_error_for_a_missing_half_says_what_to_add() {
     let only_train = tempfile::tempdir().expect("a folder");
     with_train(only_train.path());
     let error = refused(only_train.path());
-    assert!(error.to_string().ends_with("has train, and no val: half of an ImageNet folder is missing"), "{error}");
+    assert!(error.to_string().ends_with("has train but no val: half of an ImageNet folder is missing"), "{error}");
     assert!(error.hint().expect("a hint").contains("/val"));
 
     let unlabelled = tempfile::tempdir().expect("a folder");
     with_train(unlabelled.path());
     flat(&unlabelled.path().join("val"), &[0; 4]);
     let error = refused(unlabelled.path());
-    assert!(
-        error.to_string().ends_with("val holds 4 images, and neither class folders nor a file of labels"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("val has 4 images, but neither class folders nor a file of labels"), "{error}");
     assert!(error.hint().expect("a hint").contains("val.txt"));
 
     let no_images = tempfile::tempdir().expect("a folder");
     with_train(no_images.path());
     file(no_images.path(), "val/val_annotations.txt", "a.JPEG\tn01440764\nb.JPEG\tn01440764");
     let error = refused(no_images.path());
-    assert!(error.to_string().contains("val_annotations.txt labels 2 images, and "), "{error}");
+    assert!(error.to_string().contains("val_annotations.txt has labels of 2 images, but "), "{error}");
 
     let no_map = tempfile::tempdir().expect("a folder");
     with_train(no_map.path());
     flat(&no_map.path().join("val"), &[0; 2]);
-    file(no_map.path(), "ILSVRC2012_validation_ground_truth.txt", "3\n1\n");
+    // ILSVRC's numbers of goldfish and tench, which are not in the order of the IDs.
+    file(no_map.path(), "ILSVRC2012_validation_ground_truth.txt", "450\n449\n");
+    assert_eq!(tested(&opened(no_map.path()).expect("whole")), [(1, 0), (0, 0)]);
+    file(no_map.path(), "ILSVRC2012_validation_ground_truth.txt", "450\n1001\n");
     let error = refused(no_map.path());
-    assert!(error.to_string().ends_with("and meta.mat or map_clsloc.txt is missing"), "{error}");
-    // The numbers of 2012 are not in the order of the IDs.
-    let meta = matlab::tests::meta(&[IDS[1], IDS[2], IDS[0]], true);
-    fs::write(no_map.path().join("meta.mat"), meta).expect("writable");
-    assert_eq!(tested(&opened(no_map.path()).expect("whole")), [(0, 0), (1, 0)]);
+    assert!(error.to_string().ends_with("has class 1001, which is not in the 1000 classes of ILSVRC 2012"), "{error}");
+    assert!(error.hint().expect("a hint").contains("map_clsloc.txt"));
 
     let others = tempfile::tempdir().expect("a folder");
     with_train(others.path());
@@ -267,12 +267,12 @@ fn a_half_that_is_missing_is_named_with_what_to_do() {
     file(others.path(), "val.txt", "ILSVRC2012_val_00000001 n01440764");
     assert!(refused(others.path()).to_string().contains("val.txt has no label for 1 images, such as "));
     file(others.path(), "val.txt", "cat n01440764\ndog n01440764");
-    assert!(refused(others.path()).to_string().contains("val.txt labels 2 images, and "));
+    assert!(refused(others.path()).to_string().contains("val.txt has labels of 2 images, but none of "));
     file(others.path(), "val.txt", "ILSVRC2012_val_00000001 owl\nILSVRC2012_val_00000002 n01440764");
     assert!(refused(others.path()).to_string().contains("has class \"owl\", which the training images do not have"));
 }
 
-/// Puts every folder's time an hour back, so that what is done next is not within the clock's tick.
+/// Sets every folder's time an hour back, so that later changes have another time stamp.
 fn settle(folder: &Path) {
     for entry in fs::read_dir(folder).expect("readable") {
         let path = entry.expect("an entry").path();
@@ -293,12 +293,12 @@ fn settled() -> (TempDir, TempDir) {
 }
 
 #[test]
-fn an_index_is_taken_from_the_cache_until_a_folder_changes() {
+fn an_index_is_used_until_a_folder_changes() {
     let (folder, cache) = settled();
     let look = || Index::open_in(folder.path(), Some(cache.path()), 0).expect("readable");
     let mut first = look();
     assert_eq!((first.tree.len(), first.checked.is_none()), (40, true));
-    first.remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
+    first.store(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
     let remembered = |index: &Index| index.checked.as_ref().is_some_and(|checked| checked.md5 == "known");
     assert!(remembered(&look()), "nothing has changed");
     let changes: [&dyn Fn(); 3] = [
@@ -312,22 +312,22 @@ fn an_index_is_taken_from_the_cache_until_a_folder_changes() {
         assert!(!remembered(&again), "a changed folder");
         settle(folder.path());
         again = look();
-        again.remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
+        again.store(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
         assert!(remembered(&look()));
     }
-    // What was walked within a tick of a change is not trusted, whatever the times say.
+    // An index of a walk right after a change is not used, whatever the time stamps.
     fs::write(folder.path().join("a/fresh.png"), []).expect("writable");
-    look().remember(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
+    look().store(Checked { decoded: false, md5: "known".into(), profiled: 0, bad: Vec::new() });
     assert!(!remembered(&look()));
     // The folder itself is only read.
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 2);
 }
 
 #[test]
-fn a_small_folder_and_a_damaged_index_are_walked_anew() {
+fn a_small_folder_has_no_index_and_a_damaged_one_is_ignored() {
     let (folder, cache) = settled();
     Index::open_in(folder.path(), Some(cache.path()), 41).expect("readable");
-    assert!(!cache.path().join("index").exists(), "40 images are not worth it");
+    assert!(!cache.path().join("index").exists(), "40 images are too few");
     Index::open_in(folder.path(), Some(cache.path()), 40).expect("readable");
     let kept = fs::read_dir(cache.path().join("index")).expect("one file").next().expect("one").expect("one").path();
     fs::write(&kept, b"damaged").expect("writable");
@@ -335,23 +335,13 @@ fn a_small_folder_and_a_damaged_index_are_walked_anew() {
 }
 
 #[test]
-fn images_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_more() {
+fn whole_images_are_not_read_again_and_bad_ones_are() {
     let (folder, _) = settled();
     let (bad, options) = (folder.path().join("a/bad.jpg"), DataOptions::new(folder.path().to_string_lossy()));
     fs::write(&bad, &turned_jpeg()[..99]).expect("writable");
-    let fit =
+    let spec =
         ResizeSpec { height: 8, width: 8, channels: 3, scale: None, resize: options.resize, filter: options.filter };
-    let reader = || Reader {
-        root: folder.path(),
-        fit,
-        keep: false,
-        decode: false,
-        skip_bad: true,
-        whole: Vec::new(),
-        bad: Vec::new(),
-        read: 0,
-        profiled: 0,
-    };
+    let reader = || Reader::new(folder.path(), spec, false, false, true);
     let listing = || {
         let paths = Tree::walk(folder.path()).expect("readable").images_below(Path::new(""));
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| folder.path().join(path)).collect();
@@ -362,11 +352,11 @@ fn images_that_were_whole_are_not_read_again_and_bad_ones_are_looked_at_once_mor
     let checked = first.checked("md5".into());
     assert_eq!((found.labels().len(), &checked.bad), (40, &vec![PathBuf::from("a/bad.jpg")]));
     let mut second = reader();
-    let known = second.recall(checked.clone()).expect("still bad");
-    assert_eq!(second.recalled(listing(), &known).labels().len(), 40);
-    assert_eq!((second.read, second.bad.len()), (40, 1));
+    let known = second.recheck(checked.clone()).expect("still bad");
+    assert_eq!(second.cached(listing(), &known).labels().len(), 40);
+    assert_eq!((second.images(), second.checked("md5".into()).bad.len()), (40, 1));
     fs::write(&bad, turned_jpeg()).expect("writable");
-    assert!(reader().recall(checked).is_none(), "mended: everything is read again");
-    let whole = read(folder.path(), &options, Thoroughness::Everything, 0, &mut ()).expect("whole now");
+    assert!(reader().recheck(checked).is_none(), "repaired, so everything is read again");
+    let whole = read(folder.path(), &options, ValidateLevel::Full, 0, &mut ()).expect("whole now");
     assert_eq!(whole.provenance.images, 41);
 }

@@ -1,7 +1,8 @@
-//! A walk over a folder: the images in it and in the folders below, and how to notice cheaply that it has changed.
+//! A walk over a folder: the images in it and in the folders below, and a cheap check for changes.
 //!
-//! Adding, removing or renaming a file changes the modification time of its folder, so a tree of 1.28 million files is
-//! known to be as it was after looking at its two thousand folders. A file that is overwritten in place goes unnoticed.
+//! Adding, removing or renaming a file changes the modification time of its folder, so that a tree
+//! of 1.28 million files is checked by its thousand folders. A file that is overwritten in place
+//! goes unnoticed.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -12,38 +13,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Levels of folders below which nobody keeps images.
-const DEEPEST: usize = 10;
-/// Clocks of file systems tick as slowly as this.
-const TICK: Duration = Duration::from_secs(2);
+/// Levels of folders that are walked.
+const MAX_DEPTH: usize = 10;
+/// Coarsest resolution of file systems' clocks.
+const CLOCK_RESOLUTION: Duration = Duration::from_secs(2);
 
-/// Folders by their path from the root (which is the empty path), sorted.
+/// Folders by their path relative to the root, whose own is empty; sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tree {
     folders: BTreeMap<PathBuf, Folder>,
-    /// When the walk began.
+    /// Time at which the walk began.
     walked: SystemTime,
 }
 
-/// What one folder holds, folders in it aside. Names that begin with a dot are left out.
+/// The files of one folder. Names that begin with a dot are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Folder {
     stamp: Stamp,
     /// Names of images, sorted.
     images: Vec<PathBuf>,
-    /// How many other files there are of each kind.
+    /// Numbers of other files by extension.
     others: BTreeMap<String, usize>,
 }
 
-/// What changes when a folder's entries do.
+/// Metadata that change when a folder's entries do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     modified: SystemTime,
-    /// What the file system takes to list the entries.
+    /// Size of the list of entries on disk.
     size: u64,
 }
 
 impl Stamp {
+    /// Reads a folder's stamp.
     fn of(folder: &Path) -> std::io::Result<Self> {
         let metadata = fs::metadata(folder)?;
         Ok(Self { modified: metadata.modified()?, size: metadata.len() })
@@ -51,51 +53,52 @@ impl Stamp {
 }
 
 impl Tree {
-    /// Lists everything below `root`.
+    /// Walks all folders below `root`.
     pub fn walk(root: &Path) -> Result<Self> {
         let walked = SystemTime::now();
         Ok(Self { folders: walk(root, PathBuf::new(), &[])?.into_iter().collect(), walked })
     }
 
-    /// Whether no folder has got or lost an entry since.
+    /// Returns whether no folder has gained or lost an entry since the walk.
     pub fn is_fresh(&self, root: &Path) -> bool {
         let same = |(path, folder): (&PathBuf, &Folder)| {
-            // What changed within the clock's last tick may have changed again with the same time.
-            let settled = folder.stamp.modified + TICK < self.walked;
+            // A folder that changed just before the walk may have changed again at the same time
+            // stamp.
+            let settled = folder.stamp.modified + CLOCK_RESOLUTION < self.walked;
             settled && Stamp::of(&root.join(path)).is_ok_and(|stamp| stamp == folder.stamp)
         };
         self.folders.par_iter().all(same)
     }
 
-    /// Images in all folders.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.folders.values().map(|folder| folder.images.len()).sum()
     }
 
-    /// Whether there is such a folder.
+    /// Returns whether there is such a folder.
     pub fn has(&self, folder: &Path) -> bool {
         self.folders.contains_key(folder)
     }
 
-    /// Names of the folders in `folder`.
+    /// Returns the names of the folders in `folder`.
     pub fn folders_in(&self, folder: &Path) -> Vec<String> {
         let inside = self.folders.keys().filter(|path| path.parent() == Some(folder));
         inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
     }
 
-    /// Images that lie in `folder` itself, by their paths from the root.
+    /// Returns the images in `folder` itself by their paths relative to the root.
     pub fn images_in(&self, folder: &Path) -> Vec<PathBuf> {
         self.folders
             .get(folder)
             .map_or_else(Vec::new, |found| found.images.iter().map(|name| folder.join(name)).collect())
     }
 
-    /// Images in `folder` and in all folders below it.
+    /// Returns the images in `folder` and in all folders below it.
     pub fn images_below(&self, folder: &Path) -> Vec<PathBuf> {
         self.below(folder).flat_map(|(path, found)| found.images.iter().map(move |name| path.join(name))).collect()
     }
 
-    /// Files in the folders below `folder` that are not images, by kind.
+    /// Counts the other files in the folders below `folder` by extension.
     pub fn others_below(&self, folder: &Path) -> BTreeMap<String, usize> {
         let mut others = BTreeMap::new();
         let inside = self.below(folder).filter(|(path, _)| path.as_path() != folder);
@@ -105,32 +108,34 @@ impl Tree {
         others
     }
 
+    /// Returns `folder` and the folders below it.
     fn below<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Folder)> {
-        // A folder sorts right before what is in it.
+        // A folder sorts right before its contents.
         self.folders.range(folder.to_path_buf()..).take_while(move |(path, _)| path.starts_with(folder))
     }
 }
 
-/// All images below `folder`, by name. Names that begin with a dot are left out.
+/// Returns the paths of all images below `folder`, sorted. Names that begin with a dot are left
+/// out.
 ///
 /// # Errors
-/// A folder that cannot be read.
+/// Fails if a folder cannot be read.
 pub fn images_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Tree::walk(folder)?.images_below(Path::new(""));
     found.sort();
     Ok(found.into_iter().map(|path| folder.join(path)).collect())
 }
 
-/// The folder at `path`, which lies in the folders `above`, and those below it. A link to a folder above would never end,
-/// and is left out.
+/// Lists the folder at `path`, which is inside the folders `above`, and those below it. A link to a
+/// folder above is left out, since following it would never end.
 fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, Folder)>> {
     let full = root.join(&path);
     let fail = |error| Error::io("read", &full, error);
-    let place = fs::canonicalize(&full).map_err(fail)?;
-    if above.contains(&place) {
+    let real = fs::canonicalize(&full).map_err(fail)?;
+    if above.contains(&real) {
         return Ok(Vec::new());
     }
-    // The stamp comes first: what changes meanwhile makes it stale.
+    // The stamp is read first, so that a change during the walk makes it stale.
     let stamp = Stamp::of(&full).map_err(fail)?;
     let mut folder = Folder { stamp, images: Vec::new(), others: BTreeMap::new() };
     let mut inside = Vec::new();
@@ -140,7 +145,7 @@ fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, F
         if name.to_string_lossy().starts_with('.') {
             continue;
         }
-        // Without asking the file system again, unless it is a link.
+        // This asks the file system again only for links.
         let kind = entry.file_type().map_err(fail)?;
         if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
             inside.push(path.join(name));
@@ -156,8 +161,8 @@ fn walk(root: &Path, path: PathBuf, above: &[PathBuf]) -> Result<Vec<(PathBuf, F
     }
     folder.images.sort();
     let mut found = vec![(path, folder)];
-    let above: Vec<PathBuf> = above.iter().cloned().chain([place]).collect();
-    if above.len() <= DEEPEST {
+    let above: Vec<PathBuf> = above.iter().cloned().chain([real]).collect();
+    if above.len() <= MAX_DEPTH {
         let below: Vec<_> = inside.into_par_iter().map(|path| walk(root, path, &above)).collect::<Result<_>>()?;
         found.extend(below.into_iter().flatten());
     }
@@ -169,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_to_a_folder_above_is_not_followed_around_and_one_to_another_place_is() {
+    fn links_are_followed_except_to_folders_above() {
         let [folder, elsewhere] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let [cat, dog] = [folder.path().join("cat"), elsewhere.path().join("dog")];
         for class in [&cat, &dog] {

@@ -1,9 +1,9 @@
-//! One's own folders of images, opened as users open them.
+//! Folders of images, opened as users open them.
 
 use super::*;
 
 #[test]
-fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
+fn a_flat_folder_is_split_by_file_names_and_keeps_its_splits_when_it_grows() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "dog", 60, 50);
     class(folder.path(), "cat", 60, 200);
@@ -27,21 +27,22 @@ fn a_flat_folder_is_split_by_file_names_and_stays_split_when_it_grows() {
 }
 
 #[test]
-fn images_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same() {
+fn images_beyond_the_memory_budget_are_decoded_on_demand_to_the_same_pixels() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 20, 50);
     class(folder.path(), "b", 20, 200);
     let options = DataOptions { input: Some(16), ..options(folder.path()) };
-    let [kept, on_disk] = [BUDGET, 100].map(|budget| {
-        let parts = folder::read(folder.path(), &options, Thoroughness::Ends, budget, &mut ()).expect("whole");
+    let [kept, on_disk] = [MEMORY_BUDGET, 100].map(|budget| {
+        let parts = folder::read(folder.path(), &options, ValidateLevel::Headers, budget, &mut ()).expect("whole");
         images(parts.train, &options, budget)
     });
     assert!(kept.in_memory() && !on_disk.in_memory());
     assert_eq!((kept.len(), kept.label(9), kept.name(9)), (on_disk.len(), on_disk.label(9), on_disk.name(9)));
-    let normalize = channel_of(&kept, &mut ()).expect("images");
-    assert_eq!(normalize, channel_of(&on_disk, &mut ()).expect("images"));
+    let normalize = channel_statistics(&kept, &mut ()).expect("images");
+    assert_eq!(normalize, channel_statistics(&on_disk, &mut ()).expect("images"));
     let normalizer = std::sync::Arc::new(Normalizer::new(&normalize, 16, 16, 3).expect("sizes agree"));
-    let options = LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0, repeats: Repeats::default() };
+    let options =
+        LoaderOptions { batch: 8, seed: 1, drop_last: true, first_step: 0, repeats: RepeatedAugmentation::default() };
     let [mut a, mut b] = [&kept, &on_disk].map(|images| {
         let images = std::sync::Arc::new(images.clone());
         Loader::new(images, std::sync::Arc::clone(&normalizer), Augment::default(), options).expect("threads")
@@ -49,7 +50,7 @@ fn images_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same()
     for _ in 0..5 {
         assert_eq!(a.next().expect("in memory"), b.next().expect("on disk"));
     }
-    // An image that vanishes later stops the loader with its name, not with a panic.
+    // If an image is removed later, the loader fails with its name and does not panic.
     (0..on_disk.len()).for_each(|i| fs::remove_file(on_disk.name(i)).expect("removable"));
     let error = (0..20).find_map(|_| b.next().err()).expect("nothing to decode");
     assert!(error.to_string().starts_with("cannot read "), "{error}");
@@ -57,7 +58,7 @@ fn images_beyond_the_memory_budget_are_decoded_when_asked_for_and_are_the_same()
 }
 
 #[test]
-fn an_image_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_asked_for() {
+fn with_skip_bad_an_image_damaged_in_its_middle_is_left_out_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 30, 10);
     class(folder.path(), "b", 30, 20);
@@ -66,7 +67,7 @@ fn an_image_damaged_in_its_middle_is_left_out_before_the_run_where_that_is_asked
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     fs::write(&bad, bytes).expect("writable");
-    // Images that stay on disk are looked at for their heads and ends alone.
+    // Of images that stay on disk only headers and ends are checked.
     let on_disk = DataOptions { originals: true, ..options(folder.path()) };
     assert_eq!(open(&on_disk, &mut ()).expect("not seen").provenance.images, 60);
     let data = open(&DataOptions { skip_bad: true, ..on_disk }, &mut ()).expect("the rest is whole");
@@ -95,7 +96,7 @@ fn train_val_and_test_folders_are_the_splits_and_classes_must_agree() {
 }
 
 #[test]
-fn an_imagenet_folder_without_test_images_tests_on_val() {
+fn an_imagenet_folder_without_test_images_is_tested_on_val() {
     let folder = tempfile::tempdir().expect("a folder");
     for (split, n) in [("train", 20), ("val", 3)] {
         class(&folder.path().join(split), "n01", n, 10);
@@ -103,11 +104,15 @@ fn an_imagenet_folder_without_test_images_tests_on_val() {
     }
     let data = open(&options(folder.path()), &mut ()).expect("whole");
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (36, 4, 6));
-    assert!(data.warnings[0].ends_with("val is tested, and a tenth of train validates"), "{:?}", data.warnings);
+    assert!(
+        data.warnings[0].ends_with("val is used for testing, and a tenth of train for validation"),
+        "{:?}",
+        data.warnings
+    );
 }
 
 #[test]
-fn an_image_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
+fn an_image_that_does_not_decode_fails_unless_bad_ones_are_skipped() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "a", 30, 10);
     class(folder.path(), "b", 30, 20);
@@ -125,15 +130,15 @@ fn an_image_that_does_not_decode_stops_the_run_unless_it_is_to_be_skipped() {
 }
 
 #[test]
-fn classes_that_cannot_be_learnt_are_errors_or_warnings() {
+fn classes_with_too_few_images_are_errors_or_warnings() {
     let folder = tempfile::tempdir().expect("a folder");
     class(folder.path(), "only", 5, 10);
     let error = refused(folder.path()).to_string();
-    assert_eq!(error, format!("{} holds one class, \"only\"", folder.path().display()));
+    assert_eq!(error, format!("{} has one class, \"only\"", folder.path().display()));
     fs::create_dir(folder.path().join("void")).expect("writable");
     fs::write(folder.path().join("void").join("notes.txt"), "").expect("writable");
     let error = refused(folder.path()).to_string();
-    assert_eq!(error, format!("class folder \"void\" in {} holds no images", folder.path().display()));
+    assert_eq!(error, format!("class folder \"void\" in {} has no images", folder.path().display()));
     let folder = tempfile::tempdir().expect("a folder");
     for split in ["train", "test"] {
         class(&folder.path().join(split), "common", 50, 10);
@@ -147,7 +152,7 @@ fn classes_that_cannot_be_learnt_are_errors_or_warnings() {
 }
 
 #[test]
-fn square_images_of_one_size_keep_it() {
+fn square_images_of_one_size_keep_their_size() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["a", "b"] {
         fs::create_dir(folder.path().join(name)).expect("writable");
@@ -162,7 +167,7 @@ fn square_images_of_one_size_keep_it() {
 
 #[test]
 #[ignore = "needs test data"]
-fn real_jpegs_of_every_kind_decode_and_fit() {
+fn real_jpegs_of_every_kind_decode_and_are_resized() {
     let folder = std::env::var_os("RESIDUAL_TEST_DATA").expect("$RESIDUAL_TEST_DATA is a folder");
     let folder = PathBuf::from(folder).join("imagenet-sample");
     let preprocessing = Preprocessing {

@@ -1,20 +1,24 @@
-//! Whether pixels are the published ones.
+//! Fingerprint check: whether pixels are the published ones.
 //!
-//! Two proofs. The digests of the published files, where every file of a data set matches: that proves all of it.
-//! Otherwise published statistics: the mean of every channel over the training images is known to eight or more
-//! digits, and times the number of values it is an integer, so the digits pin the exact sum. All sums and the standard
-//! deviations agreeing means that the training pixels are, as a set, the published ones, in whatever order or layout: a
-//! lossy copy (JPEG), a resizing or a changed byte moves a sum. It says nothing about the order and little about the
-//! test images, of which nothing that fine is published.
+//! There are two proofs. If the digest of every file is the published one, so is the whole data
+//! set. Otherwise statistics are compared: the mean of every channel over the training images is
+//! published to eight or more digits, and times the number of values it is an integer, so the
+//! digits pin the exact sum. If all sums and standard deviations agree, the training pixels are, as
+//! a set, the published ones in any order or layout: a lossy copy (JPEG), a resize or a changed
+//! byte moves a sum. That says nothing about the order and little about the test images, whose
+//! statistics are not published as precisely.
 
-use super::cifar::{CLASSES_10, CLASSES_100, hex};
-use super::images::Block;
+use super::block::Block;
+use super::provenance::Provenance;
 use md5::{Digest, Md5};
 use rayon::prelude::*;
+use residual::classes::cifar::{CLASSES_10, CLASSES_100};
+use residual::numbers::hex;
 use sha2::Sha256;
 
-/// MD5 or SHA-256 (told apart by length) of published files, uncompressed. The python layouts' are those that
-/// torchvision checks, the binary layouts' those of torchvision's port to Ruby, MNIST's those of many mirrors.
+/// MD5 (32 digits) or SHA-256 (64 digits) of published files, uncompressed: the Python layouts' as
+/// torchvision checks them, the binary layouts' from torchvision's port to Ruby, MNIST's from many
+/// mirrors.
 const FILES: [(&str, &str); 20] = [
     ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
     ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
@@ -39,11 +43,11 @@ const FILES: [(&str, &str); 20] = [
 ];
 
 /// Statistics of a published training set.
-struct Published {
+struct PublishedStatistics {
     name: &'static str,
-    /// Images: training, test.
+    /// Numbers of training and test images.
     counts: (usize, usize),
-    /// Height, width, channels.
+    /// Height, width and channels.
     shape: (usize, usize, usize),
     /// Sum of each channel's values over all training images.
     sums: &'static [u64],
@@ -51,32 +55,33 @@ struct Published {
     deviations: &'static [f64],
 }
 
-/// CIFAR-10's mean is published as 125.306918046875 122.950394140625 113.86538318359375 (times 51.2 million values: the
-/// sums below), CIFAR-100's as 129.30416561 124.0699627 112.43405006, MNIST's as 33.318421449829934 and
-/// Fashion-MNIST's as 72.94035223214286 (times 47.04 million values).
-const PUBLISHED: [Published; 4] = [
-    Published {
+/// The published means are 125.306918046875 122.950394140625 113.86538318359375 for CIFAR-10 (times
+/// 51.2 million values: the sums below), 129.30416561 124.0699627 112.43405006 for CIFAR-100,
+/// 33.318421449829934 for MNIST and 72.94035223214286 for Fashion-MNIST (times 47.04 million
+/// values).
+const PUBLISHED: [PublishedStatistics; 4] = [
+    PublishedStatistics {
         name: "cifar10",
         counts: (50_000, 10_000),
         shape: (32, 32, 3),
         sums: &[6_415_714_204, 6_295_060_180, 5_829_907_619],
         deviations: &[62.993_219_28, 62.088_707_64, 66.704_899_64],
     },
-    Published {
+    PublishedStatistics {
         name: "cifar100",
         counts: (50_000, 10_000),
         shape: (32, 32, 3),
         sums: &[6_620_373_279, 6_352_382_090, 5_756_623_363],
         deviations: &[68.170_242_9, 65.391_808_04, 70.418_370_19],
     },
-    Published {
+    PublishedStatistics {
         name: "mnist",
         counts: (60_000, 10_000),
         shape: (28, 28, 1),
         sums: &[1_567_298_545],
         deviations: &[78.567_489_98],
     },
-    Published {
+    PublishedStatistics {
         name: "fashion-mnist",
         counts: (60_000, 10_000),
         shape: (28, 28, 1),
@@ -85,8 +90,45 @@ const PUBLISHED: [Published; 4] = [
     },
 ];
 
-/// Whether a file is the published one of that name; `None` where none of that name has a published digest.
-pub(crate) fn is_published_file(name: &str, bytes: &[u8]) -> Option<bool> {
+/// Digests of a data set's files, gathered while they are read.
+#[derive(Default)]
+pub(crate) struct Fingerprints {
+    md5: Md5,
+    /// Whether every file so far is the published one of its name; `None` before the first.
+    published: Option<bool>,
+}
+
+impl Fingerprints {
+    /// Adds a file by its published name.
+    pub fn add(&mut self, file: &str, bytes: &[u8]) {
+        // MD5 is the slower digest by far.
+        let (_, published) = rayon::join(|| self.md5.update(bytes), || is_published_file(file, bytes) == Some(true));
+        self.published = Some(self.published.unwrap_or(true) && published);
+    }
+
+    /// Returns the MD5 of all files, one after the other.
+    pub fn md5(self) -> String {
+        hex(&self.md5.finalize())
+    }
+
+    /// Returns whether every file is the published one of its name.
+    pub fn all_published(&self) -> bool {
+        self.published == Some(true)
+    }
+
+    /// Checks images that have the classes and counts of a CIFAR data set against its published
+    /// fingerprints: digests of the files, else statistics. Other images have none.
+    pub fn provenance(self, name: &str, classes: &[String], train: &Block, test: &Block) -> Provenance {
+        let canonical = match claims_cifar(name, classes, train, test) {
+            true => Some(self.all_published() || by_statistics(train, test) == Some(name)),
+            false => None,
+        };
+        Provenance { images: train.labels.len() + test.labels.len(), md5: self.md5(), canonical }
+    }
+}
+
+/// Returns whether a file is the published one of its name; `None` if that name has no digest here.
+fn is_published_file(name: &str, bytes: &[u8]) -> Option<bool> {
     let (_, published) = FILES.iter().find(|(file, _)| *file == name)?;
     let digest = match published.len() {
         32 => hex(&Md5::digest(bytes)),
@@ -95,8 +137,8 @@ pub(crate) fn is_published_file(name: &str, bytes: &[u8]) -> Option<bool> {
     Some(digest == *published)
 }
 
-/// Whether classes and numbers of images claim that these are CIFAR's.
-pub(crate) fn claims_cifar(name: &str, classes: &[String], train: &Block, test: &Block) -> bool {
+/// Returns whether classes and numbers of images are those of the CIFAR data set `name`.
+fn claims_cifar(name: &str, classes: &[String], train: &Block, test: &Block) -> bool {
     let named = match name {
         "cifar10" => classes == CLASSES_10,
         _ => classes.iter().map(String::as_str).eq(CLASSES_100.split_whitespace()),
@@ -104,7 +146,7 @@ pub(crate) fn claims_cifar(name: &str, classes: &[String], train: &Block, test: 
     named && PUBLISHED.iter().any(|p| p.name == name && p.counts == (train.labels.len(), test.labels.len()))
 }
 
-/// The published data set whose training pixels these are, as far as statistics can tell.
+/// Returns the published data set whose statistics these training images have.
 pub(crate) fn by_statistics(train: &Block, test: &Block) -> Option<&'static str> {
     let counts = (train.labels.len(), test.labels.len());
     let shape = (train.height, train.width, train.channels);
@@ -115,7 +157,7 @@ pub(crate) fn by_statistics(train: &Block, test: &Block) -> Option<&'static str>
     let n = (counts.0 * shape.0 * shape.1) as f64;
     let deviation = |(&sum, &squares): (&u64, &u64)| (squares as f64 / n - (sum as f64 / n).powi(2)).sqrt();
     let found: Vec<f64> = sums.iter().zip(&squares).map(deviation).collect();
-    let agrees = |p: &&Published| {
+    let agrees = |p: &&PublishedStatistics| {
         (p.counts, p.shape) == (counts, shape)
             && p.sums == sums
             && found.iter().zip(p.deviations).all(|(a, b)| (a - b).abs() < 1e-6)
@@ -123,7 +165,7 @@ pub(crate) fn by_statistics(train: &Block, test: &Block) -> Option<&'static str>
     PUBLISHED.iter().find(agrees).map(|p| p.name)
 }
 
-/// Per channel, the sum of values and of their squares: exact.
+/// Computes the exact sum of each channel's values and of their squares.
 fn sums(block: &Block) -> (Vec<u64>, Vec<u64>) {
     let c = block.channels;
     let zero = || (vec![0u64; c], vec![0u64; c]);
@@ -145,7 +187,7 @@ fn sums(block: &Block) -> (Vec<u64>, Vec<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::images::Names;
+    use super::super::block::Names;
     use super::*;
 
     #[test]
@@ -167,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_published_name_with_other_bytes_is_not_the_published_one() {
+    fn a_file_with_a_published_name_and_other_bytes_fails_the_check() {
         assert_eq!(is_published_file("test_batch.bin", b"other"), Some(false));
         assert_eq!(is_published_file("data_batch_1", b"other"), Some(false));
         assert_eq!(is_published_file("images.bin", b"other"), None);
