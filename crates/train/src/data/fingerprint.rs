@@ -10,6 +10,7 @@
 
 use super::block::Block;
 use super::provenance::Provenance;
+use super::statistics::add_channel_sums;
 use md5::{Digest, Md5};
 use rayon::prelude::*;
 use residual::classes::cifar::{CLASSES_10, CLASSES_100};
@@ -167,22 +168,18 @@ pub(crate) fn by_statistics(train: &Block, test: &Block) -> Option<&'static str>
 
 /// Computes the exact sum of each channel's values and of their squares.
 fn sums(block: &Block) -> (Vec<u64>, Vec<u64>) {
-    let c = block.channels;
-    let zero = || (vec![0u64; c], vec![0u64; c]);
-    let add = |(mut sums, mut squares): (Vec<u64>, Vec<u64>), pixels: &[u8]| {
-        for pixel in pixels.chunks_exact(c) {
-            for (channel, &value) in pixel.iter().enumerate() {
-                sums[channel] += u64::from(value);
-                squares[channel] += u64::from(value) * u64::from(value);
-            }
-        }
-        (sums, squares)
+    let zero = || vec![0; 2 * block.channels];
+    let add = |mut sums: Vec<u64>, pixels: &[u8]| {
+        add_channel_sums(&mut sums, pixels);
+        sums
     };
-    block.pixels.par_chunks(block.stride().max(1) * 64).fold(zero, add).reduce(zero, |mut a, b| {
-        let pairs = a.0.iter_mut().zip(&b.0).chain(a.1.iter_mut().zip(&b.1));
-        pairs.for_each(|(a, b)| *a += b);
+    let plus = |mut a: Vec<u64>, b: Vec<u64>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         a
-    })
+    };
+    let mut sums = block.pixels.par_chunks(block.stride().max(1) * 64).fold(zero, add).reduce(zero, plus);
+    let squares = sums.split_off(block.channels);
+    (sums, squares)
 }
 
 #[cfg(test)]

@@ -21,24 +21,25 @@ use residual::image::Normalize;
 /// ```
 pub fn channel_statistics(images: &Images, progress: &mut dyn Progress) -> Result<Normalize> {
     let c = images.channels();
-    let (sums, squares) = reduce(images, 2 * c, progress, |sums, pixels| {
-        for pixel in pixels.chunks_exact(c) {
-            for (channel, &value) in pixel.iter().enumerate() {
-                sums[channel] += u64::from(value);
-                sums[c + channel] += u64::from(value) * u64::from(value);
-            }
-        }
-    })
-    .map(|mut sums| {
-        let squares = sums.split_off(c);
-        (sums, squares)
-    })?;
+    let mut sums = reduce(images, 2 * c, progress, add_channel_sums)?;
+    let squares = sums.split_off(c);
     let n = (images.len() * images.height() * images.width()) as f64;
     let mean: Vec<f64> = sums.iter().map(|&sum| sum as f64 / n).collect();
     let std = squares.iter().zip(&mean).map(|(&s, m)| ((s as f64 / n - m * m).max(0.0).sqrt() / 255.0) as f32);
     // A constant channel is only shifted; dividing by its deviation would amplify noise.
     let std = std.map(|s| if s < 1e-4 { 1.0 } else { s }).collect();
     Ok(Normalize::Channel { mean: mean.iter().map(|m| (m / 255.0) as f32).collect(), std })
+}
+
+/// Adds the values of `[…, c]` pixels to the first `c` of `sums`, and their squares to the other `c`.
+pub(crate) fn add_channel_sums(sums: &mut [u64], pixels: &[u8]) {
+    let (sums, squares) = sums.split_at_mut(sums.len() / 2);
+    for pixel in pixels.chunks_exact(sums.len()) {
+        for ((&value, sum), square) in pixel.iter().zip(&mut *sums).zip(&mut *squares) {
+            *sum += u64::from(value);
+            *square += u64::from(value) * u64::from(value);
+        }
+    }
 }
 
 /// Computes the mean of each pixel over `images`; the standard deviation is set to one.
