@@ -7,18 +7,13 @@
 
 pub mod data;
 pub mod eval;
-pub mod explain;
-pub mod export;
-pub mod infer;
-pub mod layers;
-pub mod models;
+pub mod network;
 pub mod ops;
 pub mod recipe;
 pub mod train;
-pub mod weights;
 
 /// The tensors and devices that some functions take: the version that this library is built with.
 pub use burn;
 pub use residual::{Error, Kind, Result};
 use residual::{atomic, pickle, protobuf};
-pub use residual::{error, numbers, random};
+pub use residual::{error, models, numbers, random, weights};

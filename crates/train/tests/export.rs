@@ -1,16 +1,17 @@
 //! Exported files in other programs' hands: ONNX Runtime and PyTorch, where Python has them.
 
+#[path = "support/forward.rs"]
+mod forward_pass;
 mod support;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use forward_pass::forward;
+use residual::export::{self, onnx, verify};
+use residual::models::options::{Head, Shortcut};
+use residual::models::{Model, ModelOptions, Spec, registry};
+use residual::tensor::HostTensor;
+use residual::weights::import::Preset;
+use residual::weights::{self, Metadata};
 use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
-use residual_train::export::{self, onnx, verify};
-use residual_train::layers::Pass;
-use residual_train::models::options::{Head, Shortcut};
-use residual_train::models::{Model, ModelOptions, Spec, registry};
-use residual_train::ops::Nhwc;
-use residual_train::weights::import::Preset;
-use residual_train::weights::{self, Metadata};
 use std::path::Path;
 use std::process::Command;
 use support::python;
@@ -37,18 +38,17 @@ fn noise(n: usize, salt: usize) -> Vec<f32> {
 /// A network whose normalisations and biases all matter.
 fn network(name: &str, input: usize, options: ModelOptions) -> (Model, Metadata) {
     let options = ModelOptions { name: name.into(), input: Some(input), classes: Some(10), ..options };
-    let device = Device::flex();
-    let model = Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(3, &device);
-    let mut tensors = weights::values(&model);
+    let model = Model::initialised(Spec::resolve(&options).expect("a network"), 3);
+    let mut tensors = model.tensors().clone();
     for (salt, (key, data)) in tensors.iter_mut().enumerate() {
-        let shape = data.shape().clone();
+        let shape = data.shape().to_vec();
         if shape.len() == 1 {
             let low = if key.ends_with("weight") || key.ends_with("running_var") { 0.8 } else { -0.2 };
             let values = noise(shape[0], salt).iter().map(|v| low + 0.4 * v).collect::<Vec<f32>>();
-            *data = TensorData::new(values, shape);
+            *data = HostTensor::new(shape, values);
         }
     }
-    let model = weights::fill(model, &tensors, "noise", &device).expect("the network's own tensors");
+    let model = Model::new(model.spec, tensors).expect("the network's own tensors");
     let normalize = Normalize::Channel { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.25, 0.3] };
     let (resize, filter) = (Resize::Crop, Filter::Bilinear);
     let preprocessing =
@@ -56,11 +56,6 @@ fn network(name: &str, input: usize, options: ModelOptions) -> (Model, Metadata)
     let classes = (0..10).map(|i| format!("class {i}")).collect();
     let model_options = model.spec.options();
     (model, Metadata { model: model_options, preprocessing, classes, recipe: None, step: 7, trained_on: None })
-}
-
-fn forward(model: &Model, pixels: &[f32], dims: [usize; 4]) -> Vec<f32> {
-    let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), dims), &Device::flex()));
-    model.forward(x, &Pass::test()).into_data().try_to_vec().expect("floats")
 }
 
 fn nchw(pixels: &[f32], [n, h, w, c]: [usize; 4]) -> Vec<f32> {
@@ -131,7 +126,7 @@ fn a_damaged_file_does_not_pass_for_a_verified_one() {
         assert!(error.contains("net.onnx") && error.contains(why), "{error}");
     };
     // The last layer's bias is the last tensor but for the shapes behind it: the high byte of a float of it.
-    let bias: Vec<u8> = weights::values(&model)["fc.bias"].as_bytes().to_vec();
+    let bias: Vec<u8> = model.tensors()["fc.bias"].values().iter().flat_map(|v| v.to_le_bytes()).collect();
     let at = whole.windows(bias.len()).position(|window| window == bias).expect("stored as it is");
     let mut other = whole.clone();
     other[at + 3] ^= 0x40;
@@ -148,8 +143,8 @@ fn a_damaged_file_does_not_pass_for_a_verified_one() {
     export::safetensors(&tensors, &model, &metadata, Preset::Torchvision).expect("a fresh folder");
     assert_eq!(verify::safetensors(&tensors, &model, &metadata, Preset::Torchvision).ok(), Some(0.0));
     let (another, _) = network("resnet-20", 32, ModelOptions { zero_last_gamma: true, ..ModelOptions::default() });
-    let mut changed = weights::values(&another);
-    changed.insert("fc.bias".into(), TensorData::new(vec![9.0f32; 10], [10]));
+    let mut changed = another.tensors().clone();
+    changed.insert("fc.bias".into(), HostTensor::new([10], vec![9.0; 10]));
     weights::save_tensors(&tensors, &changed, &metadata).expect("a folder of ours");
     let error = verify::safetensors(&tensors, &model, &metadata, Preset::Torchvision).expect_err("other weights");
     assert!(error.to_string().contains("gives other outputs"), "{error}");
@@ -251,8 +246,8 @@ for name in ['resnet18', 'resnet50', 'vgg11_bn']:
         let (model, metadata) = network(ours, 224, ModelOptions::default());
         let path = folder.path().join(format!("{name}.safetensors"));
         export::safetensors(&path, &model, &metadata, Preset::Torchvision).expect("a fresh folder");
-        let (again, _) = weights::load(&path, &Device::flex()).expect("ours as well");
-        assert_eq!(weights::values(&again), weights::values(&model));
+        let (again, _) = weights::load(&path).expect("ours as well");
+        assert_eq!(again.tensors().clone(), model.tensors().clone());
     }
     let ran = Command::new(&python).args(["-c", script]).arg(folder.path()).output().expect("Python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
@@ -322,7 +317,7 @@ fn akamaster_s_network_loads_its_names_strictly_and_gives_our_logits() {
         let path = folder.path().join(format!("{shortcut:?}.safetensors"));
         export::safetensors(&path, &model, &metadata, Preset::CifarAkamaster).expect("a fresh folder");
         assert!(verify::safetensors(&path, &model, &metadata, Preset::CifarAkamaster).is_ok());
-        let error = weights::load(&path, &Device::flex()).expect_err("not under our names");
+        let error = weights::load(&path).expect_err("not under our names");
         assert!(error.hint().is_some_and(|hint| hint.contains("residual import")), "{error}");
         expected.push((path, forward(&model, &pixels, [2, 32, 32, 3])));
     }

@@ -1,11 +1,12 @@
 //! Training from another net's weights: a head for other classes, stages that stay as they are.
 
-use burn::tensor::{Device, TensorData};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::tensor::{HostTensor, Tensors};
+use residual::weights::{self, Metadata};
 use residual_train::data::Progress;
-use residual_train::models::{Model, ModelOptions, Spec, parameters};
+use residual_train::network::{is_running_statistic, is_within};
 use residual_train::recipe::Recipe;
 use residual_train::train::{self, Event, RunOptions};
-use residual_train::weights::{self, Metadata, container::Tensors};
 use residual_train::{Error, Kind, data};
 use std::path::Path;
 
@@ -23,14 +24,13 @@ impl Progress for Notes {
 
 /// A small network for `classes`, with running statistics and shifts that are not those of a fresh one.
 fn pretrained(path: &Path, name: &str, classes: usize) -> Tensors {
-    let device = Device::flex();
     let options =
         ModelOptions { name: name.into(), input: Some(32), classes: Some(classes), ..ModelOptions::default() };
-    let model = Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(11, &device);
-    let mut tensors = weights::values(&model);
-    for (key, data) in tensors.iter_mut().filter(|(key, _)| parameters::is_buffer(key) || key.ends_with("bias")) {
+    let model = Model::initialised(Spec::resolve(&options).expect("a network"), 11);
+    let mut tensors = model.tensors().clone();
+    for (key, data) in tensors.iter_mut().filter(|(key, _)| is_running_statistic(key) || key.ends_with("bias")) {
         let values: Vec<f32> = (0..data.shape()[0]).map(|i| 0.5 + (i + key.len()) as f32 / 100.0).collect();
-        *data = TensorData::new(values, data.shape().clone());
+        *data = HostTensor::new(data.shape().to_vec(), values);
     }
     let metadata = Metadata {
         model: model.spec.options(),
@@ -68,8 +68,8 @@ fn two_steps(folder: &Path, name: &str, changes: &[String]) -> Result<(Tensors, 
     };
     let mut notes = Notes::default();
     train::run(&recipe, &options, &mut notes, &mut |_: &Event| {})?;
-    let (model, _) = weights::load(&folder.join("run/last.safetensors"), &Device::flex())?;
-    Ok((weights::values(&model), notes.0))
+    let (model, _) = weights::load(&folder.join("run/last.safetensors"))?;
+    Ok((model.tensors().clone(), notes.0))
 }
 
 fn from(path: &Path) -> String {
@@ -91,7 +91,7 @@ fn another_count_of_classes_gets_a_new_head_and_frozen_stages_keep_every_bit() {
     );
     assert_eq!((after["fc.weight"].shape()[0], after["fc.bias"].shape()[0]), (10, 10));
     for (key, data) in after.iter().filter(|(key, _)| !key.starts_with("fc")) {
-        let frozen = ["conv1", "bn1", "layer1"].iter().any(|prefix| parameters::is_within(key, prefix));
+        let frozen = ["conv1", "bn1", "layer1"].iter().any(|prefix| is_within(key, prefix));
         // Weights and running statistics alike.
         assert_eq!(*data == before[key], frozen, "{key}");
     }

@@ -2,15 +2,17 @@
 //!
 //! Weights, images and labels are closed formulas of their index on both sides.
 
-use burn::tensor::{Device, Tensor, TensorData};
+#[path = "support/forward.rs"]
+mod forward_pass;
+
+use burn::tensor::Device;
+use forward_pass::forward;
+use residual::models::{Model, ModelOptions, Spec};
+use residual::tensor::{HostTensor, Tensors};
 use residual_train::data::Batch;
-use residual_train::layers::Pass;
-use residual_train::models::{Model, ModelOptions, Spec, parameters};
-use residual_train::ops::Nhwc;
+use residual_train::network::is_running_statistic;
 use residual_train::recipe::Recipe;
 use residual_train::train::trainer::Trainer;
-use residual_train::weights;
-use std::collections::BTreeMap;
 
 /// `n` values in [-1, 1), the same as `formula` in losses.py.
 fn formula(n: usize, salt: u64) -> Vec<f32> {
@@ -24,14 +26,14 @@ fn formula(n: usize, salt: u64) -> Vec<f32> {
 }
 
 /// The weights of `fill` in losses.py, in the order of torch's parameters, which is that of ours without the buffers.
-fn filled(model: Model, device: &Device) -> Model {
-    let mut values = BTreeMap::new();
-    let shapes = parameters::shapes(&model.net);
+fn filled(spec: Spec) -> Model {
+    let mut values = Tensors::new();
+    let shapes = spec.graph().tensors();
     for (name, shape) in &shapes {
         let constant = if name.ends_with("running_var") || name.ends_with("weight") { 1.0 } else { 0.0 };
-        values.insert(name.clone(), TensorData::new(vec![constant; shape.iter().product()], shape.clone()));
+        values.insert(name.clone(), HostTensor::full(shape.clone(), constant));
     }
-    let trained = shapes.iter().filter(|(name, _)| !parameters::is_buffer(name));
+    let trained = shapes.iter().filter(|(name, _)| !is_running_statistic(name));
     for (salt, (name, shape)) in trained.enumerate() {
         if shape.len() == 1 {
             continue;
@@ -40,9 +42,9 @@ fn filled(model: Model, device: &Device) -> Model {
         let fan = if shape.len() == 4 { shape[0] * shape[2] * shape[3] } else { 2 * shape[1] };
         let gain = (6.0 / fan as f64).sqrt();
         let drawn = formula(len, salt as u64).into_iter().map(|v| (f64::from(v) * gain) as f32).collect::<Vec<_>>();
-        values.insert(name.clone(), TensorData::new(drawn, shape.clone()));
+        values.insert(name.clone(), HostTensor::new(shape.clone(), drawn));
     }
-    weights::fill(model, &values, "golden", device).expect("made for this network")
+    Model::new(spec, values).expect("made for this network")
 }
 
 fn batch(step: u64) -> Batch {
@@ -63,16 +65,15 @@ fn train_ten_steps(name: &str, lr: f64, losses: [f64; 10], logits: [f64; 10], pr
     recipe.optimizer.nesterov = true;
     recipe.optimizer.weight_decay = 5e-4;
     recipe.train.winograd = !precise;
-    let mut trainer = Trainer::new(filled(Model::new(spec, &device), &device), &recipe, &device);
+    let mut trainer = Trainer::new(&filled(spec), &recipe, &device);
     for (step, expected) in losses.into_iter().enumerate() {
         let outcome = trainer.step(&mut [batch(step as u64)], step as u64, lr);
         let off = (outcome.loss - expected).abs() / expected;
         assert!(off < tolerance, "step {step}: {} instead of {expected}", outcome.loss);
     }
-    let x = Tensor::from_data(TensorData::new(batch(0).pixels, [8, 32, 32, 3]), &Device::flex());
-    let found = trainer.tested().forward(Nhwc(x), &Pass::test().precisely()).into_data();
+    let found = forward(&trainer.tested(), &batch(0).pixels, [8, 32, 32, 3]);
     let scale = logits.iter().fold(0.0, |m: f64, l| m.max(l.abs()));
-    for (found, expected) in found.as_slice::<f32>().expect("f32").iter().zip(logits) {
+    for (found, expected) in found.iter().zip(logits) {
         let off = (f64::from(*found) - expected).abs() / scale;
         assert!(off < LOGIT_TOLERANCE, "logit {found} instead of {expected}");
     }

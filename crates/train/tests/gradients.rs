@@ -2,12 +2,12 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
-use residual_train::layers::Pass;
-use residual_train::models::options::{Init, Shortcut};
-use residual_train::models::{Model, ModelOptions, Spec, parameters};
+use residual::models::options::{Init, Shortcut};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::tensor::HostTensor;
+use residual_train::network::{ForwardContext, TrainableNetwork};
 use residual_train::ops::{self, Nhwc};
 use residual_train::random::{Purpose, stream};
-use residual_train::train::optimizer;
 use residual_train::train::targets::smoothed;
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ fn images([h, w, c]: [usize; 3], device: &Device) -> Nhwc {
     Nhwc(Tensor::from_data(TensorData::new(values, [BATCH, h, w, c]), device))
 }
 
-fn loss(model: &Model, device: &Device) -> Tensor<1> {
-    let classes = model.spec.classes;
+fn loss(network: &mut TrainableNetwork, device: &Device) -> Tensor<1> {
+    let (input, classes) = (network.graph().input_shape(), network.graph().classes());
     let targets = TensorData::new(smoothed(&[0, 1, 2, 1], classes, 0.1), [BATCH, classes]);
-    let pass = Pass::train(5, 0, true);
-    let logits = model.forward(images(model.spec.input, device), &pass);
+    let mut context = ForwardContext::train(5, 0, false);
+    let logits = network.forward(images(input, device), &mut context);
     ops::cross_entropy(logits, Tensor::from_data(targets, device)).mean()
 }
 
@@ -35,9 +35,11 @@ fn loss(model: &Model, device: &Device) -> Tensor<1> {
 fn check(options: ModelOptions) {
     let device = Device::flex().autodiff();
     let spec = Spec::resolve(&options).expect("a small network");
-    let model = Model::new(spec, &device).initialised(11, &device);
-    let gradients = optimizer::gradients(&model.net, loss(&model, &device).backward());
-    let values = parameters::values(&model.net);
+    let model = Model::initialised(spec, 11);
+    let mut network = TrainableNetwork::new(&model, &device);
+    let gradients = loss(&mut network, &device).backward();
+    let gradients = network.parameters().gradients(gradients);
+    let values = model.tensors();
     let (mut checked, mut wrong) = (0, Vec::new());
     for (index, (name, gradient)) in gradients.into_iter().enumerate() {
         let gradient = gradient.into_data().try_to_vec::<f32>().expect("f32");
@@ -48,11 +50,12 @@ fn check(options: ModelOptions) {
         let mut draws = stream(17, Purpose::Init, 1, index as u64);
         let at = |direction: &[f64], step: f64| {
             let data = &values[&name];
-            let moved = data.as_slice::<f32>().expect("f32").iter().zip(direction);
+            let moved = data.values().iter().zip(direction);
             let moved: Vec<f32> = moved.map(|(v, d)| (f64::from(*v) + step * d) as f32).collect();
-            let moved = BTreeMap::from([(name.clone(), TensorData::new(moved, data.shape().to_vec()))]);
-            let net = parameters::with_values(model.net.clone(), &moved, &device);
-            f64::from(loss(&Model { net, spec: model.spec.clone() }, &device).into_scalar::<f32>())
+            let moved = BTreeMap::from([(name.clone(), HostTensor::new(data.shape(), moved))]);
+            let mut network = network.clone();
+            network.parameters_mut().set(&moved);
+            f64::from(loss(&mut network, &device).into_scalar::<f32>())
         };
         // A ReLU or a maximum that changes sides within the step bends the line: then another direction tells. A wrong
         // gradient is wrong in all of them.

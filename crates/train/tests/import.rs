@@ -1,12 +1,12 @@
 //! Files of PyTorch, written here byte by byte in both formats, and a few that PyTorch wrote: what is a set of tensors is
 //! read, anything else is refused with a sentence, and nothing in it is ever run.
 
-use burn::tensor::{Device, TensorData};
+use residual::models::options::{Shortcut, Stem, StrideIn};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::tensor::{HostTensor, Tensors};
+use residual::weights::import::{ImportOptions, Imported, Preset, import};
+use residual::weights::{self, Given, Metadata, container};
 use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
-use residual_train::models::options::{Shortcut, Stem, StrideIn};
-use residual_train::models::{Model, ModelOptions, Spec};
-use residual_train::weights::import::{ImportOptions, Imported, Preset, import};
-use residual_train::weights::{self, Given, Metadata, container, container::Tensors};
 use residual_train::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,10 +16,9 @@ const NAME: &str = "resnet-cifar-8";
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 fn network() -> Tensors {
-    let device = Device::flex();
     let options = ModelOptions { name: NAME.into(), classes: Some(3), ..ModelOptions::default() };
     let spec = Spec::resolve(&options).expect("a small network");
-    weights::values(&Model::new(spec, &device).initialised(5, &device))
+    Model::initialised(spec, 5).tensors().clone()
 }
 
 /// The tensors under akamaster's names, as DataParallel saves them.
@@ -62,7 +61,7 @@ fn pickle_of(tensors: &Tensors, storage: &str) -> Vec<u8> {
     out
 }
 
-fn tensor(out: &mut Vec<u8>, i: usize, data: &TensorData, storage: &str) {
+fn tensor(out: &mut Vec<u8>, i: usize, data: &HostTensor, storage: &str) {
     let shape = data.shape().to_vec();
     let strides: Vec<usize> = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
     out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
@@ -98,8 +97,8 @@ fn legacy(pickle: &[u8], tensors: &Tensors) -> Vec<u8> {
     (0..tensors.len()).for_each(|i| text(&mut out, &i.to_string()));
     out.extend(b"e.");
     for data in tensors.values() {
-        out.extend((data.as_bytes().len() as u64 / 4).to_le_bytes());
-        out.extend(data.as_bytes());
+        out.extend((data.values().len() as u64).to_le_bytes());
+        out.extend(bytemuck::cast_slice::<f32, u8>(data.values()));
     }
     out
 }
@@ -119,7 +118,8 @@ fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn zipped(pickle: Vec<u8>, tensors: &Tensors) -> Vec<(String, Vec<u8>)> {
-    let storage = |(i, data): (usize, &TensorData)| (format!("net/data/{i}"), data.as_bytes().to_vec());
+    let storage =
+        |(i, data): (usize, &HostTensor)| (format!("net/data/{i}"), bytemuck::cast_slice(data.values()).to_vec());
     let mut entries = vec![("net/data.pkl".to_owned(), pickle), ("net/byteorder".to_owned(), b"little".to_vec())];
     entries.extend(tensors.values().enumerate().map(storage));
     entries
@@ -129,7 +129,7 @@ fn read(bytes: &[u8]) -> Result<Imported> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("theirs.pt");
     std::fs::write(&path, bytes).expect("a folder of ours");
-    import(&path, &ImportOptions { name: NAME.into(), ..ImportOptions::default() }, &Device::flex())
+    import(&path, &ImportOptions { name: NAME.into(), ..ImportOptions::default() })
 }
 
 fn refused(bytes: &[u8]) -> Error {
@@ -147,7 +147,7 @@ fn both_formats_give_the_weights_to_the_bit_and_name_their_maker() {
         assert_eq!(imported.preset, Preset::CifarAkamaster);
         assert_eq!(imported.found_in, "state_dict, module.");
         assert_eq!((imported.model.spec.classes, imported.keys), (3, ours.len()));
-        assert_eq!(weights::values(&imported.model), ours);
+        assert_eq!(*imported.model.tensors(), ours);
     }
 }
 
@@ -159,10 +159,10 @@ fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_the
     for (name, place) in files {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         let options = ImportOptions { name: NAME.into(), ..ImportOptions::default() };
-        let imported = import(&path, &options, &Device::flex()).expect("a file of torch.save");
+        let imported = import(&path, &options).expect("a file of torch.save");
         assert_eq!((imported.found_in.as_str(), imported.preset), (place, Preset::CifarAkamaster));
-        let ours = weights::values(&imported.model);
-        let theirs: BTreeMap<String, &TensorData> =
+        let ours = imported.model.tensors();
+        let theirs: BTreeMap<String, &HostTensor> =
             ours.iter().map(|(key, data)| (key.replace("fc.", "linear."), data)).collect();
         for (i, (key, data)) in theirs.into_iter().enumerate() {
             let shape = data.shape().to_vec();
@@ -179,7 +179,7 @@ fn files_that_pytorch_wrote_are_read_to_the_bit_however_their_tensors_lie_in_the
                 place
             };
             let expected: Vec<f32> = (0..shape.iter().product()).map(|at| stored(place(at))).collect();
-            assert_eq!(data.as_slice::<f32>().ok(), Some(&expected[..]), "{name}: {key}");
+            assert_eq!(data.values(), &expected[..], "{name}: {key}");
         }
     }
 }
@@ -189,7 +189,7 @@ fn what_python_2_saved_is_read() {
     let ours = network();
     let theirs = akamaster(&ours);
     let imported = read(&legacy(&pickle_of_python_2(&theirs), &theirs)).expect("a file of Python 2");
-    assert_eq!(weights::values(&imported.model), ours);
+    assert_eq!(*imported.model.tensors(), ours);
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn filters_of_blue_green_and_red_are_turned_round() {
     let theirs = akamaster(&network());
     std::fs::write(&path, legacy(&pickle(&theirs), &theirs)).expect("a folder of ours");
     let options = ImportOptions { name: NAME.into(), bgr: true, ..ImportOptions::default() };
-    let turned = weights::values(&import(&path, &options, &Device::flex()).expect("a network of theirs").model);
-    let first = |tensors: &Tensors| tensors["conv1.weight"].as_slice::<f32>().expect("floats").to_vec();
+    let turned = import(&path, &options).expect("a network of theirs").model.tensors().clone();
+    let first = |tensors: &Tensors| tensors["conv1.weight"].values().to_vec();
     for (ours, theirs) in first(&turned).chunks_exact(27).zip(first(&network()).chunks_exact(27)) {
         assert_eq!([&ours[..9], &ours[9..18], &ours[18..]], [&theirs[18..], &theirs[9..18], &theirs[..9]]);
     }
@@ -221,12 +221,12 @@ fn two_tensors_for_one_layer_are_refused_by_name() {
 #[test]
 fn a_network_of_one_output_tells_no_classes_apart_and_a_variance_is_not_negative() {
     let mut theirs = akamaster(&network());
-    theirs.insert("module.linear.weight".into(), TensorData::new(vec![0.5f32; 64], [1, 64]));
-    theirs.insert("module.linear.bias".into(), TensorData::new(vec![0.5f32], [1]));
+    theirs.insert("module.linear.weight".into(), HostTensor::new([1, 64], vec![0.5f32; 64]));
+    theirs.insert("module.linear.bias".into(), HostTensor::new([1], vec![0.5f32]));
     let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
     assert!(message.contains("its last layer has one output"), "{message}");
     let mut theirs = akamaster(&network());
-    theirs.insert("module.bn1.running_var".into(), TensorData::new(vec![-0.5f32; 16], [16]));
+    theirs.insert("module.bn1.running_var".into(), HostTensor::new([16], vec![-0.5f32; 16]));
     let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
     assert!(message.contains("module.bn1.running_var holds -0.5"), "{message}");
 }
@@ -235,9 +235,8 @@ fn a_network_of_one_output_tells_no_classes_apart_and_a_variance_is_not_negative
 fn a_file_of_ours_keeps_what_it_knows_at_another_size_and_under_other_names() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
-    let device = Device::flex();
     let options = ModelOptions { name: NAME.into(), classes: Some(3), ..ModelOptions::default() };
-    let model = Model::new(Spec::resolve(&options).expect("a small network"), &device).initialised(5, &device);
+    let model = Model::initialised(Spec::resolve(&options).expect("a small network"), 5);
     let normalize = Normalize::Channel { mean: vec![0.3; 3], std: vec![0.2; 3] };
     let (resize, filter) = (Resize::Crop, Filter::Bicubic);
     let preprocessing =
@@ -246,17 +245,16 @@ fn a_file_of_ours_keeps_what_it_knows_at_another_size_and_under_other_names() {
     let metadata =
         Metadata { model: model.spec.options(), preprocessing, classes, recipe: None, step: 7, trained_on: None };
     weights::save(&ours, &model, &metadata).expect("a folder of ours");
-    let keys =
-        residual_train::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
+    let keys = residual::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
     assert!(keys > 0);
     let once = std::fs::read(&theirs).expect("just written");
-    residual_train::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
+    residual::export::safetensors(&theirs, &model, &metadata, Preset::CifarAkamaster).expect("its network");
     assert_eq!(std::fs::read(&theirs).expect("just written"), once, "the same bytes every time");
     let header = String::from_utf8_lossy(&once[8..4096]).into_owned();
     assert!(header.contains(r#""format":"pt""#), "{header}");
     let imported = |path: &Path, input| {
         let options = ImportOptions { name: NAME.into(), input, ..ImportOptions::default() };
-        import(path, &options, &device).expect("a file of ours").metadata
+        import(path, &options).expect("a file of ours").metadata
     };
     for path in [&ours, &theirs] {
         assert_eq!(imported(path, None), metadata);
@@ -269,11 +267,11 @@ fn a_file_of_ours_keeps_what_it_knows_at_another_size_and_under_other_names() {
     }
     // The plain twin has tensors of the same names and shapes.
     let options = ImportOptions { name: "plain-cifar-8".into(), ..ImportOptions::default() };
-    let error = import(&ours, &options, &device).expect_err("another network");
+    let error = import(&ours, &options).expect_err("another network");
     assert!(error.to_string().contains("says that it holds resnet-cifar-8, not plain-cifar-8"), "{error}");
     // From memory, as from the file.
     let bytes = std::fs::read(&ours).expect("just written");
-    assert_eq!(weights::from_bytes(bytes, "ours", &device).expect("whole").1, metadata);
+    assert_eq!(weights::from_bytes(bytes, "ours").expect("whole").1, metadata);
 }
 
 #[test]
@@ -282,11 +280,11 @@ fn doubles_are_rounded_to_floats() {
     let theirs = akamaster(&ours);
     let mut entries = zipped(pickle_of(&theirs, "DoubleStorage"), &theirs);
     for ((_, bytes), data) in entries[2..].iter_mut().zip(theirs.values()) {
-        let floats = data.as_slice::<f32>().expect("floats");
+        let floats = data.values();
         // A little less than half a step of a float away.
         *bytes = floats.iter().flat_map(|&v| (f64::from(v) * (1.0 + 2e-8)).to_le_bytes()).collect();
     }
-    assert_eq!(weights::values(&read(&zip(&entries)).expect("a file of doubles").model), ours);
+    assert_eq!(*read(&zip(&entries)).expect("a file of doubles").model.tensors(), ours);
 }
 
 #[test]
@@ -343,7 +341,7 @@ fn other_kinds_of_files_are_told_apart() {
     let path = folder.path().join("net.pth");
     let theirs = akamaster(&network());
     std::fs::write(&path, legacy(&pickle(&theirs), &theirs)).expect("a folder of ours");
-    let error = weights::load(&path, &Device::flex()).expect_err("not imported yet");
+    let error = weights::load(&path).expect_err("not imported yet");
     assert!(error.to_string().contains("is a file of PyTorch"), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("residual import")));
 }
@@ -360,13 +358,13 @@ fn safetensors_whose_header_s_length_looks_like_a_pickle_are_read() {
     let (header, data) = whole[8..].split_at(length as usize);
     let padded = [&(length + blanks as u64).to_le_bytes(), header, &vec![b' '; blanks], data].concat();
     assert_eq!(padded[0], 0x80);
-    assert_eq!(weights::values(&read(&padded).expect("safetensors").model), network());
+    assert_eq!(*read(&padded).expect("safetensors").model.tensors(), network());
 }
 
 #[test]
 fn weights_that_are_no_numbers_are_refused_by_name() {
     let mut theirs = akamaster(&network());
-    theirs.insert("module.bn1.bias".into(), TensorData::new(vec![f32::NAN; 16], [16]));
+    theirs.insert("module.bn1.bias".into(), HostTensor::new([16], vec![f32::NAN; 16]));
     let message = refused(&legacy(&pickle(&theirs), &theirs)).to_string();
     assert!(message.contains("module.bn1.bias holds NaN"), "{message}");
 }
@@ -380,7 +378,7 @@ fn what_the_user_knows_better_than_the_preset_travels_with_the_weights() {
     let names = ["cat", "dog", "eel"].map(String::from).to_vec();
     let given = Given { scale: Some(48), std: Some(vec![0.25; 3]), classes: Some(names.clone()), ..Given::default() };
     let options = ImportOptions { name: NAME.into(), input: Some(40), given, ..ImportOptions::default() };
-    let imported = import(&path, &options, &Device::flex()).expect("a network of theirs");
+    let imported = import(&path, &options).expect("a network of theirs");
     let images = &imported.metadata.preprocessing;
     assert_eq!((images.height, images.width, images.scale), (40, 40, Some(48)));
     assert_eq!((imported.model.spec.input, imported.metadata.classes), ([40, 40, 3], names));
@@ -390,7 +388,6 @@ fn what_the_user_knows_better_than_the_preset_travels_with_the_weights() {
 fn what_no_weight_tells_comes_from_our_own_file_or_from_the_user() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
-    let device = Device::flex();
     let options = ModelOptions {
         name: "resnet-50".into(),
         input: Some(64),
@@ -398,7 +395,7 @@ fn what_no_weight_tells_comes_from_our_own_file_or_from_the_user() {
         stride_in: StrideIn::Conv1x1,
         ..ModelOptions::default()
     };
-    let model = Model::new(Spec::resolve(&options).expect("a network of the paper"), &device);
+    let model = Model::initialised(Spec::resolve(&options).expect("a network of the paper"), 0);
     let classes = (0..1000).map(|class| class.to_string()).collect();
     let pixels = Normalize::Channel { mean: vec![0.5; 3], std: vec![0.5; 3] };
     let preprocessing = Preprocessing {
@@ -413,10 +410,10 @@ fn what_no_weight_tells_comes_from_our_own_file_or_from_the_user() {
     let model_options = model.spec.options();
     let metadata = Metadata { model: model_options, preprocessing, classes, recipe: None, step: 0, trained_on: None };
     weights::save(&ours, &model, &metadata).expect("a folder of ours");
-    container::write(&theirs, &weights::values(&model), serde_json::Map::new()).expect("a folder of ours");
+    container::write(&theirs, &model.tensors().clone(), serde_json::Map::new()).expect("a folder of ours");
     let strides = |path: &Path, stride_in| {
         let options = ImportOptions { name: "resnet-50".into(), stride_in, ..ImportOptions::default() };
-        import(path, &options, &device).expect("a ResNet-50").model.spec.stride_in
+        import(path, &options).expect("a ResNet-50").model.spec.stride_in
     };
     assert_eq!(strides(&ours, None), StrideIn::Conv1x1);
     assert_eq!(strides(&theirs, None), StrideIn::Conv3x3, "torchvision's");
@@ -428,10 +425,10 @@ fn blocks_without_projections_have_shortcuts_without_parameters() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("theirs.safetensors");
     let options = ModelOptions { name: "resnet-18".into(), shortcut: Some(Shortcut::A), ..ModelOptions::default() };
-    let model = Model::new(Spec::resolve(&options).expect("a network of Table 2"), &Device::flex());
-    container::write(&path, &weights::values(&model), serde_json::Map::new()).expect("a folder of ours");
+    let model = Model::initialised(Spec::resolve(&options).expect("a network of Table 2"), 0);
+    container::write(&path, &model.tensors().clone(), serde_json::Map::new()).expect("a folder of ours");
     let options = ImportOptions { name: "resnet-18".into(), ..ImportOptions::default() };
-    let imported = import(&path, &options, &Device::flex()).expect("shortcuts A");
+    let imported = import(&path, &options).expect("shortcuts A");
     assert_eq!(imported.model.spec.shortcut, Some(Shortcut::A));
 }
 
@@ -447,7 +444,7 @@ fn a_small_file_cannot_ask_for_much_memory() {
     // A tensor of 2^60 values of one stored number, by strides of zero.
     let mut theirs = akamaster(&network());
     theirs.retain(|key, _| key != "module.bn1.bias");
-    let huge = TensorData::new(vec![1.0f32; 1 << 16], [1 << 16]);
+    let huge = HostTensor::new([1 << 16], vec![1.0f32; 1 << 16]);
     theirs.insert("module.bn1.bias".into(), huge);
     assert!(refused(&legacy(&pickle(&theirs), &theirs)).to_string().contains("[65536] in the file"));
 }

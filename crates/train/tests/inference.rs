@@ -1,14 +1,14 @@
 //! The inference plan against the forward pass that it stands for, and the memory that it uses.
 
-use burn::tensor::{Device, Tensor, TensorData};
+#[path = "support/forward.rs"]
+mod forward_pass;
+
+use forward_pass::forward;
 use rayon::prelude::*;
-use residual_train::eval::Classifier;
-use residual_train::infer::Plan;
-use residual_train::layers::Pass;
-use residual_train::models::options::{Head, Shortcut};
-use residual_train::models::{Model, ModelOptions, Spec};
-use residual_train::ops::Nhwc;
-use residual_train::weights;
+use residual::models::options::{Head, Shortcut};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::plan::{InferenceSession, Plan};
+use residual::tensor::HostTensor;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 
@@ -24,25 +24,18 @@ fn noise(n: usize, salt: usize) -> Vec<f32> {
 /// A network whose normalisations have seen something: means, variances, scales and shifts that matter.
 fn network(name: &str, input: usize, options: ModelOptions) -> Model {
     let options = ModelOptions { name: name.into(), input: Some(input), classes: Some(10), ..options };
-    let device = Device::flex();
-    let model = Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(7, &device);
-    let mut tensors = weights::values(&model);
+    let model = Model::initialised(Spec::resolve(&options).expect("a network"), 7);
+    let mut tensors = model.tensors().clone();
     for (salt, (key, data)) in tensors.iter_mut().enumerate() {
-        let shape = data.shape().clone();
+        let shape = data.shape().to_vec();
         if shape.len() == 1 {
             let (low, span) = if key.ends_with("running_var") { (0.5, 1.0) } else { (-0.2, 0.4) };
             let low = if key.ends_with("weight") { 0.8 } else { low };
             let values = noise(shape[0], salt).iter().map(|v| low + span * v).collect::<Vec<f32>>();
-            *data = TensorData::new(values, shape);
+            *data = HostTensor::new(shape, values);
         }
     }
-    weights::fill(model, &tensors, "noise", &device).expect("the network's own tensors")
-}
-
-/// The logits of the network's own forward pass.
-fn forward(model: &Model, pixels: &[f32], [n, h, w]: [usize; 3]) -> Vec<f32> {
-    let x = Tensor::from_data(TensorData::new(pixels.to_vec(), [n, h, w, 3]), &Device::flex());
-    model.forward(Nhwc(x), &Pass::test()).into_data().try_to_vec().expect("floats")
+    Model::new(model.spec, tensors).expect("the network's own tensors")
 }
 
 /// Folding changes each product's rounding: 1e-4 of the largest logit is what imported weights are held to as well.
@@ -57,46 +50,37 @@ fn assert_same(name: &str, ours: &[f32], theirs: &[f32]) {
 
 fn plan_agrees(name: &str, input: usize, options: ModelOptions) {
     let model = network(name, input, options);
-    let mut plan = Plan::new(&model, 3, false);
+    let mut plan = Plan::new(&model, 3, true);
     // The size it was made for, one image, more images than that.
     for n in [3, 1, 5] {
         let pixels = noise(n * input * input * 3, 100);
         let logits = plan.logits(&pixels, [n, input, input]).expect("images of the network's size").to_vec();
-        assert_same(name, &logits, &forward(&model, &pixels, [n, input, input]));
+        assert_same(name, &logits, &forward(&model, &pixels, [n, input, input, 3]));
     }
 }
 
 #[test]
 fn any_number_of_images_is_taken_and_what_is_none_is_refused() {
     let model = network("resnet-20", 32, ModelOptions::default());
-    let classifier = Classifier::new(&model, 4, false);
-    let most = residual_train::eval::batch_of(32, 32).max(4);
+    let session = InferenceSession::new(&model, 4, true);
+    let most = residual::plan::batch_of(32, 32).max(4);
     let n = 2 * most + 1;
     let pixels = noise(n * 32 * 32 * 3, 100);
-    let together = classifier.logits(&pixels, [n, 32, 32]).expect("images of its size");
+    let together = session.logits(&pixels, [n, 32, 32]).expect("images of its size");
     let apart: Vec<f32> = pixels
         .chunks(most * 32 * 32 * 3)
-        .flat_map(|part| classifier.logits(part, [part.len() / (32 * 32 * 3), 32, 32]).expect("images"))
+        .flat_map(|part| session.logits(part, [part.len() / (32 * 32 * 3), 32, 32]).expect("images"))
         .collect();
     assert_eq!(together, apart);
-    for wrong in [classifier.logits(&[], [0, 32, 32]), classifier.logits(&pixels[1..], [n, 32, 32])] {
+    for wrong in [session.logits(&[], [0, 32, 32]), session.logits(&pixels[1..], [n, 32, 32])] {
         assert!(wrong.expect_err("no images").to_string().contains("images of 32x32x3"));
     }
     let vgg = network("vgg-a", 32, ModelOptions::default());
-    let error = Classifier::new(&vgg, 1, false).dense_logits(&noise(16 * 16 * 3, 1), [1, 16, 16]).expect_err("small");
+    let error =
+        InferenceSession::new(&vgg, 1, true).dense_logits(&noise(16 * 16 * 3, 1), [1, 16, 16]).expect_err("small");
     assert!(error.to_string().contains("smaller than the 32x32"), "{error}");
-    let error = residual_train::explain::grad_cam(&model, pixels, [n, 32, 31, 3], &vec![0; n]).expect_err("wrong size");
+    let error = residual::explain::grad_cam(&session, &pixels, [n, 32, 31, 3], &vec![0; n]).expect_err("wrong size");
     assert!(error.to_string().contains("images of 32x31x3"), "{error}");
-}
-
-#[test]
-fn a_clone_keeps_its_running_statistics_while_the_original_trains() {
-    let model = network("resnet-cifar-8", 32, ModelOptions::default());
-    let (before, clone) = (weights::values(&model), model.clone());
-    let x = Tensor::from_data(TensorData::new(noise(2 * 32 * 32 * 3, 3), [2, 32, 32, 3]), &Device::flex());
-    let _ = model.forward(Nhwc(x), &Pass::train(0, 0, false));
-    assert_ne!(weights::values(&model), before, "a training pass moves them");
-    assert_eq!(weights::values(&clone), before);
 }
 
 #[test]
@@ -120,29 +104,29 @@ fn plans_of_every_family_give_the_logits_of_the_forward_pass() {
 #[test]
 fn a_residual_network_s_plan_takes_images_of_another_shape() {
     let model = network("resnet-20", 32, ModelOptions::default());
-    let mut plan = Plan::new(&model, 2, true);
+    let mut plan = Plan::new(&model, 2, false);
     let pixels = noise(2 * 40 * 52 * 3, 3);
     let logits = plan.logits(&pixels, [2, 40, 52]).expect("a larger map averages as well").to_vec();
-    assert_same("resnet-20", &logits, &forward(&model, &pixels, [2, 40, 52]));
+    assert_same("resnet-20", &logits, &forward(&model, &pixels, [2, 40, 52, 3]));
 }
 
 #[test]
 fn pixels_that_are_not_the_images_promised_are_refused() {
-    let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
+    let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 1, true);
     assert!(plan.logits(&[0.0; 5], [1, 32, 32]).is_err());
     assert!(plan.logits(&[], [0, 32, 32]).is_err());
     assert!(plan.logits(&[0.0; 12], [1, 2, 2]).is_err(), "no pixel is left of it");
-    let mut plan = Plan::new(&network("vgg-a", 32, ModelOptions::default()), 1, false);
+    let mut plan = Plan::new(&network("vgg-a", 32, ModelOptions::default()), 1, true);
     assert!(plan.logits(&noise(64 * 64 * 3, 1), [1, 64, 64]).is_err(), "its head is for one pixel");
 }
 
 /// A thread of the pool that waits for its kernel's other pieces takes the next image of the loop meanwhile: with a lock around each call it
 /// would wait for itself.
 #[test]
-fn a_classifier_may_be_called_from_within_a_parallel_loop() {
-    let classifier = Classifier::new(&network("resnet-20", 32, ModelOptions::default()), 1, false);
+fn a_session_may_be_called_from_within_a_parallel_loop() {
+    let session = InferenceSession::new(&network("resnet-20", 32, ModelOptions::default()), 1, true);
     let images: Vec<Vec<f32>> = (0..64).map(|i| noise(32 * 32 * 3, i)).collect();
-    let logits = |pixels: &Vec<f32>| classifier.logits(pixels, [1, 32, 32]).expect("an image");
+    let logits = |pixels: &Vec<f32>| session.logits(pixels, [1, 32, 32]).expect("an image");
     let one_by_one: Vec<_> = images.iter().map(logits).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads can be started");
     let together: Vec<_> = pool.install(|| images.par_iter().map(logits).collect());
@@ -151,7 +135,7 @@ fn a_classifier_may_be_called_from_within_a_parallel_loop() {
 
 #[test]
 fn a_second_call_allocates_no_memory_for_activations() {
-    let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 8, false);
+    let mut plan = Plan::new(&network("resnet-20", 32, ModelOptions::default()), 8, true);
     let pixels = noise(8 * 32 * 32 * 3, 1);
     for _ in 0..3 {
         plan.logits(&pixels, [8, 32, 32]).expect("images");

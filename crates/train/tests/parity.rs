@@ -4,11 +4,12 @@
 //! and `*.ref64.safetensors` with PyTorch's logits for the first 64 images of CIFAR-10's test batch. `$RESIDUAL_CIFAR10`
 //! is a folder with that batch. The tests are ignored unless they are asked for.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use residual_train::layers::Pass;
-use residual_train::ops::Nhwc;
-use residual_train::weights::container;
-use residual_train::weights::import::{ImportOptions, import};
+#[path = "support/forward.rs"]
+mod forward_pass;
+
+use forward_pass::forward;
+use residual::weights::container;
+use residual::weights::import::{ImportOptions, import};
 use std::path::PathBuf;
 
 /// Returns the folder that an environment variable names.
@@ -34,16 +35,14 @@ fn images(n: usize) -> Vec<f32> {
 
 fn logits_agree(name: &str, files: [&str; 2]) {
     let (folder, pixels) = (folder("RESIDUAL_TEST_DATA").join("weights"), images(64));
-    let device = Device::flex();
     let reference = format!("{}-cifar10-akamaster", files[1]);
     let expected = container::read(&folder.join(format!("{reference}.ref64.safetensors"))).expect("PyTorch's logits");
     let expected = expected.tensors["logits"].clone();
-    let x = Nhwc(Tensor::from_data(TensorData::new(pixels, [64, 32, 32, 3]), &device));
     for file in [files[0].to_owned(), format!("{reference}.safetensors")] {
         let options = ImportOptions { name: name.into(), ..ImportOptions::default() };
-        let imported = import(&folder.join(&file), &options, &device).expect("the same network");
-        let found = imported.model.forward(x.clone(), &Pass::test()).into_data();
-        let pairs = found.as_slice::<f32>().expect("f32").iter().zip(expected.as_slice::<f32>().expect("f32"));
+        let imported = import(&folder.join(&file), &options).expect("the same network");
+        let found = forward(&imported.model, &pixels, [64, 32, 32, 3]);
+        let pairs = found.iter().zip(expected.values());
         let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(largest < 1e-4, "{file}: logits differ by up to {largest}");
     }

@@ -1,29 +1,60 @@
 //! The papers' test protocols, each against what it is made of: plain forward passes, softmaxes and means.
 
+#[path = "support/forward.rs"]
+mod forward_pass;
+
 use burn::tensor::{Device, Tensor, TensorData};
+use forward_pass::forward;
+use residual::graph::{GraphBuilder, Network, Node, Op, Value};
+use residual::models::vgg::{LayerCfg, VggHead, vgg as vgg_layers};
+use residual::models::{InitOptions, Model, ModelOptions, Spec};
+use residual::plan::InferenceSession;
+use residual::tensor::HostTensor;
 use residual_train::data::{Filter, Image, Images, Normalize, Preprocessing, Resize};
 use residual_train::eval::predictions::Predictions;
-use residual_train::eval::{Classifier, CropSet, Ensemble, Member, TestProtocol, evaluate};
-use residual_train::layers::Pass;
-use residual_train::models::vgg::{Ending, Step, Vgg};
-use residual_train::models::{Model, ModelOptions, Net, Spec};
-use residual_train::ops::Nhwc;
+use residual_train::eval::{CropSet, Ensemble, Member, TestProtocol, evaluate};
+use residual_train::network::TrainableNetwork;
+use residual_train::ops::{self, Nhwc};
 
-/// A VGG with the paper's head behind few channels, so that it is quick; it answers to the name of net A.
-fn vgg() -> Model {
-    let device = Device::flex();
-    let options = ModelOptions { name: "vgg-a".into(), classes: Some(7), ..ModelOptions::default() };
-    let spec = Spec::resolve(&options).expect("a network of the paper");
-    let steps = [Step::C3(4), Step::M, Step::C3(6), Step::M, Step::M, Step::M, Step::C3(6), Step::M];
-    let net = Vgg::new(&steps, false, Ending::Imagenet { dropout: 0.5 }, 3, 7, &device);
-    Model { spec, net: Net::Vgg(net) }.initialised(3, &device)
+/// A VGG with the paper's head behind few channels, so that it is quick.
+#[derive(Debug, Clone)]
+struct NarrowVgg {
+    /// Height and width.
+    size: [usize; 2],
+}
+
+/// Its convolutions.
+const LAYERS: [LayerCfg; 8] = {
+    use LayerCfg::{C3, M};
+    [C3(4), M, C3(6), M, M, M, C3(6), M]
+};
+
+/// Its head.
+const HEAD: VggHead = VggHead::Imagenet { dropout: 0.5 };
+
+impl Network for NarrowVgg {
+    fn input(&self) -> [usize; 3] {
+        [self.size[0], self.size[1], 3]
+    }
+
+    fn forward(&self, g: &mut GraphBuilder, x: Value) -> Value {
+        vgg_layers(g, x, &LAYERS, false, HEAD, 7)
+    }
+
+    fn smallest_input(&self) -> usize {
+        32
+    }
+}
+
+fn vgg() -> Model<NarrowVgg> {
+    let options = InitOptions { vgg_head: true, ..InitOptions::default() };
+    Model::with_initial_weights(NarrowVgg { size: [224, 224] }, &options, 3).expect("it fits")
 }
 
 fn resnet(input: usize) -> Model {
-    let device = Device::flex();
     let options =
         ModelOptions { name: "resnet-cifar-8".into(), input: Some(input), classes: Some(7), ..ModelOptions::default() };
-    Model::new(Spec::resolve(&options).expect("a network"), &device).initialised(4, &device)
+    Model::initialised(Spec::resolve(&options).expect("a network"), 4)
 }
 
 fn preprocessing(side: usize) -> Preprocessing {
@@ -42,13 +73,23 @@ fn image(height: usize, width: usize, seed: usize) -> Image {
 }
 
 /// An image normalised, as a batch of one.
-fn tensor(image: &Image) -> Nhwc {
+fn pixels(image: &Image) -> (Vec<f32>, [usize; 4]) {
     let [h, w] = [image.height, image.width];
     let mut preprocessing = preprocessing(h);
     preprocessing.width = w;
     let mut pixels = vec![0.0; image.pixels.len()];
     preprocessing.normalizer().expect("sizes agree").apply(&image.pixels, &mut pixels);
-    Nhwc(Tensor::from_data(TensorData::new(pixels, [1, h, w, 3]), &Device::flex()))
+    (pixels, [1, h, w, 3])
+}
+
+fn logits<N: Network>(model: &Model<N>, image: &Image) -> Vec<f32> {
+    let (pixels, dims) = pixels(image);
+    forward(model, &pixels, dims)
+}
+
+fn dense<N: Network>(model: &Model<N>, image: &Image) -> Vec<f32> {
+    let (pixels, [n, h, w, _]) = pixels(image);
+    InferenceSession::new(model, 1, true).dense_logits(&pixels, [n, h, w]).expect("large enough")
 }
 
 fn mirrored(image: &Image) -> Image {
@@ -63,10 +104,6 @@ fn cut(image: &Image, [top, left]: [usize; 2], side: usize) -> Image {
     Image { height: side, width: side, channels: 3, pixels }
 }
 
-fn numbers(logits: Tensor<2>) -> Vec<f32> {
-    logits.into_data().as_slice::<f32>().expect("f32").to_vec()
-}
-
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let powers: Vec<f64> = logits.iter().map(|&v| f64::from(v).exp()).collect();
     let sum: f64 = powers.iter().sum();
@@ -74,8 +111,8 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 }
 
 /// The mean of the probabilities that `model` gives for each of `images` by itself.
-fn mean_of(model: &Model, images: &[Image]) -> Vec<f32> {
-    let rows: Vec<_> = images.iter().map(|p| softmax(&numbers(model.forward(tensor(p), &Pass::test())))).collect();
+fn mean_of<N: Network>(model: &Model<N>, images: &[Image]) -> Vec<f32> {
+    let rows: Vec<_> = images.iter().map(|p| softmax(&logits(model, p))).collect();
     mean(&rows)
 }
 
@@ -92,57 +129,94 @@ fn assert_close(a: &[f32], b: &[f32]) {
     assert!(scale > 0.0 && b.iter().any(|v| (v - b[0]).abs() > 1e-4 * scale), "the network tells nothing apart: {b:?}");
 }
 
-fn ensemble(model: &Model, protocol: TestProtocol, scales: &[usize]) -> Ensemble {
-    let preprocessing = preprocessing(model.spec.input[0]);
-    let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
-    Ensemble::new(vec![Member::new(model, &preprocessing, crop_set, false).expect("it takes them")])
-        .expect("one member")
+fn ensemble<N: Network>(model: &Model<N>, protocol: TestProtocol, scales: &[usize]) -> Ensemble {
+    let preprocessing = preprocessing(model.spec.input()[0]);
+    let look = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+    Ensemble::new(vec![Member::new(model, &preprocessing, look, false).expect("it can look so")]).expect("one member")
 }
 
-fn probabilities(model: &Model, protocol: TestProtocol, scales: &[usize], image: &Image) -> Vec<f32> {
+fn probabilities<N: Network>(model: &Model<N>, protocol: TestProtocol, scales: &[usize], image: &Image) -> Vec<f32> {
     let images = std::slice::from_ref(image);
     ensemble(model, protocol, scales).probabilities(images).expect("probabilities").remove(0)
 }
 
+fn assert_dense_is_plain<N: Network>(model: &Model<N>, side: usize) {
+    let image = image(side, side, 1);
+    assert_close(&dense(model, &image), &logits(model, &image));
+    // The protocol averages the softmax of the image and of its mirror image.
+    let found = probabilities(model, TestProtocol::Dense, &[side], &image);
+    assert_close(&found, &mean_of(model, &[image.clone(), mirrored(&image)]));
+}
+
 #[test]
 fn dense_on_an_image_of_training_size_equals_the_plain_forward_pass() {
-    for (model, side) in [(vgg(), 224), (resnet(32), 32)] {
-        let image = image(side, side, 1);
-        let dense = model.dense(tensor(&image), &Pass::test());
-        assert_close(&numbers(dense), &numbers(model.forward(tensor(&image), &Pass::test())));
-        // The protocol averages the softmax of the image and of its mirror image.
-        let found = probabilities(&model, TestProtocol::Dense, &[side], &image);
-        assert_close(&found, &mean_of(&model, &[image.clone(), mirrored(&image)]));
-    }
+    assert_dense_is_plain(&vgg(), 224);
+    assert_dense_is_plain(&resnet(32), 32);
 }
 
 #[test]
 fn dense_equals_the_head_slid_by_hand_over_the_whole_image_s_map() {
     let model = vgg();
-    let Net::Vgg(net) = &model.net else { panic!("a VGG") };
-    let (image, pass) = (image(288, 352, 2), Pass::test());
-    let map = net.features(tensor(&image), &pass);
-    let [_, h, w, c] = map.dims();
-    assert_eq!([h, w], [9, 11]);
+    let image = image(288, 352, 2);
+    let map = features(&model, &image);
+    let [h, w, c] = [9, 11, 6];
+    assert_eq!(map.len(), h * w * c);
     let mut scores = Vec::new();
     for y in 0..=h - 7 {
         for x in 0..=w - 7 {
-            let window = map.0.clone().slice([0..1, y..y + 7, x..x + 7, 0..c]);
-            scores.push(numbers(net.classify(Nhwc(window), &pass)));
+            let row = |dy: usize| &map[((y + dy) * w + x) * c..((y + dy) * w + x + 7) * c];
+            let window: Vec<f32> = (0..7).flat_map(row).copied().collect();
+            scores.push(head(&model, &window));
         }
     }
     assert_eq!(scores.len(), 3 * 5);
-    assert_close(&numbers(model.dense(tensor(&image), &pass)), &mean(&scores));
+    assert_close(&dense(&model, &image), &mean(&scores));
+}
+
+/// The map behind the convolutions, `[h, w, c]`.
+fn features(model: &Model<NarrowVgg>, image: &Image) -> Vec<f32> {
+    let (pixels, dims) = pixels(image);
+    let spec = NarrowVgg { size: [image.height, image.width] };
+    let larger = Model::new(spec, model.tensors().clone()).expect("the same tensors");
+    let is_pool = |node: &&Node| matches!(node.op, Op::AdaptiveAvgPool { .. });
+    let last = larger.graph().nodes().iter().find(is_pool).expect("the head begins so").input();
+    let x = Nhwc(Tensor::from_data(TensorData::new(pixels, dims), &Device::flex()));
+    let mut map = Vec::new();
+    TrainableNetwork::new(&larger, &Device::flex()).observe(x, &mut |value, activation| {
+        if value == last {
+            map = ops::values(activation.clone().ready().0);
+        }
+    });
+    map
+}
+
+/// The head by itself, on a map of 7x7.
+#[derive(Debug, Clone)]
+struct Head;
+
+impl Network for Head {
+    fn input(&self) -> [usize; 3] {
+        [7, 7, 6]
+    }
+
+    fn forward(&self, g: &mut GraphBuilder, x: Value) -> Value {
+        vgg_layers(g, x, &[], false, HEAD, 7)
+    }
+}
+
+fn head(model: &Model<NarrowVgg>, window: &[f32]) -> Vec<f32> {
+    let is_head = |(name, _): &(&String, &HostTensor)| name.starts_with("classifier");
+    let tensors = model.tensors().iter().filter(is_head).map(|(name, tensor)| (name.clone(), tensor.clone()));
+    forward(&Model::new(Head, tensors.collect()).expect("the head's tensors"), window, [1, 7, 7, 6])
 }
 
 #[test]
 fn dense_differs_from_crops_whose_borders_are_padded() {
     let model = vgg();
     let image = image(256, 256, 3);
-    let dense = numbers(model.dense(tensor(&image), &Pass::test()));
-    let crops: Vec<_> = [[0, 0], [0, 32], [32, 0], [32, 32]]
-        .map(|corner| numbers(model.forward(tensor(&cut(&image, corner, 224)), &Pass::test())))
-        .into();
+    let dense = dense(&model, &image);
+    let crops: Vec<_> =
+        [[0, 0], [0, 32], [32, 0], [32, 32]].map(|corner| logits(&model, &cut(&image, corner, 224))).into();
     let crops = mean(&crops);
     let largest = dense.iter().zip(&crops).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest > 1e-4, "the same places of the head, but VGG §3.2 says that the padding differs: {largest}");
@@ -214,8 +288,8 @@ fn an_ensemble_averages_what_its_members_say() {
     let (one, image) = (vgg(), image(256, 320, 11));
     let preprocessing = preprocessing(224);
     let member = |protocol, scales: &[usize]| {
-        let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
-        Member::new(&one, &preprocessing, crop_set, false).expect("it takes them")
+        let look = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+        Member::new(&one, &preprocessing, look, false).expect("it can look so")
     };
     let both =
         Ensemble::new(vec![member(TestProtocol::Dense, &[256]), member(TestProtocol::TenCrop, &[256])]).expect("two");
@@ -233,14 +307,14 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
     let images = Images::from_memory(32, 32, 3, pixels, (0..6).collect()).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
     let normalizer = preprocessing(32).normalizer().expect("sizes agree");
-    let classifier = Classifier::new(&model, 6, false);
-    let plain = evaluate(&classifier, &images, &normalizer, &classes, &mut ()).expect("tested");
+    let session = InferenceSession::new(&model, 6, true);
+    let plain = evaluate(&session, &images, &normalizer, &classes, &mut ()).expect("tested");
     let center =
         ensemble(&model, TestProtocol::Center, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
     assert_eq!(plain.confusion, center.confusion);
     assert!((plain.loss - center.loss).abs() < 1e-6);
     let flip = ensemble(&model, TestProtocol::Flip, &[]).evaluate(&images, &classes, false, &mut ()).expect("tested");
-    let tested = Predictions::of(&classifier, &images, &normalizer, &classes, true, &mut ()).expect("tested");
+    let tested = Predictions::of(&session, &images, &normalizer, &classes, true, &mut ()).expect("tested");
     assert!((flip.loss - tested.loss()).abs() < 1e-6, "as a run tests by it: {} {}", flip.loss, tested.loss());
     let crops = ensemble(&model, TestProtocol::MultiCrop, &[36, 40]).evaluate(&images, &classes, false, &mut ());
     let crops = crops.expect("tested");
@@ -249,7 +323,7 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
 }
 
 #[test]
-fn an_image_that_is_too_large_for_dense_is_named_and_can_be_left_out() {
+fn an_image_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
     let model = resnet(32);
     let images = Images::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
@@ -265,11 +339,12 @@ fn an_image_that_is_too_large_for_dense_is_named_and_can_be_left_out() {
 fn a_head_that_was_trained_on_another_map_cannot_be_applied_densely() {
     let options = ModelOptions { name: "vgg-a".into(), input: Some(96), ..ModelOptions::default() };
     let spec = Spec::resolve(&options).expect("a network of the paper");
-    let error = spec.smallest_dense().expect_err("a map of 3x3");
+    let session = InferenceSession::new(&Model::initialised(spec, 0), 1, true);
+    let error = session.smallest_dense().expect_err("a map of 3x3");
     assert!(error.to_string().contains("3x3"), "{error}");
     let model = vgg();
-    let crop_set = CropSet::new(TestProtocol::Dense, &[192], &preprocessing(224), 0).expect("a scale");
-    let error = Member::new(&model, &preprocessing(224), crop_set, false).expect_err("no place for the head");
+    let look = CropSet::new(TestProtocol::Dense, &[192], &preprocessing(224), 0).expect("a scale");
+    let error = Member::new(&model, &preprocessing(224), look, false).expect_err("no place for the head");
     assert!(error.hint().is_some_and(|hint| hint.contains("224")), "{error}");
-    assert!(Classifier::new(&model, 1, false).model().spec.smallest_dense().is_ok_and(|side| side == 224));
+    assert!(InferenceSession::new(&model, 1, true).smallest_dense().is_ok_and(|side| side == 224));
 }

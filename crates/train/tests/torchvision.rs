@@ -1,12 +1,12 @@
 //! Every VGG and ResNet of torchvision with random weights, saved by PyTorch itself, imported, and compared; and VGG as timm
 //! has it. One network after the other: the largest takes 600 MB on the disk.
 
+#[path = "support/forward.rs"]
+mod forward_pass;
 mod support;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use residual_train::layers::Pass;
-use residual_train::ops::Nhwc;
-use residual_train::weights::import::{ImportOptions, Preset, import};
+use forward_pass::forward;
+use residual::weights::import::{ImportOptions, Preset, import};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -60,18 +60,16 @@ fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)])
         .expect("Python runs");
     let (mut ask, told) = (maker.stdin.take().expect("piped"), maker.stdout.take().expect("piped"));
     let mut told = BufReader::new(told).lines();
-    let device = Device::flex();
     for &(theirs, ours, size) in networks {
         writeln!(ask, "{theirs} {size}").expect("Python listens");
         assert_eq!(told.next().and_then(|line| line.ok()).as_deref(), Some(theirs));
         let path = folder.path().join("net.pt");
         let options = ImportOptions { name: ours.into(), ..ImportOptions::default() };
-        let imported = import(&path, &options, &device).expect("a network of theirs");
+        let imported = import(&path, &options).expect("a network of theirs");
         assert_eq!((imported.preset, imported.model.spec.classes), (preset, 1000), "{theirs}");
-        let images = TensorData::new(floats(&folder.path().join("images")), [2, size, size, 3]);
-        let x = Nhwc(Tensor::from_data(images, &device));
-        let found = imported.model.forward(x, &Pass::test()).into_data();
-        let (found, expected) = (found.as_slice::<f32>().expect("floats"), floats(&folder.path().join("logits")));
+        let images = floats(&folder.path().join("images"));
+        let found = forward(&imported.model, &images, [2, size, size, 3]);
+        let expected = floats(&folder.path().join("logits"));
         assert_eq!(found.len(), expected.len(), "{theirs}");
         let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);

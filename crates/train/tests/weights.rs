@@ -1,17 +1,14 @@
 //! Weights on disk: what is written is read back to the bit, and anything else is refused with a sentence.
 
-use burn::tensor::{Device, Tensor};
+use residual::models::{Model, ModelOptions, Spec};
+use residual::plan::Plan;
+use residual::weights::{self, Metadata, container};
 use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
-use residual_train::layers::Pass;
-use residual_train::models::{Model, ModelOptions, Spec};
-use residual_train::ops::Nhwc;
 use residual_train::train::memory;
-use residual_train::weights::{self, Metadata, container};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 fn model(name: &str, classes: usize) -> (Model, Metadata) {
-    let device = Device::flex();
     let options =
         ModelOptions { name: name.into(), input: Some(32), classes: Some(classes), ..ModelOptions::default() };
     let spec = Spec::resolve(&options).expect("a small network");
@@ -31,7 +28,7 @@ fn model(name: &str, classes: usize) -> (Model, Metadata) {
         step: 7,
         trained_on: Some("CIFAR-10".into()),
     };
-    (Model::new(spec, &device).initialised(3, &device), metadata)
+    (Model::initialised(spec, 3), metadata)
 }
 
 fn saved(folder: &TempDir) -> PathBuf {
@@ -42,7 +39,7 @@ fn saved(folder: &TempDir) -> PathBuf {
 }
 
 fn refusal(path: &Path) -> String {
-    weights::load(path, &Device::flex()).expect_err("no good").to_string()
+    weights::load(path).expect_err("no good").to_string()
 }
 
 fn folder() -> TempDir {
@@ -51,13 +48,13 @@ fn folder() -> TempDir {
 
 #[test]
 fn weights_and_all_that_travels_with_them_come_back_to_the_bit() {
-    let (folder, device) = (folder(), Device::flex());
+    let folder = folder();
     let (before, metadata) = model("resnet-cifar-8", 10);
     let path = saved(&folder);
-    let (after, read) = weights::load(&path, &device).expect("just written");
+    let (after, read) = weights::load(&path).expect("just written");
     assert_eq!(read, metadata);
-    let x = Nhwc(Tensor::ones([2, 32, 32, 3], &device));
-    let logits = |model: &Model| model.forward(x.clone(), &Pass::test()).into_data();
+    let pixels = vec![1.0; 2 * 32 * 32 * 3];
+    let logits = |model: &Model| Plan::new(model, 2, true).logits(&pixels, [2, 32, 32]).expect("images").to_vec();
     assert_eq!(logits(&after), logits(&before));
     let bytes = std::fs::read(&path).expect("just written");
     weights::save(&path, &after, &read).expect("a folder of ours");
@@ -94,13 +91,13 @@ fn one_altered_bit_is_noticed_in_weights_and_in_metadata() {
 fn a_checkpoint_of_another_network_shows_what_differs() {
     let (other, _) = model("resnet-cifar-8", 7);
     let (model_10, _) = model("resnet-cifar-8", 10);
-    let tensors = weights::values(&other);
-    let error = weights::fill(model_10, &tensors, "other.safetensors", &Device::flex()).expect_err("other classes");
+    let tensors = other.tensors().clone();
+    let error = Model::new(model_10.spec, tensors.clone()).expect_err("other classes");
     let message = error.to_string();
     assert!(message.contains("[7, 64]") || message.contains("[7]"), "{message}");
     assert!(message.contains("[10, 64]") || message.contains("[10]"), "{message}");
     let (vgg, _) = model("vgg-a", 10);
-    let message = weights::fill(vgg, &tensors, "other.safetensors", &Device::flex()).expect_err("a VGG").to_string();
+    let message = Model::new(vgg.spec, tensors).expect_err("a VGG").to_string();
     assert!(message.contains("missing: ") && message.contains("unexpected: "), "{message}");
 }
 
@@ -108,10 +105,14 @@ fn a_checkpoint_of_another_network_shows_what_differs() {
 fn a_file_of_another_program_is_told_from_a_damaged_one() {
     let folder = folder();
     let path = folder.path().join("foreign.safetensors");
-    let tensors = weights::values(&model("resnet-cifar-8", 10).0);
+    let tensors = model("resnet-cifar-8", 10).0.tensors().clone();
     let views = tensors.iter().map(|(name, data)| {
         let dtype = safetensors::tensor::Dtype::F32;
-        (name, safetensors::tensor::TensorView::new(dtype, data.shape().to_vec(), data.as_bytes()).expect("fits"))
+        (
+            name,
+            safetensors::tensor::TensorView::new(dtype, data.shape().to_vec(), bytemuck::cast_slice(data.values()))
+                .expect("fits"),
+        )
     });
     let bytes = safetensors::serialize(views.collect::<Vec<_>>(), None).expect("plain tensors");
     std::fs::write(&path, bytes).expect("a folder of ours");
@@ -121,7 +122,7 @@ fn a_file_of_another_program_is_told_from_a_damaged_one() {
 
 #[test]
 fn a_step_that_will_not_fit_is_warned_of_before_it_starts() {
-    let summary = model("vgg-e", 10).0.summary();
+    let summary = model("vgg-e", 10).0.spec.summary();
     assert!(memory::warning(&summary, 1, 1).is_none());
     if memory::warning(&summary, 100_000_000, 1).is_none() {
         // Only systems that do not say how much memory they have.

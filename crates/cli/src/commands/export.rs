@@ -1,12 +1,11 @@
 //! `residual export`: writes a trained network for other programs.
 
 use crate::ui::Ui;
-use burn::tensor::Device;
+use residual::export::onnx::{self, OnnxOptions};
+use residual::export::verify;
+use residual::weights::import::Preset;
 use residual::{Error, Result};
-use residual_train::export::onnx::{self, OnnxOptions};
-use residual_train::export::verify;
-use residual_train::weights::import::Preset;
-use residual_train::{export, weights};
+use residual::{export, weights};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -86,7 +85,7 @@ impl ExportArgs {
             return Err(Error::usage("--preset needs --format safetensors")
                 .with_hint("an ONNX file holds the graph, so the names of weights do not matter"));
         }
-        let (model, metadata) = weights::load(&self.file, &Device::flex())?;
+        let (model, metadata) = weights::load(&self.file)?;
         let options = OnnxOptions { keep_bn: self.keep_bn, with_preprocessing: self.with_preprocessing };
         let keys = match self.format {
             FormatArg::Onnx => onnx::write(&self.out, &model, &metadata, options)?,

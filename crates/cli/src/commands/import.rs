@@ -2,11 +2,10 @@
 
 use super::{parse_name, refuse_overwrite};
 use crate::ui::Ui;
-use burn::tensor::Device;
 use residual::Result;
+use residual::models::options::StrideIn;
+use residual::weights::{self, Given, import};
 use residual_train::data::{Filter, Normalize, Preprocessing, Resize};
-use residual_train::models::options::StrideIn;
-use residual_train::weights::{self, Given, import};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -130,7 +129,7 @@ impl ImportArgs {
             bgr: self.bgr,
             given: self.given()?,
         };
-        let imported = import::import(&self.file, &options, &Device::flex())?;
+        let imported = import::import(&self.file, &options)?;
         weights::save(&self.out, &imported.model, &imported.metadata)?;
         let path = super::absolute(&self.out)?;
         if ui.json() {

@@ -4,12 +4,13 @@
 use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
+use residual::graph::{LayerSummary, Summary};
+use residual::models::{self, ModelOptions};
+use residual::weights;
 use residual::{Error, Result};
 use residual_study::report;
 use residual_train::data::{self, Augment, Image, Normalize, Preprocessing};
-use residual_train::models::{self, Layer, ModelOptions, Summary};
 use residual_train::recipe::Recipe;
-use residual_train::weights;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -62,11 +63,11 @@ struct InspectReport<'a> {
     against: Option<SizeComparison<'a>>,
 }
 
-/// Layer, and whether it differs at the size of `--against`; `null` without `--against`.
+/// LayerSummary, and whether it differs at the size of `--against`; `null` without `--against`.
 #[derive(Debug, Serialize)]
 struct MarkedLayer<'a> {
     #[serde(flatten)]
-    layer: &'a Layer,
+    layer: &'a LayerSummary,
     differs: Option<bool>,
 }
 
@@ -77,7 +78,7 @@ struct SizeComparison<'a> {
     params: u64,
     macs: u64,
     /// Layers that exist only at that size, or differ there.
-    layers: Vec<&'a Layer>,
+    layers: Vec<&'a LayerSummary>,
 }
 
 /// Object of `--json` with `--augment`.
@@ -189,8 +190,10 @@ fn report<'a>(summary: &'a Summary, other: Option<&'a Summary>) -> InspectReport
 
 /// Returns whether `other` has no layer of this name, kind and number of parameters. Output sizes
 /// grow with the input and are not compared.
-fn differs(layer: &Layer, other: &Summary) -> bool {
-    let same = |l: &Layer| l.name == layer.name && l.kind == layer.kind && l.params == layer.params;
+fn differs(layer: &LayerSummary, other: &Summary) -> bool {
+    let same = |l: &LayerSummary| {
+        l.name == layer.name && l.kind.to_string() == layer.kind.to_string() && l.params == layer.params
+    };
     !other.layers.iter().any(same)
 }
 
@@ -227,12 +230,12 @@ fn table(summary: &Summary, other: Option<&Summary>) -> String {
     table.render()
 }
 
-fn cells(layer: &Layer) -> Vec<String> {
+fn cells(layer: &LayerSummary) -> Vec<String> {
     let [h, w, c] = layer.output;
     let number = |value: u64, text: fn(u64) -> String| if value == 0 { "-".to_string() } else { text(value) };
     vec![
         layer.name.clone(),
-        layer.kind.clone(),
+        layer.kind.to_string(),
         format!("{h}x{w}x{c}"),
         number(layer.params, thousands),
         number(layer.macs, short),
@@ -247,7 +250,7 @@ fn comparison(summary: &Summary, other: &Summary) -> String {
         thousands(other.params),
         short(other.macs)
     );
-    let missing: Vec<&Layer> = other.layers.iter().filter(|layer| differs(layer, summary)).collect();
+    let missing: Vec<&LayerSummary> = other.layers.iter().filter(|layer| differs(layer, summary)).collect();
     if missing.is_empty() {
         return text;
     }

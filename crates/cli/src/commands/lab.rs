@@ -6,11 +6,11 @@ use crate::ui::Ui;
 use crate::ui::multi_run::MultiRunView;
 use crate::ui::numbers::{duration, percent, short};
 use crate::ui::table::{Align, Table};
+use residual::models::options::Shortcut;
 use residual::{Error, Result};
 use residual_study::lab::{self, Candidate, Comparison, LabOptions, TrialRow, TrialRun};
 use residual_study::report::lang::shorten_paths;
 use residual_study::report::{self, Lang};
-use residual_train::models::options::Shortcut;
 use residual_train::recipe::Recipe;
 use std::path::{Path, PathBuf};
 

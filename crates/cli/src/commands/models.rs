@@ -4,7 +4,8 @@ use crate::ui::Ui;
 use crate::ui::numbers::{short, thousands};
 use crate::ui::table::{Align, Table};
 use residual::Result;
-use residual_train::models::{self, Entry, ModelOptions, Summary};
+use residual::graph::Summary;
+use residual::models::{self, Entry, ModelOptions};
 use serde::Serialize;
 
 /// List the networks

@@ -7,11 +7,11 @@ use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Columns};
 use rayon::prelude::*;
+use residual::explain;
+use residual::weights::Metadata;
 use residual::{Error, Kind, Result};
 use residual_train::data::{Colours, Image, Normalizer, Progress, images_below};
-use residual_train::eval::{Classifier, Weights, argmax};
-use residual_train::explain;
-use residual_train::weights::Metadata;
+use residual_train::eval::{InferenceSession, Weights, argmax};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -67,7 +67,7 @@ struct Guess<'a> {
 
 /// Weights that are loaded for inference.
 struct LoadedNetwork {
-    classifier: Classifier,
+    session: InferenceSession,
     metadata: Metadata,
     normalizer: Normalizer,
 }
@@ -98,7 +98,7 @@ impl PredictArgs {
         } else if !ui.json() {
             ui.line(&columns.line(&["image", "class", "probability"]))?;
         }
-        for paths in images.chunks(network.classifier.batch()) {
+        for paths in images.chunks(network.session.batch()) {
             let prepared: Vec<Result<PreparedImage>> = paths.par_iter().map(|path| network.prepare(path)).collect();
             let whole = self.whole(prepared, ui)?;
             skipped += paths.len() - whole.len();
@@ -172,7 +172,7 @@ impl LoadedNetwork {
     fn load(file: &Path, n: usize) -> Result<Self> {
         let weights = Weights::load(file)?;
         let normalizer = weights.metadata.preprocessing.normalizer()?;
-        Ok(Self { classifier: weights.classifier(n), metadata: weights.metadata, normalizer })
+        Ok(Self { session: weights.session(n), metadata: weights.metadata, normalizer })
     }
 
     fn prepare(&self, path: &Path) -> Result<PreparedImage> {
@@ -191,7 +191,7 @@ impl LoadedNetwork {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.classifier.probabilities(&batch(images), images.len())?;
+        let rows = self.session.probabilities(&batch(images), images.len())?;
         let rows: Vec<Vec<f32>> = rows.chunks_exact(self.metadata.classes.len()).map(<[f32]>::to_vec).collect();
         match images.iter().zip(&rows).find(|(_, row)| row.iter().any(|p| p.is_nan())) {
             Some((PreparedImage { name, .. }, _)) => Err(Error::weights(format!("output for {name} is NaN"))
@@ -237,11 +237,11 @@ impl Overlays {
         if images.is_empty() {
             return Ok(());
         }
-        let model = network.classifier.model();
-        let [height, width, channels] = model.spec.input;
+        let session = &network.session;
+        let [height, width, channels] = session.input();
         let classes: Vec<usize> = rows.iter().map(|row| argmax(row)).collect();
         let dims = [images.len(), height, width, channels];
-        let maps = explain::grad_cam(model, batch(images), dims, &classes)?;
+        let maps = explain::grad_cam(session, &batch(images), dims, &classes)?;
         for ((prepared, map), class) in images.iter().zip(&maps).zip(classes) {
             let image = Image { height, width, channels, pixels: prepared.pixels.clone() };
             let name = self.file_name(&prepared.name, &network.metadata.classes[class]);

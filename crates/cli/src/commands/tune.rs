@@ -64,7 +64,7 @@ impl TuneCommand {
 
 impl LrArgs {
     fn run(&self, ui: &mut Ui) -> Result<()> {
-        let entry = residual_train::models::find(&self.name)?;
+        let entry = residual::models::find(&self.name)?;
         let mut overrides = vec![format!("data.source={}", serde_json::Value::from(self.data.as_str()))];
         overrides.extend(self.sets.iter().cloned());
         let recipe = Recipe::default_for(&self.data, &entry.name)?.with(&overrides)?;

@@ -2,8 +2,8 @@
 
 use super::chain::Design;
 use residual::error::{Error, Result};
-use residual_train::models::options::Shortcut;
-use residual_train::models::{self, Architecture, ModelOptions};
+use residual::models::options::Shortcut;
+use residual::models::{self, Architecture, ModelOptions};
 use residual_train::recipe::Recipe;
 
 /// A comparison of the lab.
@@ -70,11 +70,11 @@ impl Candidate {
     /// Fails if VGG has no such configuration.
     pub fn vgg(configuration: &str) -> Result<Self> {
         let entry = models::find(&format!("vgg-{configuration}"))?;
-        let Architecture::Vgg { steps, norm } = entry.architecture else {
+        let Architecture::Vgg { layers, norm } = entry.architecture else {
             return Err(Error::usage(format!("{} is not a VGG", entry.name)));
         };
         let convolutions =
-            steps.iter().filter(|step| matches!(step, models::vgg::Step::C3(_) | models::vgg::Step::C1(_)));
+            layers.iter().filter(|layer| matches!(layer, models::vgg::LayerCfg::C3(_) | models::vgg::LayerCfg::C1(_)));
         let family = if norm { "vgg-bn" } else { "vgg" };
         // The paper counts three fully connected layers; its CIFAR version has one.
         Ok(Self {

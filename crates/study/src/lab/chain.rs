@@ -7,19 +7,18 @@
 
 use super::probes::Probe;
 use super::trial::{LabOptions, TRIAL, TrialRow, TrialRun, read, write};
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use residual::error::{Error, Kind, Result};
+use residual::graph::{Conv, GraphBuilder, Network, Pool, Value};
+use residual::models::{InitOptions, Model};
+use residual::plan::InferenceSession;
 use residual_train::data::{self, Augment, Dataset, Images, Loader, LoaderOptions, Normalizer, RepeatedAugmentation};
-use residual_train::eval::{TestProtocol, argmax};
-use residual_train::layers::{BatchNorm, Conv2d, Linear, Map, Pass, conv_norm, conv_norm_relu};
-use residual_train::models::parameters;
-use residual_train::ops::{self, Nhwc, Window};
+use residual_train::eval::TestProtocol;
+use residual_train::eval::predictions::Predictions;
 use residual_train::recipe::schedule::ScheduleState;
 use residual_train::recipe::{Recipe, ResolvedRecipe, ScheduleKind};
 use residual_train::train::machine::Machine;
-use residual_train::train::optimizer::{Optimizer, gradients};
-use residual_train::train::targets::smoothed;
+use residual_train::train::trainer::Trainer;
 use residual_train::train::{Event, Prepared, Sink, prepare};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,72 +72,67 @@ impl Design {
     }
 }
 
-/// A convolution and its normalisation.
-#[derive(Module, Debug)]
-pub struct Layer {
-    conv: Conv2d,
-    bn: BatchNorm,
-}
-
-/// The network.
-#[derive(Module, Debug)]
+/// The network of a design for some images and classes.
+#[derive(Debug, Clone, Copy)]
 pub struct Chain {
-    stages: Vec<Vec<Layer>>,
-    fc: Linear,
-    relu: bool,
+    design: Design,
+    /// Height, width and channels of the images.
+    input: [usize; 3],
+    classes: usize,
 }
 
-impl Chain {
-    /// The network of `design` for images of `channels`.
-    pub fn new(design: Design, channels: usize, classes: usize, device: &Device) -> Self {
-        let mut c = channels;
-        let mut layer = |k: usize| {
-            let conv = Conv2d::new(std::mem::replace(&mut c, k), k, design.kernel, 1, device);
-            Layer { conv, bn: BatchNorm::new(k, device) }
-        };
-        let stages = WIDTHS.map(|k| (0..design.repeats).map(|_| layer(k)).collect()).into();
-        Self { stages, fc: Linear::new(WIDTHS[WIDTHS.len() - 1], classes, device), relu: design.relu }
+impl Network for Chain {
+    fn input(&self) -> [usize; 3] {
+        self.input
     }
 
-    /// `[n, h, w, c]` → logits `[n, classes]`.
-    pub fn forward(&self, x: Nhwc, pass: &Pass) -> Tensor<2> {
-        let mut x = Map::Ready(x);
-        for (i, stage) in self.stages.iter().enumerate() {
-            if i > 0 {
-                x = ops::avg_pool(x.ready(), 2, Window { stride: 2, pad: 0 }).into();
+    fn forward(&self, g: &mut GraphBuilder, x: Value) -> Value {
+        let Design { kernel, repeats, relu } = self.design;
+        let mut x = x;
+        for (stage, &width) in WIDTHS.iter().enumerate() {
+            if stage > 0 {
+                x = g.avg_pool("", x, Pool::HALVING);
             }
-            for Layer { conv, bn } in stage {
-                x = if self.relu { conv_norm_relu(conv, bn, x, pass) } else { conv_norm(conv, bn, x, pass).into() };
+            for i in 0..repeats {
+                x = g.scope(format!("stages.{stage}.{i}"), |g| {
+                    let x = g.conv("conv", x, Conv::new(width, kernel));
+                    let x = g.batch_norm("bn", x);
+                    if relu { g.relu(x) } else { x }
+                });
             }
         }
-        self.fc.forward(ops::global_average(x.ready()), false)
+        let x = g.global_avg_pool("avgpool", x);
+        g.linear("fc", x, self.classes)
     }
 
-    /// Trainable parameters.
-    pub fn params(&self) -> u64 {
-        let trained = parameters::shapes(self).into_iter().filter(|(name, _)| !parameters::is_buffer(name));
-        trained.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
-    }
-
-    /// Top-1 error on `images`, percent.
-    fn error(&self, images: &Images, normalizer: &Normalizer) -> Result<f64> {
-        let net = self.valid();
-        let mut wrong = 0;
-        for batch in data::batches(images, normalizer, 128) {
-            let batch = batch?;
-            let dims = [batch.len(), images.height(), images.width(), images.channels()];
-            let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &Device::flex()));
-            wrong += count_wrong(&net.forward(x, &Pass::test()), &batch.labels);
-        }
-        Ok(100.0 * wrong as f64 / images.len().max(1) as f64)
+    fn name(&self) -> &str {
+        "a stack of filters"
     }
 }
 
-fn count_wrong(logits: &Tensor<2>, labels: &[u32]) -> usize {
-    let classes = logits.dims()[1];
-    let logits = ops::Shared::new(logits.clone());
-    let rows = logits.chunks_exact(classes).zip(labels);
-    rows.filter(|(row, label)| argmax(row) != **label as usize).count()
+/// The network of `design` with initial weights, for images of `input` and `classes`.
+///
+/// # Errors
+/// Fails if the images are too small for its stages.
+pub fn stack(design: Design, input: [usize; 3], classes: usize, seed: u64) -> Result<Model<Chain>> {
+    Model::with_initial_weights(Chain { design, input, classes }, &InitOptions::default(), seed)
+}
+
+/// Trainable parameters.
+pub fn params(model: &Model<Chain>) -> u64 {
+    model.graph().summary("", "").params
+}
+
+/// Top-1 error of `model` on `images`, percent.
+fn error(
+    model: &Model<Chain>,
+    images: &Images,
+    normalizer: &Normalizer,
+    classes: &[String],
+    winograd: bool,
+) -> Result<f64> {
+    let session = InferenceSession::new(model, images.len(), winograd);
+    Ok(Predictions::of(&session, images, normalizer, classes, false, &mut ())?.top1_error())
 }
 
 /// What a finished chain leaves behind its row: enough for the page.
@@ -171,9 +165,8 @@ pub(super) fn run(
     std::fs::create_dir_all(out).map_err(|error| Error::io("make", out, error))?;
     residual::atomic::write(&by, asked.as_bytes())?;
     Machine::here().save(out)?;
-    let device = Device::flex().autodiff();
     let Prepared { recipe, data, preprocessing } = prepare(recipe, false, progress)?;
-    let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?), &device)?;
+    let mut training = Training::new(design, &recipe, data, Arc::new(preprocessing.normalizer()?))?;
     sink.event(&training.started(design, out));
     let began = Instant::now();
     training.go(options, sink)?;
@@ -185,8 +178,8 @@ pub(super) fn run(
         shortcut: None,
         seed: recipe.train.seed,
         steps: training.steps,
-        params: training.net().params(),
-        train_error: training.net().error(&training.data.train, &training.normalizer)?,
+        params: params(&training.trainer.tested()),
+        train_error: training.error(&training.data.train)?,
         test_error,
         gradient_ratio: None,
         response: None,
@@ -231,27 +224,18 @@ fn check(recipe: &Recipe) -> Result<()> {
 
 /// A chain under training.
 struct Training {
-    /// Absent only while a step rebuilds it.
-    net: Option<Chain>,
-    sgd: Optimizer,
+    trainer: Trainer<Chain>,
     recipe: ResolvedRecipe,
     loader: Loader,
     data: Dataset,
     normalizer: Arc<Normalizer>,
-    device: Device,
     steps: u64,
     probes: Vec<Probe>,
     curve: Vec<(f64, f64)>,
 }
 
 impl Training {
-    fn new(
-        design: Design,
-        recipe: &ResolvedRecipe,
-        data: Dataset,
-        normalizer: Arc<Normalizer>,
-        device: &Device,
-    ) -> Result<Self> {
+    fn new(design: Design, recipe: &ResolvedRecipe, data: Dataset, normalizer: Arc<Normalizer>) -> Result<Self> {
         let seed = recipe.train.seed;
         let options = LoaderOptions {
             batch: recipe.train.batch,
@@ -262,23 +246,18 @@ impl Training {
         };
         let train = Arc::new(data.train.clone());
         let loader = Loader::new(train, Arc::clone(&normalizer), Augment::from(&recipe.augment), options)?;
-        let net = Chain::new(design, data.train.channels(), data.classes.len(), device);
+        let input = [data.train.height(), data.train.width(), data.train.channels()];
+        let model = stack(design, input, data.classes.len(), seed)?;
         Ok(Self {
-            net: Some(residual_train::models::initialised(net, seed, device)),
-            sgd: Optimizer::new(&recipe.optimizer),
+            trainer: Trainer::new(&model, recipe.written(), &Device::flex().autodiff()),
             steps: recipe.train.steps,
             recipe: recipe.clone(),
             loader,
             data,
             normalizer,
-            device: device.clone(),
             probes: Vec::new(),
             curve: Vec::new(),
         })
-    }
-
-    fn net(&self) -> &Chain {
-        self.net.as_ref().expect("present between steps")
     }
 
     fn started(&self, design: Design, out: &Path) -> Event {
@@ -288,15 +267,19 @@ impl Training {
             steps: self.steps,
             steps_per_epoch: self.loader.steps_per_epoch(),
             model: design.name(),
-            params: self.net().params(),
+            params: params(&self.trainer.tested()),
             images: self.data.train.len() as u64,
             path: out.to_owned(),
         }
     }
 
+    fn error(&self, images: &Images) -> Result<f64> {
+        error(&self.trainer.tested(), images, &self.normalizer, &self.data.classes, self.recipe.train.winograd)
+    }
+
     fn test_error(&self) -> Result<Option<f64>> {
         let test = &self.data.test;
-        if test.is_empty() { Ok(None) } else { self.net().error(test, &self.normalizer).map(Some) }
+        if test.is_empty() { Ok(None) } else { self.error(test).map(Some) }
     }
 
     /// All steps, with `options.probes` probes between them.
@@ -311,11 +294,11 @@ impl Training {
                 );
             }
             let lr = self.recipe.schedule.lr(step, &ScheduleState::default());
-            let (loss, missed, images) = self.step(step, lr)?;
-            (wrong, seen) = (wrong + missed, seen + images);
-            sink.event(&Event::Step { step: step + 1, loss, lr });
-            if !loss.is_finite() {
-                return Err(Error::new(Kind::Training, format!("the loss is {loss} at step {}", step + 1))
+            let outcome = self.trainer.step(&mut [self.loader.next()?], step, lr);
+            (wrong, seen) = (wrong + outcome.wrong, seen + outcome.images);
+            sink.event(&Event::Step { step: step + 1, loss: outcome.loss, lr });
+            if !outcome.loss.is_finite() {
+                return Err(Error::new(Kind::Training, format!("the loss is {} at step {}", outcome.loss, step + 1))
                     .with_hint("try a tenth of optimizer.lr"));
             }
             if (step + 1).is_multiple_of(every) || step + 1 == self.steps {
@@ -329,40 +312,19 @@ impl Training {
         }
         Ok(())
     }
-
-    /// One step: its loss, the images that it had wrong, its images.
-    fn step(&mut self, step: u64, lr: f64) -> Result<(f64, usize, usize)> {
-        let batch = self.loader.next()?;
-        let (classes, n, train) = (self.data.classes.len(), batch.len(), &self.data.train);
-        let dims = [n, train.height(), train.width(), train.channels()];
-        let targets = smoothed(&batch.labels, classes, self.recipe.loss.label_smoothing);
-        let x = Nhwc(Tensor::from_data(TensorData::new(batch.pixels, dims), &self.device));
-        let pass = Pass::train(self.recipe.train.seed, step, !self.recipe.train.winograd);
-        let net = self.net.take().expect("present between steps");
-        let logits = net.forward(x, &pass);
-        let wrong = count_wrong(&logits, &batch.labels);
-        let targets = Tensor::from_data(TensorData::new(targets, [n, classes]), &self.device);
-        let loss = ops::cross_entropy(logits, targets).mean();
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        let gradients = gradients(&net, loss.backward());
-        self.net = Some(self.sgd.step(net, gradients, lr));
-        Ok((value, wrong, n))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chain(relu: bool) -> Chain {
+    fn chain(relu: bool) -> InferenceSession {
         let design = Design { kernel: 3, repeats: 2, relu };
-        let device = Device::flex();
-        residual_train::models::initialised(Chain::new(design, 3, 10, &device), 1, &device)
+        InferenceSession::new(&stack(design, [16, 16, 3], 10, 1).expect("it fits"), 1, true)
     }
 
-    fn logits(net: &Chain, pixels: &[f32]) -> Vec<f32> {
-        let x = Nhwc(Tensor::from_data(TensorData::new(pixels.to_vec(), [1, 16, 16, 3]), &Device::flex()));
-        ops::values(net.forward(x, &Pass::test()))
+    fn logits(net: &InferenceSession, pixels: &[f32]) -> Vec<f32> {
+        net.logits(pixels, [1, 16, 16]).expect("they fit")
     }
 
     fn noise(salt: u32) -> Vec<f32> {
@@ -371,7 +333,7 @@ mod tests {
     }
 
     /// How far f(a + b) − f(0) is from (f(a) − f(0)) + (f(b) − f(0)), relative to its largest value.
-    fn curvature(net: &Chain) -> f32 {
+    fn curvature(net: &InferenceSession) -> f32 {
         let (a, b) = (noise(1), noise(7919));
         let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
         let origin = logits(net, &vec![0.0; a.len()]);
@@ -392,7 +354,7 @@ mod tests {
     fn three_small_filters_have_fewer_weights_than_a_large_one() {
         let params = |kernel, repeats| {
             let design = Design { kernel, repeats, relu: true };
-            Chain::new(design, 64, 10, &Device::flex()).params()
+            params(&stack(design, [32, 32, 64], 10, 0).expect("it fits"))
         };
         assert!(params(3, 3) < params(7, 1));
         // 16 channels of 9 weights on each of 3 and then 16 channels; half as large a map for 32.

@@ -4,14 +4,13 @@
 //! evenly spaced images of both splits; these values select nothing.
 
 use super::inside::{ProbeValue, gradient_norms, responses};
-use burn::tensor::Device;
 use residual::error::{Error, Result};
+use residual::models::Model;
+use residual::weights;
 use residual_train::data::{self, Batch, Images, Normalizer};
-use residual_train::eval::{Classifier, evaluate};
-use residual_train::models::Model;
+use residual_train::eval::{InferenceSession, evaluate};
 use residual_train::recipe::Recipe;
 use residual_train::train::{Event, Prepared, Sink, prepare, start};
-use residual_train::weights;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -80,9 +79,8 @@ impl<'a> ProbeSink<'a> {
         sink: &'a mut dyn Sink,
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
-        let device = Device::flex().autodiff();
         let prepared = prepare(recipe, false, progress)?;
-        let model = start::initial_model(&prepared, &device, progress)?;
+        let model = start::initial_model(&prepared, progress)?;
         let mut recipe = recipe.clone();
         let steps = prepared.recipe.train.steps;
         let Prepared { data, preprocessing, .. } = prepared;
@@ -102,7 +100,7 @@ impl<'a> ProbeSink<'a> {
             classes: data.classes,
             normalizer,
             dims,
-            params: model.summary().params,
+            params: model.spec.summary().params,
             steps,
             start: Some(model),
             failure: None,
@@ -136,14 +134,13 @@ impl<'a> ProbeSink<'a> {
     }
 
     fn probe(&mut self, step: u64) -> Result<()> {
-        let device = Device::flex().autodiff();
         let model = match self.start.take() {
             Some(model) if step == 0 => model,
-            _ => weights::load(&self.weights, &device)?.0,
+            _ => weights::load(&self.weights)?.0,
         };
-        let classifier = Classifier::new(&model, IMAGES, !self.recipe.train.winograd);
+        let session = InferenceSession::new(&model, IMAGES, self.recipe.train.winograd);
         let error = |images: &Images| {
-            evaluate(&classifier, images, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
+            evaluate(&session, images, &self.normalizer, &self.classes, &mut ()).map(|result| result.top1_error)
         };
         let probe = Probe {
             step,

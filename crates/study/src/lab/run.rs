@@ -72,9 +72,9 @@ fn run_one(
             let weights = residual_train::eval::Weights::load(&out.join("last.safetensors"))?;
             let data = train::open(&recipe, false, progress)?;
             let normalizer = weights.metadata.preprocessing.normalizer()?;
-            let classifier = weights.classifier(data.train.len());
+            let session = weights.session(data.train.len());
             let error = |images: &data::Images, progress: &mut dyn data::Progress| {
-                residual_train::eval::evaluate(&classifier, images, &normalizer, &data.classes, progress)
+                residual_train::eval::evaluate(&session, images, &normalizer, &data.classes, progress)
                     .map(|result| result.top1_error)
             };
             let row = TrialRow {
@@ -105,7 +105,7 @@ fn run_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use residual_train::models::options::Shortcut;
+    use residual::models::options::Shortcut;
     use residual_train::recipe::Recipe;
     use residual_train::train::Event;
     use std::path::Path;

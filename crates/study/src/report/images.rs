@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use residual::error::{Error, Result};
+use residual::tensor::Tensors;
 use residual_train::data::{Image, Images, Normalizer, Preprocessing};
 use residual_train::recipe::Recipe;
 use residual_train::train::batches::{self, BatchOptions};
-use residual_train::weights::container::Tensors;
 use std::sync::Arc;
 
 /// Longest side of a thumbnail in pixels; larger images are downsampled.
@@ -179,7 +179,7 @@ pub fn first_filters(tensors: &Tensors) -> Option<(Vec<Bitmap>, usize)> {
     if c != 1 && c != 3 {
         return None;
     }
-    let values = weights.as_slice::<f32>().ok()?;
+    let values = weights.values();
     let filters = values.chunks_exact(c * kh * kw).take(k).map(|filter| {
         let largest = filter.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
         let pixels = (0..kh * kw)

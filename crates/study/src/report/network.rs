@@ -2,8 +2,8 @@
 
 use super::lang::{self, Lang};
 use maud::{Markup, PreEscaped, html};
+use residual::graph::Summary;
 use residual::numbers::{short, thousands};
-use residual_train::models::Summary;
 
 /// Returns whether the table has a row for this kind of layer.
 fn is_shown(kind: &str) -> bool {
@@ -39,10 +39,10 @@ pub fn layers(summary: &Summary, lang: Lang) -> Markup {
                     th scope="col" { (lang.text("receptive-field")) }
                     th scope="col" { span class="visually-hidden" { (lang.text("share-of-image")) } }
                 } }
-                tbody { @for layer in summary.layers.iter().filter(|layer| is_shown(&layer.kind)) {
+                tbody { @for layer in summary.layers.iter().filter(|layer| is_shown(&layer.kind.to_string())) {
                     tr {
                         th scope="row" class="text" { code { (layer.name) } }
-                        td class="text" { (lang::layer(&layer.kind, lang)) }
+                        td class="text" { (lang::layer(&layer.kind.to_string(), lang)) }
                         td { (layer.output[0]) "×" (layer.output[1]) "×" (layer.output[2]) }
                         td { (thousands(layer.params)) }
                         td { (short(layer.macs)) }

@@ -2,16 +2,15 @@
 
 use super::images::{self, Bitmap};
 use super::lang::{self, Lang};
-use burn::tensor::Device;
 use residual::error::Result;
+use residual::explain;
+use residual::graph::Summary;
+use residual::plan::InferenceSession;
+use residual::weights::{self, Metadata};
 use residual_train::data::{self, Dataset, Image, Images, Normalizer, Split};
-use residual_train::eval::Classifier;
 use residual_train::eval::predictions::{Prediction, Predictions};
-use residual_train::explain;
-use residual_train::models::{Model, Summary};
 use residual_train::train::Record;
 use residual_train::train::record::State;
-use residual_train::weights::{self, Metadata};
 
 /// Confidence of a wrong prediction from which on the label itself is suspicious (Northcutt et al.
 /// 2021, "Pervasive Label Errors in Test Sets", find 0.54 % of CIFAR-10's test labels wrong, most
@@ -99,7 +98,7 @@ impl ReportData {
             None => residual_train::train::open(&record.recipe, true, progress),
         };
         let mut run = Self {
-            summary: residual_train::models::summary(&record.recipe.model).ok(),
+            summary: residual::models::summary(&record.recipe.model).ok(),
             metadata: None,
             classes: Vec::new(),
             predictions: record.predictions()?.unwrap_or_default(),
@@ -131,10 +130,10 @@ impl ReportData {
         progress: &mut dyn data::Progress,
     ) -> Result<()> {
         let Some(path) = self.record.weights() else { return Ok(()) };
-        let (model, metadata) = weights::load(&path, &Device::flex())?;
-        self.filters = images::first_filters(&weights::values(&model));
+        let (model, metadata) = weights::load(&path)?;
+        self.filters = images::first_filters(model.tensors());
         self.classes.clone_from(&metadata.classes);
-        self.summary = Some(model.summary());
+        self.summary = Some(model.spec.summary());
         let preprocessing = metadata.preprocessing.clone();
         self.metadata = Some(metadata);
         if !self.predictions.rows.is_empty() {
@@ -142,14 +141,14 @@ impl ReportData {
         }
         let Some(data) = data else { return Ok(()) };
         let shown = &data.split(self.split)?;
+        let session = InferenceSession::new(&model, shown.len(), self.record.recipe.train.winograd);
         if self.predictions.rows.is_empty() && !shown.is_empty() {
-            let classifier = Classifier::new(&model, shown.len(), !self.record.recipe.train.winograd);
             self.predictions =
-                Predictions::of(&classifier, shown, &preprocessing.normalizer()?, &self.classes, false, progress)?;
+                Predictions::of(&session, shown, &preprocessing.normalizer()?, &self.classes, false, progress)?;
         }
         if self.predictions.rows.len() == shown.len() {
             self.choose(shown, thumbnails)?;
-            self.explain(&model, shown, &preprocessing.normalizer()?, thumbnails.min(EXPLAINED))?;
+            self.explain(&session, shown, &preprocessing.normalizer()?, thumbnails.min(EXPLAINED))?;
         }
         let rows = thumbnails.div_ceil(4).min(data.train.len());
         // One of each class, the first that comes.
@@ -179,14 +178,20 @@ impl ReportData {
     }
 
     /// Computes Grad-CAM overlays for the first image of each class, at most `most`.
-    fn explain(&mut self, model: &Model, shown: &Images, normalizer: &Normalizer, most: usize) -> Result<()> {
+    fn explain(
+        &mut self,
+        session: &InferenceSession,
+        shown: &Images,
+        normalizer: &Normalizer,
+        most: usize,
+    ) -> Result<()> {
         let first = |class: usize| (0..shown.len()).find(|&i| shown.label(i) == class).map(|i| i as u32);
         let chosen: Vec<u32> = (0..self.classes.len()).filter_map(first).take(most).collect();
         let predicted: Vec<usize> = chosen.iter().map(|&i| self.predictions.rows[i as usize].prediction).collect();
         let dims = [chosen.len(), shown.height(), shown.width(), shown.channels()];
         let subset = shown.subset(&chosen);
         let Some(batch) = data::batches(&subset, normalizer, most.max(1)).next() else { return Ok(()) };
-        let heats = explain::grad_cam(model, batch?.pixels, dims, &predicted)?;
+        let heats = explain::grad_cam(session, &batch?.pixels, dims, &predicted)?;
         for (&i, heat) in chosen.iter().zip(&heats) {
             let i = i as usize;
             let (height, width, channels) = (shown.height(), shown.width(), shown.channels());

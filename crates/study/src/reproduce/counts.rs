@@ -4,7 +4,8 @@ use super::experiment::{Experiment, FilterMetric, Metric, Part};
 use super::outcome::{Outcome, ResultRow};
 use super::verdict::Sample;
 use residual::error::{Error, Result};
-use residual_train::models::{self, ModelOptions, Summary, options::StrideIn};
+use residual::graph::{Op, Summary, receptive_field};
+use residual::models::{self, ModelOptions, options::StrideIn};
 
 /// Returns the value of `part` in the unit of the experiment.
 ///
@@ -21,7 +22,7 @@ pub fn count(experiment: &Experiment, part: &Part) -> Result<f64> {
         Metric::Params => summary.params as f64 / 1e6,
         Metric::Macs => summary.macs as f64 / 1e9,
         Metric::ConvMacs => {
-            let convolutions = summary.layers.iter().filter(|layer| layer.kind.starts_with("conv"));
+            let convolutions = summary.layers.iter().filter(|layer| matches!(layer.kind, Op::Conv(_)));
             convolutions.map(|layer| layer.macs).sum::<u64>() as f64 / 1e9
         }
         Metric::Filters => return Err(nothing()),
@@ -46,7 +47,7 @@ fn weights(sides: &[usize]) -> f64 {
 fn filters(part: &Part) -> Option<f64> {
     Some(match part.metric? {
         FilterMetric::Weights => weights(&part.filters),
-        FilterMetric::ReceptiveField => models::inspect::receptive_field(&part.filters) as f64,
+        FilterMetric::ReceptiveField => receptive_field(&part.filters) as f64,
         FilterMetric::ExtraWeights => 100.0 * (weights(&part.filters) / weights(&part.compared_with) - 1.0),
     })
 }

@@ -8,9 +8,9 @@
 
 use super::experiment::{Experiment, Part, Scale};
 use residual::error::Result;
+use residual::models::options::Head;
+use residual::models::{self, ModelOptions, Spec};
 use residual_train::data::{self, cache_dir};
-use residual_train::models::options::Head;
-use residual_train::models::{self, ModelOptions, Spec};
 use residual_train::train::machine::Machine;
 use residual_train::train::pace::{median, training_steps};
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 
 use crate::lab::chain::Design;
 use residual::error::{Error, Result};
+use residual::models::options::{ModelOptions, Shortcut};
 use residual_train::eval::TestProtocol;
-use residual_train::models::options::{ModelOptions, Shortcut};
 use residual_train::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;

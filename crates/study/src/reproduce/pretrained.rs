@@ -2,9 +2,9 @@
 
 use super::experiment::{Experiment, Part, Scale};
 use residual::error::{Error, Result};
+use residual::models::{ModelOptions, Spec};
 use residual_train::data::{self, Dataset, Split};
 use residual_train::eval::{Ensemble, Evaluation, Weights};
-use residual_train::models::{ModelOptions, Spec};
 
 /// Returns the parts of `experiment` whose networks are among `weights`, each with the weights of
 /// its networks.

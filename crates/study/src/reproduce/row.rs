@@ -48,8 +48,8 @@ fn is_own(experiment: &Experiment, part: &Part, recipe: &Recipe) -> bool {
     own.is_ok_and(|own| is_same(&own, recipe))
 }
 
-fn shortcut(recipe: &Recipe) -> Option<residual_train::models::options::Shortcut> {
-    residual_train::models::Spec::resolve(&recipe.model).ok().and_then(|spec| spec.shortcut)
+fn shortcut(recipe: &Recipe) -> Option<residual::models::options::Shortcut> {
+    residual::models::Spec::resolve(&recipe.model).ok().and_then(|spec| spec.shortcut)
 }
 
 /// Returns whether `run`, which may be resolved, trains as `row` does, apart from the place and the

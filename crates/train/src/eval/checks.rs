@@ -2,17 +2,17 @@
 
 use crate::data::Images;
 use crate::error::{Error, Result};
-use crate::models::Model;
+use residual::plan::InferenceSession;
 
 /// Checks that there are images, and that `classes` are as many as the network's.
 ///
 /// # Errors
 /// There are no images, or the numbers of classes differ.
-pub(super) fn check_labels(model: &Model, images: &Images, classes: &[String]) -> Result<()> {
+pub(super) fn check_labels(session: &InferenceSession, images: &Images, classes: &[String]) -> Result<()> {
     if images.is_empty() {
         return Err(Error::data("there are no images to test on").with_hint("choose another --split"));
     }
-    let (wanted, found) = (model.spec.classes, classes.len());
+    let (wanted, found) = (session.classes(), classes.len());
     if wanted != found {
         return Err(Error::data(format!("the network has {wanted} classes, the data has {found}"))
             .with_hint("test on data with the classes that it was trained on"));
@@ -24,10 +24,10 @@ pub(super) fn check_labels(model: &Model, images: &Images, classes: &[String]) -
 ///
 /// # Errors
 /// Height, width or channels differ.
-pub(super) fn check_size(model: &Model, images: &Images) -> Result<()> {
+pub(super) fn check_size(session: &InferenceSession, images: &Images) -> Result<()> {
     let found = [images.height(), images.width(), images.channels()];
-    if model.spec.input != found {
-        let message = format!("the network takes images of {:?}, the data has {found:?}", model.spec.input);
+    if session.input() != found {
+        let message = format!("the network takes images of {:?}, the data has {found:?}", session.input());
         return Err(Error::data(message).with_hint("height, width and channels must agree"));
     }
     Ok(())

@@ -5,9 +5,7 @@
 //! weights tested by `dense` and by `multi-crop` (VGG Table 5). Each member has the same weight. Images
 //! may differ in size: crops of one size go through the network together.
 
-use super::batching::batch_of;
 use super::checks::check_labels;
-use super::classifier::{Classifier, softmax};
 use super::crops::{Crop, CropSet};
 use super::evaluation::{Evaluation, Method};
 use super::predictions::{Prediction, Predictions};
@@ -16,6 +14,8 @@ use crate::data::{self, Image, Images, Normalizer, Preprocessing};
 use crate::error::{Error, Kind, Result};
 use crate::models::Model;
 use rayon::prelude::*;
+use residual::graph::Network;
+use residual::plan::{InferenceSession, batch_of, softmax};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ const NAMED: usize = 5;
 /// A network and the crops that it is tested on.
 #[derive(Debug)]
 pub struct Member {
-    classifier: Classifier,
+    session: InferenceSession,
     preprocessing: Preprocessing,
     normalizer: Normalizer,
     crop_set: CropSet,
@@ -44,28 +44,33 @@ pub struct Member {
 
 impl Member {
     /// Combines `model`, which takes images as `preprocessing` says, with `crop_set`. `precise` is that of
-    /// [`Classifier::new`].
+    /// [`InferenceSession::new`].
     ///
     /// # Errors
     /// `preprocessing` has another input size than `model`, or the network does not take dense images, or
     /// not of these scales.
-    pub fn new(model: &Model, preprocessing: &Preprocessing, crop_set: CropSet, precise: bool) -> Result<Self> {
+    pub fn new<N: Network>(
+        model: &Model<N>,
+        preprocessing: &Preprocessing,
+        crop_set: CropSet,
+        precise: bool,
+    ) -> Result<Self> {
         let Preprocessing { height, width, channels, .. } = *preprocessing;
-        if model.spec.input != [height, width, channels] {
+        if model.graph().input_shape() != [height, width, channels] {
             let message =
-                format!("preprocessing is for {height}x{width}x{channels}, {} for another input", model.spec.name);
+                format!("preprocessing is for {height}x{width}x{channels}, {} for another input", model.spec.name());
             return Err(Error::weights(message));
         }
+        let session = InferenceSession::new(model, usize::MAX, !precise);
         if crop_set.protocol() == TestProtocol::Dense {
-            let smallest = model.spec.smallest_dense()?;
+            let smallest = session.smallest_dense()?;
             if let Some(scale) = crop_set.scales().iter().find(|scale| **scale < smallest) {
-                let message = format!("--scales {scale} is too small for {}", model.spec.name);
+                let message = format!("--scales {scale} is too small for {}", model.spec.name());
                 return Err(Error::usage(message).with_hint(format!("give scales of at least {smallest}")));
             }
         }
         let normalizer = preprocessing.normalizer()?;
-        let classifier = Classifier::new(model, usize::MAX, precise);
-        Ok(Self { classifier, preprocessing: preprocessing.clone(), normalizer, crop_set })
+        Ok(Self { session, preprocessing: preprocessing.clone(), normalizer, crop_set })
     }
 
     /// Returns the crops that the network is tested on.
@@ -79,7 +84,7 @@ impl Member {
 
     /// Averages the probabilities of each image's crops; one row per image.
     fn average(&self, images: Vec<Vec<Crop>>) -> Result<Vec<Vec<f64>>> {
-        let classes = self.classifier.model().spec.classes;
+        let classes = self.session.classes();
         let mut sums: Vec<(Vec<f64>, usize)> = vec![(vec![0.0; classes], 0); images.len()];
         let mut by_size: BTreeMap<[usize; 2], Vec<(usize, Vec<f32>)>> = BTreeMap::new();
         for (image, crops) in images.into_iter().enumerate() {
@@ -103,11 +108,11 @@ impl Member {
     }
 
     fn probabilities(&self, pixels: &[f32], dims: [usize; 3]) -> Result<Vec<f32>> {
-        let classes = self.classifier.model().spec.classes;
+        let classes = self.session.classes();
         match self.crop_set.protocol() {
-            TestProtocol::Dense => self.classifier.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
+            TestProtocol::Dense => self.session.dense_logits(pixels, dims).map(|logits| softmax(&logits, classes)),
             TestProtocol::Center | TestProtocol::Flip | TestProtocol::TenCrop | TestProtocol::MultiCrop => {
-                self.classifier.probabilities(pixels, dims[0])
+                self.session.probabilities(pixels, dims[0])
             }
         }
     }
@@ -125,7 +130,7 @@ impl Ensemble {
     /// # Errors
     /// There are no members, or they have different numbers of classes.
     pub fn new(members: Vec<Member>) -> Result<Self> {
-        let classes = |member: &Member| member.classifier.model().spec.classes;
+        let classes = |member: &Member| member.session.classes();
         let Some(first) = members.first().map(classes) else {
             return Err(Error::usage("an ensemble needs a network"));
         };
@@ -198,7 +203,7 @@ impl Ensemble {
         progress: &mut dyn data::Progress,
     ) -> Result<Evaluation> {
         for member in &self.members {
-            check_labels(member.classifier.model(), images, classes)?;
+            check_labels(&member.session, images, classes)?;
         }
         let mut predictions = Predictions { classes: classes.to_vec(), rows: Vec::new() };
         let mut bad: Vec<Error> = Vec::new();

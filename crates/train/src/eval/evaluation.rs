@@ -1,10 +1,10 @@
 //! The result of testing a network on a split: errors, classes, confusion, calibration, speed.
 
 use super::checks::{check_labels, check_size};
-use super::classifier::Classifier;
 use super::predictions::Predictions;
 use crate::data::{self, Images, Normalizer};
 use crate::error::Result;
+use residual::plan::InferenceSession;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -122,22 +122,22 @@ fn per_class(predictions: &Predictions) -> Vec<ClassResult> {
     predictions.classes.iter().enumerate().map(result).collect()
 }
 
-/// Tests `classifier` on `images`, which are of the network's size, by their centre crop. `progress`
+/// Tests `session` on `images`, which are of the network's size, by their centre crop. `progress`
 /// is told of each batch.
 ///
 /// # Errors
 /// There are no images, an image cannot be read, or images or `classes` do not fit the network.
 pub fn evaluate(
-    classifier: &Classifier,
+    session: &InferenceSession,
     images: &Images,
     normalizer: &Normalizer,
     classes: &[String],
     progress: &mut dyn data::Progress,
 ) -> Result<Evaluation> {
-    check_labels(classifier.model(), images, classes)?;
-    check_size(classifier.model(), images)?;
+    check_labels(session, images, classes)?;
+    check_size(session, images)?;
     let began = Instant::now();
-    let predictions = Predictions::of(classifier, images, normalizer, classes, false, progress)?;
+    let predictions = Predictions::of(session, images, normalizer, classes, false, progress)?;
     let method = Method {
         protocol: "center".to_owned(),
         scales: Vec::new(),

@@ -4,9 +4,7 @@
 //! validates. [`Ensemble`] takes images as they were in their files and tests them by the protocols
 //! of the papers ([`protocol::TestProtocol`]), with one network or several.
 
-mod batching;
 mod checks;
-mod classifier;
 mod crops;
 mod ensemble;
 mod evaluation;
@@ -15,12 +13,10 @@ mod probability;
 pub mod protocol;
 mod weights;
 
-pub use batching::batch_of;
-pub(crate) use classifier::softmax;
-pub use classifier::{Classifier, input};
 pub use crops::CropSet;
 pub use ensemble::{Ensemble, Member};
 pub use evaluation::{ClassResult, Evaluation, evaluate};
 pub use probability::argmax;
 pub use protocol::TestProtocol;
+pub use residual::plan::{InferenceSession, batch_of};
 pub use weights::Weights;

@@ -3,12 +3,11 @@
 //! One line per image is enough for errors, confusion, calibration and the worst mistakes, and for
 //! comparing two runs image by image, without another pass over the test set.
 
-use super::classifier::Classifier;
 use super::crops::mirrored;
 use super::probability::argmax;
 use crate::data::{self, Images, Normalizer};
 use crate::error::{Error, Result};
-use crate::models::Spec;
+use residual::plan::InferenceSession;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -124,22 +123,22 @@ impl Predictions {
     /// # Errors
     /// An image cannot be read, or does not fit the network.
     pub fn of(
-        classifier: &Classifier,
+        session: &InferenceSession,
         images: &Images,
         normalizer: &Normalizer,
         classes: &[String],
         flip: bool,
         progress: &mut dyn data::Progress,
     ) -> Result<Self> {
-        let Spec { input: [_, w, c], classes: count, .. } = classifier.model().spec;
+        let ([_, w, c], count) = (session.input(), session.classes());
         progress.start("testing", images.len() as u64);
         let mut rows = Vec::with_capacity(images.len());
-        for batch in data::batches(images, normalizer, classifier.batch()) {
+        for batch in data::batches(images, normalizer, session.batch()) {
             let batch = batch?;
             let n = batch.labels.len();
-            let mut probabilities = classifier.probabilities(&batch.pixels, n)?;
+            let mut probabilities = session.probabilities(&batch.pixels, n)?;
             if flip {
-                let other = classifier.probabilities(&mirrored(&batch.pixels, w, c), n)?;
+                let other = session.probabilities(&mirrored(&batch.pixels, w, c), n)?;
                 probabilities.iter_mut().zip(other).for_each(|(p, q)| *p = (*p + q) / 2.0);
             }
             for (row, &label) in probabilities.chunks_exact(count).zip(&batch.labels) {

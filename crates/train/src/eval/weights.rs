@@ -1,6 +1,5 @@
 //! A weights file as a test takes it: the network, how it looks at images, and which images it knows.
 
-use super::classifier::Classifier;
 use super::crops::CropSet;
 use super::ensemble::Member;
 use super::protocol::TestProtocol;
@@ -9,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::recipe::Recipe;
 use crate::weights::{self, Metadata};
-use burn::tensor::Device;
+use residual::plan::InferenceSession;
 use std::path::{Path, PathBuf};
 
 /// Images up to this size are small ones, which training shifts rather than cuts from larger ones.
@@ -43,7 +42,7 @@ impl Weights {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
-        let (model, metadata) = weights::from_bytes(bytes, &path.display().to_string(), &Device::flex())?;
+        let (model, metadata) = weights::from_bytes(bytes, &path.display().to_string())?;
         let recipe = metadata.recipe.as_deref().map(|text| Recipe::parse_stored(text, "recipe")).transpose()?;
         Ok(Self { path: path.to_owned(), model, metadata, recipe })
     }
@@ -76,8 +75,8 @@ impl Weights {
     }
 
     /// The network looking once at each of `n` images of its size.
-    pub fn classifier(&self, n: usize) -> Classifier {
-        Classifier::new(&self.model, n, self.precise())
+    pub fn session(&self, n: usize) -> InferenceSession {
+        InferenceSession::new(&self.model, n, !self.precise())
     }
 
     /// Whether they were trained by direct sums alone, and so are tested by them.

@@ -9,11 +9,12 @@ pub mod buffer;
 pub mod composed;
 mod extension;
 mod flex;
-pub mod profile;
+
 mod shared;
 mod update;
 
 pub use extension::{ConvMode, NetOps};
+pub use residual::profile;
 pub use residual_kernels::lrn::Lrn;
 pub use residual_kernels::update::Sgd;
 pub use shared::{Shared, values};

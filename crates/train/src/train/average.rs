@@ -1,65 +1,54 @@
 //! The exponential moving average of a network's weights and running statistics.
 
-use super::optimizer::Flat;
-use crate::models::parameters::{self, Replace, Visit};
+use super::optimizer::{from_host, to_host};
+use crate::network::{FlatTensors, Parameters};
 use crate::ops;
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
-use std::collections::BTreeMap;
+use burn::tensor::Device;
+use residual::tensor::{HostTensor, Tensors};
 
-/// A shadow of a network that follows it slowly.
+/// The moving average of a network's tensors.
 #[derive(Debug)]
 pub struct Average {
     decay: f64,
-    shadow: Flat,
+    shadow: FlatTensors,
 }
 
 impl Average {
-    /// Follows with `decay` per step.
+    /// An average that keeps `decay` of itself per step.
     pub fn new(decay: f64) -> Self {
-        Self { decay, shadow: Flat::new() }
+        Self { decay, shadow: FlatTensors::new() }
     }
 
     /// Takes in the network after step `step` (1-based). Early steps count more, as in TensorFlow's
-    /// `ExponentialMovingAverage(num_updates)`: an average that remembers the random start helps nobody.
-    pub fn follow<M: Module>(&mut self, module: &M, step: u64) {
-        struct Follow<'a>(&'a mut Flat, f32);
-        impl Visit for Follow<'_> {
-            fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-                let tensor = param.val();
-                let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-                let len: usize = tensor.dims().iter().product();
-                let tensor: Tensor<1> = tensor.reshape([len]);
-                let shadow = match self.0.remove(name) {
-                    Some(shadow) => ops::ema(shadow, tensor, self.1),
-                    None => tensor,
-                };
-                self.0.insert(name.to_owned(), shadow);
-            }
-        }
-        let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
-        parameters::visit(module, &mut Follow(&mut self.shadow, decay as f32));
+    /// `ExponentialMovingAverage(num_updates)`: an average that remembers the initial weights helps nobody.
+    pub fn update(&mut self, parameters: &Parameters, step: u64) {
+        let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32;
+        parameters.for_each(|name, tensor| {
+            let shadow = match self.shadow.remove(name) {
+                Some(shadow) => ops::ema(shadow, tensor, decay),
+                None => tensor,
+            };
+            self.shadow.insert(name.to_owned(), shadow);
+        });
     }
 
-    /// `module` with the average's values; its own where the average has seen none yet.
-    pub fn applied<M: Module>(&self, module: M) -> M {
-        struct Apply<'a>(&'a Flat);
-        impl Replace for Apply<'_> {
-            fn tensor<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Tensor<D> {
-                self.0.get(name).map_or(tensor.clone(), |shadow| shadow.clone().reshape(tensor.dims()))
-            }
-        }
-        parameters::replace(module, &mut Apply(&self.shadow))
+    /// Returns `tensors` with the average's values, as far as it has seen any.
+    pub fn applied(&self, tensors: Tensors) -> Tensors {
+        let average = |(name, own): (String, HostTensor)| {
+            let shadow = self.shadow.get(&name).map(|shadow| ops::values(shadow.clone()));
+            let tensor = shadow.map_or(own.clone(), |values| HostTensor::new(own.shape(), values));
+            (name, tensor)
+        };
+        tensors.into_iter().map(average).collect()
     }
 
-    /// The shadow, for a checkpoint.
-    pub fn state(&self) -> BTreeMap<String, TensorData> {
-        self.shadow.iter().map(|(name, shadow)| (name.clone(), shadow.clone().into_data())).collect()
+    /// Returns the average's values, for a checkpoint.
+    pub fn state(&self) -> Tensors {
+        to_host(&self.shadow)
     }
 
-    /// Goes on from the shadow of a checkpoint.
-    pub fn restore(&mut self, state: BTreeMap<String, TensorData>, device: &Device) {
-        let device = device.clone().inner();
-        self.shadow = state.into_iter().map(|(name, data)| (name, Tensor::from_data(data, &device))).collect();
+    /// Goes on from the values of a checkpoint.
+    pub fn restore(&mut self, state: &Tensors, device: &Device) {
+        self.shadow = from_host(state, device);
     }
 }

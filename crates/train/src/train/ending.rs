@@ -9,13 +9,12 @@ use super::session::Session;
 use super::state::{IMAGES_KEY, changes};
 use crate::data;
 use crate::error::{Error, Result};
-use crate::eval::Classifier;
+use crate::eval::InferenceSession;
 use crate::eval::predictions::Predictions;
 use crate::eval::protocol::TestProtocol;
 use crate::ops::profile;
 use crate::recipe::Recipe;
 use crate::weights;
-use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
 /// Recipe keys that the data may decide.
@@ -105,10 +104,10 @@ impl Session {
         if test.is_empty() {
             return Ok(None);
         }
-        let (model, _) = weights::load(path, &Device::flex())?;
+        let (model, _) = weights::load(path)?;
         let flip = self.recipe.data.test == TestProtocol::Flip;
-        let classifier = Classifier::new(&model, test.len(), !self.recipe.train.winograd);
-        Predictions::of(&classifier, test, &self.normalizer, &self.data.classes, flip, progress).map(Some)
+        let session = InferenceSession::new(&model, test.len(), self.recipe.train.winograd);
+        Predictions::of(&session, test, &self.normalizer, &self.data.classes, flip, progress).map(Some)
     }
 
     /// Writes what a finished run leaves in its folder, and emits its last event.

@@ -2,7 +2,7 @@
 
 use super::machine::{Machine, available_memory};
 use crate::error::{Error, Result};
-use crate::models::Summary;
+use residual::graph::{Op, Summary};
 
 /// Batches that the loader has ready or in work beside those of the step: three that wait and the one that it fills.
 const AHEAD: usize = 4;
@@ -13,9 +13,7 @@ const AHEAD: usize = 4;
 /// layer's). Beside them one layer's gradients, weights, gradients and velocities, and a checkpoint under way. All portions are there as images
 /// before the first goes through the network: 380 MB where 1,024 of 176x176 make a step.
 pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 {
-    let kept = |kind: &str| {
-        ["conv", "norm", "maxpool", "linear", "lrn", "subsample", "average"].iter().any(|k| kind.starts_with(k))
-    };
+    let kept = |op: &Op| !matches!(op, Op::Input | Op::Relu | Op::Add | Op::Flatten | Op::Dropout { .. });
     let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
     let largest = largest(summary);
     let images = (accumulate + AHEAD) as u64 * size(summary.input);

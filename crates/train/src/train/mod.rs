@@ -25,6 +25,7 @@ pub mod state;
 pub mod targets;
 pub mod tensorboard;
 pub mod trainer;
+mod whiten;
 
 pub use event::{Event, Sink};
 pub use options::{ReportWriter, RunOptions};

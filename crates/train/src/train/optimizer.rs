@@ -2,41 +2,14 @@
 //!
 //! State is kept by name, not by an identity that a reload would change: a resumed run goes on with the same velocity.
 
-use crate::models::parameters::{self, Replace, Visit, is_buffer};
+use crate::network::{FlatTensors, Parameters};
 use crate::ops::{self, Sgd};
 use crate::recipe::OptimizerOptions;
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use std::collections::BTreeMap;
-
-/// Tensors by name, flattened.
-pub type Flat = BTreeMap<String, Tensor<1>>;
-
-/// The gradients of all parameters that want one, by name.
-pub fn gradients<M: Module>(module: &M, mut gradients: Gradients) -> Flat {
-    struct Collect<'a>(&'a mut Gradients, Flat);
-    impl Visit for Collect<'_> {
-        fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            let tensor = param.val();
-            if is_buffer(name) || !tensor.is_require_grad() {
-                return;
-            }
-            let len: usize = tensor.dims().iter().product();
-            // A bias in front of a batch norm takes no part in the loss: its gradient is zero, its decay is not.
-            let gradient = match tensor.grad_remove(self.0) {
-                Some(gradient) => gradient.reshape([len]),
-                None => Tensor::zeros([len], &tensor.device().inner()),
-            };
-            self.1.insert(name.to_owned(), gradient);
-        }
-    }
-    let mut collect = Collect(&mut gradients, Flat::new());
-    parameters::visit(module, &mut collect);
-    collect.1
-}
+use burn::tensor::{Device, Tensor, TensorData};
+use residual::tensor::{HostTensor, Tensors};
 
 /// Adds `more` to `sum`, name by name.
-pub fn accumulate(sum: Option<Flat>, more: Flat) -> Flat {
+pub fn accumulate(sum: Option<FlatTensors>, more: FlatTensors) -> FlatTensors {
     let Some(mut sum) = sum else { return more };
     for (name, gradient) in more {
         let total = match sum.remove(&name) {
@@ -49,7 +22,7 @@ pub fn accumulate(sum: Option<Flat>, more: Flat) -> Flat {
 }
 
 /// Multiplies all gradients by `factor`.
-pub fn scaled(gradients: Flat, factor: f32) -> Flat {
+pub fn scaled(gradients: FlatTensors, factor: f32) -> FlatTensors {
     if factor == 1.0 {
         return gradients;
     }
@@ -57,7 +30,7 @@ pub fn scaled(gradients: Flat, factor: f32) -> Flat {
 }
 
 /// The L2 norm of all gradients together.
-pub fn norm(gradients: &Flat) -> f64 {
+pub fn norm(gradients: &FlatTensors) -> f64 {
     gradients.values().map(|gradient| ops::sum_of_squares(gradient.clone())).sum::<f64>().sqrt()
 }
 
@@ -65,23 +38,25 @@ pub fn norm(gradients: &Flat) -> f64 {
 #[derive(Debug)]
 pub struct Optimizer {
     options: OptimizerOptions,
-    velocity: Flat,
+    velocity: FlatTensors,
 }
 
 impl Optimizer {
     /// At rest.
     pub fn new(options: &OptimizerOptions) -> Self {
-        Self { options: options.clone(), velocity: Flat::new() }
+        Self { options: options.clone(), velocity: FlatTensors::new() }
     }
 
-    /// One step of `module` against `gradients` at rate `lr`, clipped first if the recipe says so.
-    pub fn step<M: Module>(&mut self, module: M, gradients: Flat, lr: f64) -> M {
-        let gradients = self.clipped(gradients);
-        let mut step = Step { optimizer: self, gradients, lr };
-        parameters::replace(module, &mut step)
+    /// Takes one step against `gradients` at rate `lr`, clipped first if the recipe says so.
+    pub fn step(&mut self, parameters: &mut Parameters, gradients: FlatTensors, lr: f64) {
+        let mut gradients = self.clipped(gradients);
+        parameters.update(|name, dimensions, w| match gradients.remove(name) {
+            Some(gradient) => self.updated(name, dimensions, w, gradient, lr),
+            None => w,
+        });
     }
 
-    fn clipped(&self, gradients: Flat) -> Flat {
+    fn clipped(&self, gradients: FlatTensors) -> FlatTensors {
         let largest = self.options.clip_norm;
         if largest == 0.0 {
             return gradients;
@@ -90,65 +65,84 @@ impl Optimizer {
         if norm <= largest { gradients } else { scaled(gradients, (largest / norm) as f32) }
     }
 
-    /// The velocities, for a checkpoint.
-    pub fn state(&self) -> BTreeMap<String, TensorData> {
-        self.velocity.iter().map(|(name, v)| (name.clone(), v.clone().into_data())).collect()
-    }
-
-    /// Goes on from the velocities of a checkpoint.
-    pub fn restore(&mut self, state: BTreeMap<String, TensorData>, device: &Device) {
-        let device = device.clone().inner();
-        self.velocity = state.into_iter().map(|(name, data)| (name, Tensor::from_data(data, &device))).collect();
-    }
-}
-
-struct Step<'a> {
-    optimizer: &'a mut Optimizer,
-    gradients: Flat,
-    lr: f64,
-}
-
-impl Replace for Step<'_> {
-    fn tensor<const D: usize>(&mut self, name: &str, w: Tensor<D>) -> Tensor<D> {
-        let Some(gradient) = self.gradients.remove(name) else { return w };
-        let options = &self.optimizer.options;
+    fn updated(&mut self, name: &str, dimensions: usize, w: Tensor<1>, gradient: Tensor<1>, lr: f64) -> Tensor<1> {
+        let options = &self.options;
         // Scales, shifts and biases are the parameters of one dimension.
-        let decayed = D > 1 || options.decay_norm_and_bias;
+        let decayed = dimensions > 1 || options.decay_norm_and_bias;
         let factor = if name.rsplit('.').next() == Some("bias") { options.bias_lr } else { 1.0 };
         let rule = Sgd {
-            lr: (self.lr * factor) as f32,
+            lr: (lr * factor) as f32,
             momentum: options.momentum as f32,
             weight_decay: if decayed { options.weight_decay as f32 } else { 0.0 },
             nesterov: options.nesterov,
         };
-        let dims = w.dims();
-        let len: usize = dims.iter().product();
-        let device = w.device();
-        let v = self.optimizer.velocity.remove(name).unwrap_or_else(|| Tensor::zeros([len], &device));
-        let (w, v) = ops::sgd_step(w, gradient.reshape(dims), v.reshape(dims), &rule);
-        self.optimizer.velocity.insert(name.to_owned(), v.reshape([len]));
+        let v = self.velocity.remove(name).unwrap_or_else(|| Tensor::zeros(w.dims(), &w.device()));
+        let (w, v) = ops::sgd_step(w, gradient, v, &rule);
+        self.velocity.insert(name.to_owned(), v);
         w
     }
+
+    /// Returns the velocities, for a checkpoint.
+    pub fn state(&self) -> Tensors {
+        to_host(&self.velocity)
+    }
+
+    /// Goes on from the velocities of a checkpoint.
+    pub fn restore(&mut self, state: &Tensors, device: &Device) {
+        self.velocity = from_host(state, device);
+    }
+}
+
+/// Copies flat tensors to host memory.
+pub(super) fn to_host(tensors: &FlatTensors) -> Tensors {
+    let host = |(name, tensor): (&String, &Tensor<1>)| {
+        let values = ops::values(tensor.clone());
+        (name.clone(), HostTensor::new([values.len()], values))
+    };
+    tensors.iter().map(host).collect()
+}
+
+/// Brings flat tensors to the plain device under `device`.
+pub(super) fn from_host(tensors: &Tensors, device: &Device) -> FlatTensors {
+    let device = device.clone().inner();
+    let tensor = |(name, tensor): (&String, &HostTensor)| {
+        let data = TensorData::new(tensor.values().to_vec(), [tensor.values().len()]);
+        (name.clone(), Tensor::from_data(data, &device))
+    };
+    tensors.iter().map(tensor).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::Linear;
-    use crate::models::initialised;
+    use crate::network::TrainableNetwork;
+    use residual::graph::{GraphBuilder, Network, Value};
+    use residual::models::{InitOptions, Model};
+
+    #[derive(Debug)]
+    struct OneLinear;
+
+    impl Network for OneLinear {
+        fn input(&self) -> [usize; 3] {
+            [1, 1, 2]
+        }
+
+        fn forward(&self, g: &mut GraphBuilder, x: Value) -> Value {
+            g.linear("fc", x, 3)
+        }
+    }
 
     #[test]
     fn biases_move_at_a_rate_of_their_own() {
         let device = Device::flex();
-        let linear = initialised(Linear::new(2, 3, &device), 1, &device);
-        let names = parameters::shapes(&linear);
-        let ones =
-            names.iter().map(|(name, shape)| (name.clone(), Tensor::ones([shape.iter().product::<usize>()], &device)));
+        let model = Model::with_initial_weights(OneLinear, &InitOptions::default(), 1).expect("it fits");
+        let mut network = TrainableNetwork::new(&model, &device);
+        let ones = model.tensors().iter().map(|(name, t)| (name.clone(), Tensor::ones([t.values().len()], &device)));
         let rule = OptimizerOptions { bias_lr: 8.0, weight_decay: 0.0, ..OptimizerOptions::default() };
-        let before = parameters::values(&linear);
-        let after = parameters::values(&Optimizer::new(&rule).step(linear, ones.collect(), 0.25));
-        for (name, way) in [("weight", 0.25), ("bias", 2.0)] {
-            let moved = before[name].iter::<f32>().zip(after[name].iter::<f32>()).map(|(a, b)| a - b);
+        Optimizer::new(&rule).step(network.parameters_mut(), ones.collect(), 0.25);
+        let (before, after) = (model.tensors(), network.tensors());
+        for (name, way) in [("fc.weight", 0.25), ("fc.bias", 2.0)] {
+            let moved = before[name].values().iter().zip(after[name].values()).map(|(a, b)| a - b);
             assert!(moved.into_iter().all(|moved| (moved - way).abs() < 1e-6), "{name}");
         }
     }

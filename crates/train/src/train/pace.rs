@@ -21,8 +21,8 @@ pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl Fn
     recipe.train.batch = batch;
     let device = Device::flex().autodiff();
     let mut loader = noise(spec, batch)?;
-    let model = Model::new(spec.clone(), &device).initialised(0, &device);
-    let mut trainer = Trainer::new(model, &recipe, &device);
+    let model = Model::initialised(spec.clone(), 0);
+    let mut trainer = Trainer::new(&model, &recipe, &device);
     // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
     times(iters, |step| {
         trainer.step(&mut [loader.next()?], step, 0.0);

@@ -71,8 +71,8 @@ pub fn test(
     }
     let device = Device::flex().autodiff();
     let prepared = prepare(recipe, false, progress)?;
-    let model = start::initial_model(&prepared, &device, progress)?;
-    let mut trainer = Trainer::new(model, prepared.recipe.written(), &device);
+    let model = start::initial_model(&prepared, progress)?;
+    let mut trainer = Trainer::new(&model, prepared.recipe.written(), &device);
     let mut loader = prepared.loader(0)?;
     let factor = (range.to / range.from).powf(1.0 / (range.steps - 1) as f64);
     let (mut points, mut mean, mut least) = (Vec::new(), 0.0, f64::INFINITY);

@@ -40,10 +40,10 @@ pub fn run(
     let device = Device::flex().autodiff();
     let prepared = prepare(recipe, options.skip_bad, progress)?;
     let model = match resumed {
-        true => start::fresh_model(&prepared.recipe, &device)?,
-        false => start::initial_model(&prepared, &device, progress)?,
+        true => start::fresh_model(&prepared.recipe)?,
+        false => start::initial_model(&prepared, progress)?,
     };
-    let trainer = Trainer::new(model, prepared.recipe.written(), &device);
+    let trainer = Trainer::new(&model, prepared.recipe.written(), &device);
     // Only now: a mistake in the recipe or the data leaves no folder behind.
     let folder = RunFolder::open(&options.out)?;
     // Again under the lock: another process may have trained here while this one read its data.

@@ -10,7 +10,7 @@ use super::state::{self, Best, RunIdentity, TrainState};
 use super::trainer::{StepMetrics, Trainer};
 use crate::data::{self, Batch, Dataset, Loader, Normalizer};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{Classifier, Evaluation, evaluate};
+use crate::eval::{Evaluation, InferenceSession, evaluate};
 use crate::models::Model;
 use crate::recipe::ResolvedRecipe;
 use crate::weights::{self, Metadata};
@@ -77,7 +77,7 @@ impl Session {
         let Prepared { recipe, data, preprocessing } = prepared;
         let normalizer = preprocessing.normalizer()?;
         let metadata = Metadata {
-            model: trainer.model().spec.options(),
+            model: trainer.spec().options(),
             preprocessing,
             classes: data.classes.clone(),
             recipe: Some(recipe_text.clone()),
@@ -138,7 +138,7 @@ impl Session {
 
     /// Emits the start of the run and the warnings about it.
     pub fn announce(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let summary = self.trainer.model().summary();
+        let summary = self.trainer.spec().summary();
         let start = Event::Start {
             step: self.state.step,
             ranks: 1,
@@ -264,8 +264,8 @@ impl Session {
             return Ok(None);
         }
         let model = self.trainer.tested();
-        let classifier = Classifier::new(&model, validation.len(), !self.recipe.train.winograd);
-        let result = evaluate(&classifier, validation, &self.normalizer, &self.data.classes, progress)?;
+        let session = InferenceSession::new(&model, validation.len(), self.recipe.train.winograd);
+        let result = evaluate(&session, validation, &self.normalizer, &self.data.classes, progress)?;
         self.keep_best(&model, &result)?;
         self.recipe.schedule.validated(&mut self.state.schedule, result.top1_error);
         Ok(Some(result))
@@ -328,7 +328,7 @@ impl Session {
 fn start_warnings(prepared: &Prepared, trainer: &Trainer) -> Vec<StartWarning> {
     let Prepared { recipe, data, .. } = prepared;
     let plain = |message: String| StartWarning { message, hint: None };
-    let memory = memory::warning(&trainer.model().summary(), recipe.train.batch, recipe.train.accumulate);
+    let memory = memory::warning(&trainer.spec().summary(), recipe.train.batch, recipe.train.accumulate);
     let mut warnings: Vec<StartWarning> = data.warnings.iter().cloned().map(plain).collect();
     warnings.extend(memory.map(|(message, hint)| StartWarning { message, hint: Some(hint) }));
     warnings.extend(recipe.unreached().map(plain));

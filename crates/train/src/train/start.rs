@@ -1,30 +1,32 @@
 //! The network that a run starts from: fresh weights, whitened filters, or another network's weights.
 
 use super::prepare::Prepared;
+use super::whiten::whitened;
 use crate::data::{self, Preprocessing};
 use crate::error::{Error, Kind, Result};
 use crate::models::options::StrideIn;
-use crate::models::{Architecture, Layer, Model, find, parameters, speedrun, vgg};
+use crate::models::{Architecture, Model, find, vgg};
+use crate::network::is_within;
 use crate::recipe::ResolvedRecipe;
 use crate::weights;
-use burn::tensor::Device;
+use residual::graph::Op;
 use std::path::Path;
 
-/// Builds the network of `prepared` on `device` with the weights that the recipe starts from.
+/// Builds the network of `prepared` with the weights that the recipe starts from.
 ///
 /// # Errors
 /// The batch is too small, `model.freeze` or `model.from` does not fit the network, or the file of
 /// `model.from` cannot be read.
-pub fn initial_model(prepared: &Prepared, device: &Device, progress: &mut dyn data::Progress) -> Result<Model> {
+pub fn initial_model(prepared: &Prepared, progress: &mut dyn data::Progress) -> Result<Model> {
     let Prepared { recipe, data, preprocessing } = prepared;
-    let model = fresh_model(recipe, device)?;
+    let model = fresh_model(recipe)?;
     let model = match model.spec.architecture {
-        Architecture::Speedrun => speedrun::whitened(model, &data.train, &preprocessing.normalizer()?, device)?,
+        Architecture::Speedrun => whitened(model, &data.train, &preprocessing.normalizer()?)?,
         _ => model,
     };
     let model = match &recipe.from {
         Some(path) => {
-            let (model, theirs) = from_file(model, path, device, progress)?;
+            let (model, theirs) = from_file(model, path, progress)?;
             if let Some(note) = other_statistics(&theirs, preprocessing) {
                 progress.note(&format!("{}: {note}", path.display()));
             }
@@ -32,7 +34,7 @@ pub fn initial_model(prepared: &Prepared, device: &Device, progress: &mut dyn da
         }
         None => model,
     };
-    Ok(model.frozen(&recipe.freeze))
+    Ok(model)
 }
 
 /// Builds the network of `recipe` with fresh weights, for a run whose weights come from a checkpoint:
@@ -40,18 +42,18 @@ pub fn initial_model(prepared: &Prepared, device: &Device, progress: &mut dyn da
 ///
 /// # Errors
 /// The batch is too small, or `model.freeze` does not fit the network.
-pub fn fresh_model(recipe: &ResolvedRecipe, device: &Device) -> Result<Model> {
-    let model = Model::new(recipe.network.clone(), device).initialised(recipe.train.seed, device);
+pub fn fresh_model(recipe: &ResolvedRecipe) -> Result<Model> {
+    let model = Model::initialised(recipe.network.clone(), recipe.train.seed);
     check_batch(recipe, &model)?;
     check_frozen(&model, &recipe.freeze)?;
-    Ok(model.frozen(&recipe.freeze))
+    Ok(model)
 }
 
 /// Checks that every batch norm sees more than one value per channel in training: the variance of one
 /// value is zero.
 fn check_batch(recipe: &ResolvedRecipe, model: &Model) -> Result<()> {
-    let is_single = |layer: &Layer| layer.kind.contains("norm") && layer.output[..2] == [1, 1];
-    match model.summary().layers.iter().find(|layer| is_single(layer)) {
+    let mut nodes = model.graph().nodes().iter();
+    match nodes.find(|node| node.op == Op::BatchNorm && node.shape[..2] == [1, 1]) {
         Some(layer) if recipe.train.batch == 1 => {
             let message = format!("train.batch = 1 gives batch norm {} one value per channel", layer.name);
             Err(Error::new(Kind::Recipe, message)
@@ -63,10 +65,9 @@ fn check_batch(recipe: &ResolvedRecipe, model: &Model) -> Result<()> {
 
 /// Checks that each prefix names a parameter, and that parameters are left to train.
 fn check_frozen(model: &Model, prefixes: &[String]) -> Result<()> {
-    let names: Vec<String> = parameters::shapes(&model.net).into_iter().map(|(name, _)| name).collect();
-    let is_frozen = |name: &String| prefixes.iter().any(|prefix| parameters::is_within(name, prefix));
-    if let Some(unknown) = prefixes.iter().find(|prefix| !names.iter().any(|name| parameters::is_within(name, prefix)))
-    {
+    let names: Vec<String> = model.graph().tensors().into_iter().map(|(name, _)| name).collect();
+    let is_frozen = |name: &String| prefixes.iter().any(|prefix| is_within(name, prefix));
+    if let Some(unknown) = prefixes.iter().find(|prefix| !names.iter().any(|name| is_within(name, prefix))) {
         let message = format!("model.freeze: {} has nothing called {unknown}", model.spec.name);
         let hint = format!("its parts are {}; `residual inspect` lists the layers in them", parts(&names));
         return Err(Error::new(Kind::Recipe, message).with_hint(hint));
@@ -88,13 +89,8 @@ fn parts(names: &[String]) -> String {
 /// Loads another network's weights where names and shapes agree; a head of other classes keeps its
 /// fresh weights. A deeper VGG takes the layers that VGG §3.1 names from a net A. `progress` is told
 /// which layers keep fresh weights.
-fn from_file(
-    model: Model,
-    path: &Path,
-    device: &Device,
-    progress: &mut dyn data::Progress,
-) -> Result<(Model, Preprocessing)> {
-    let (source, metadata) = weights::load(path, device)?;
+fn from_file(model: Model, path: &Path, progress: &mut dyn data::Progress) -> Result<(Model, Preprocessing)> {
+    let (source, metadata) = weights::load(path)?;
     let have_bottlenecks = source.spec.has_bottlenecks() && model.spec.has_bottlenecks();
     if have_bottlenecks && source.spec.stride_in != model.spec.stride_in {
         // The same tensors of the same names, and another function.
@@ -103,8 +99,8 @@ fn from_file(
             format!("the bottlenecks of {} stride in the {stride} convolution, this network's do not", path.display());
         return Err(Error::new(Kind::Recipe, message).with_hint(format!("--set model.stride_in={stride}")));
     }
-    let mut tensors = weights::values(&source);
-    if let (Architecture::Vgg { steps: to, norm: to_norm }, Architecture::Vgg { steps: from, norm: from_norm }) =
+    let mut tensors = source.tensors().clone();
+    if let (Architecture::Vgg { layers: to, norm: to_norm }, Architecture::Vgg { layers: from, norm: from_norm }) =
         (model.spec.architecture, find(&metadata.model.name)?.architecture)
         && (to, to_norm) != (from, from_norm)
     {
@@ -112,10 +108,10 @@ fn from_file(
         let rename = |(key, data): (String, _)| vgg::renamed(&places, &key).map(|key| (key, data));
         tensors = tensors.into_iter().filter_map(rename).collect();
     }
-    let Model { spec, net } = model;
-    let names: Vec<String> = parameters::shapes(&net).into_iter().map(|(name, _)| name).collect();
-    let (net, kept) = weights::fill_matching(net, &tensors, device);
-    let (file, from, to) = (path.display(), &source.spec, &spec);
+    let names: Vec<String> = model.graph().tensors().into_iter().map(|(name, _)| name).collect();
+    let (tensors, kept) = weights::merge_matching(model.tensors().clone(), &tensors);
+    let (file, from, to) = (path.display(), &source.spec, model.spec.clone());
+    let started = Model::new(model.spec, tensors)?;
     if kept.len() == names.len() {
         return Err(Error::weights(format!(
             "{file} has no weights that fit {}: they are those of {}",
@@ -124,9 +120,9 @@ fn from_file(
     }
     let head = names.last().and_then(|name| name.rsplit_once('.')).map_or("", |(layer, _)| layer);
     if kept.is_empty() {
-        return Ok((Model { spec, net }, metadata.preprocessing));
+        return Ok((started, metadata.preprocessing));
     }
-    let note = if kept.iter().all(|name| parameters::is_within(name, head)) {
+    let note = if kept.iter().all(|name| is_within(name, head)) {
         let (there, here) = (from.classes, to.classes);
         format!("{file} has {there} classes, the data {here}: the last layer, {head}, starts with fresh weights")
     } else {
@@ -138,7 +134,7 @@ fn from_file(
         )
     };
     progress.note(&note);
-    Ok((Model { spec, net }, metadata.preprocessing))
+    Ok((started, metadata.preprocessing))
 }
 
 /// The largest difference of channel statistics from those of the weights that is not worth a note.

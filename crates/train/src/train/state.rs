@@ -4,8 +4,9 @@ use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::recipe::schedule::ScheduleState;
-use crate::weights::{self, container};
+use crate::weights::container;
 use burn::tensor::Device;
+use residual::tensor::Tensors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -86,11 +87,11 @@ pub fn save(
     state: &TrainState,
     identity: &RunIdentity<'_>,
 ) -> Result<()> {
-    let mut tensors = container::Tensors::new();
-    let mut add = |prefix: &str, part: container::Tensors| {
+    let mut tensors = Tensors::new();
+    let mut add = |prefix: &str, part: Tensors| {
         tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}/{name}"), data)));
     };
-    add("weights", weights::values(trainer.model()));
+    add("weights", trainer.tensors());
     add("velocity", trainer.optimizer.state());
     if let Some(average) = &trainer.average {
         add("average", average.state());
@@ -137,14 +138,14 @@ pub fn load(path: &Path, trainer: &mut Trainer, identity: &RunIdentity<'_>, devi
             Error::weights(message).with_hint("use the recipe that it was trained with, or choose another --out")
         );
     }
-    let part = |prefix: &str| -> container::Tensors {
+    let part = |prefix: &str| -> Tensors {
         let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
         contents.tensors.iter().filter_map(|(name, data)| Some((own(name)?, data.clone()))).collect()
     };
     trainer.set_values(&part("weights/"));
-    trainer.optimizer.restore(part("velocity/"), device);
+    trainer.optimizer.restore(&part("velocity/"), device);
     if let Some(average) = &mut trainer.average {
-        average.restore(part("average/"), device);
+        average.restore(&part("average/"), device);
     }
     Ok(state)
 }

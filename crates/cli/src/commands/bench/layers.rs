@@ -9,11 +9,10 @@ use super::{BenchArgs, CIFAR_UP_TO, DEVICE};
 use crate::precision::PrecisionArg;
 use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
-use burn::tensor::Device;
 use residual::Result;
+use residual::graph::{Graph, Node, Op};
 use residual_kernels::plan::{self, Pass};
 use residual_kernels::{ConvDims, ConvShape, Epilogue, conv, linear};
-use residual_train::models::{Model, Work};
 use residual_train::train::machine::{Machine, peak_rss_mb};
 use residual_train::train::memory;
 use residual_train::train::pace::median;
@@ -77,7 +76,7 @@ pub(super) fn run(options: &BenchArgs, ui: &mut Ui) -> Result<()> {
     super::fits(&spec, batch, |summary| memory::forward_pass(summary, batch))?;
     let training = size <= CIFAR_UP_TO;
     let mut layers: Vec<(String, Work, usize)> = Vec::new();
-    for (name, work) in Model::new(spec, &Device::flex()).work() {
+    for (name, work) in products(&spec.graph()) {
         match layers.iter_mut().find(|(_, known, _)| *known == work) {
             Some((.., count)) => *count += 1,
             None => layers.push((name, work, 1)),
@@ -118,6 +117,29 @@ pub(super) fn run(options: &BenchArgs, ui: &mut Ui) -> Result<()> {
         "batch {batch}; a {SIDE}x{SIDE} matrix product: {sgemm:.0} GFLOP/s; {}, {}, {} threads",
         machine.cpu, machine.isa, machine.threads
     ))
+}
+
+/// The product of one layer, for one image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Work {
+    /// A convolution, `n` = 1.
+    Conv(ConvDims),
+    /// A linear layer of `c` values to `k`.
+    Linear { c: usize, k: usize },
+}
+
+/// Returns the convolutions and linear layers of a network, with their names.
+fn products(graph: &Graph) -> Vec<(String, Work)> {
+    let product = |node: &Node| match node.op {
+        Op::Conv(conv) => {
+            let [h, w, c] = graph.node(node.input()).shape;
+            let (k, kh, kw) = (conv.outputs, conv.kernel, conv.kernel);
+            Some(Work::Conv(ConvDims { n: 1, h, w, c, k, kh, kw, stride: conv.stride, pad: conv.padding }))
+        }
+        Op::Linear { inputs: c, outputs: k } => Some(Work::Linear { c, k }),
+        _ => None,
+    };
+    graph.nodes().iter().filter_map(|node| Some((node.name.clone(), product(node)?))).collect()
 }
 
 /// Returns the shape of a layer for a batch.

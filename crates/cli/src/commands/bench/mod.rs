@@ -11,10 +11,10 @@ mod layers;
 use crate::precision::{PrecisionArg, precision};
 use crate::ui::Ui;
 use crate::ui::numbers::{rate, thousands};
-use burn::tensor::Device;
 use residual::Result;
-use residual_train::infer::Plan;
-use residual_train::models::{Model, ModelOptions, Spec, Summary};
+use residual::graph::Summary;
+use residual::models::{Model, ModelOptions, Spec};
+use residual::plan::Plan;
 use residual_train::train::machine::{Machine, peak_rss_mb};
 use residual_train::train::memory;
 use residual_train::train::pace::{self, Taken, median};
@@ -135,7 +135,7 @@ impl BenchCommand {
 
 impl BenchArgs {
     fn spec(&self) -> Result<Spec> {
-        let entry = residual_train::models::find(&self.name)?;
+        let entry = residual::models::find(&self.name)?;
         let size = self.size.unwrap_or(entry.input);
         let classes = if size <= CIFAR_UP_TO { 10 } else { 1000 };
         Spec::resolve(&ModelOptions {
@@ -164,8 +164,7 @@ impl BenchArgs {
         let batch = self.batch(spec.input[0]);
         let [h, w, _] = spec.input;
         fits(&spec, batch, |summary| memory::forward_pass(summary, batch))?;
-        let mut plan =
-            Plan::new(&Model::new(spec.clone(), &Device::flex()).initialised(0, &Device::flex()), batch, false);
+        let mut plan = Plan::new(&Model::initialised(spec.clone(), 0), batch, true);
         let pixels = pace::noise(&spec, batch)?.next()?.pixels;
         let taken = pace::times(self.iters.get(), |_| plan.logits(&pixels, [batch, h, w]).map(|_| ()))?;
         Ok(report("infer", &spec, batch, 1, taken, self.precision))
@@ -174,7 +173,7 @@ impl BenchArgs {
 
 /// Fails if a batch needs more memory than is available; `needed` computes the bytes.
 fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<()> {
-    let summary = Model::new(spec.clone(), &Device::flex()).summary();
+    let summary = spec.summary();
     memory::refuse(&summary, batch, needed(&summary))
 }
 
@@ -190,7 +189,7 @@ fn report(
     let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
     let median = median(times);
     let machine = Machine::here();
-    let macs = Model::new(spec.clone(), &Device::flex()).summary().macs;
+    let macs = spec.summary().macs;
     let operations = (2 * passes * macs * batch as u64) as f64;
     BenchReport {
         name: spec.name.clone(),
