@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all: written beside, synced, renamed.
+//! Atomic writing of files: into a temporary file, which is synced and renamed.
 
 use crate::error::{Error, Result};
 use std::fs::DirEntry;
@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes `bytes` to `path` so that a reader, or a machine that loses power, sees the old file or the new one. Folders on
-/// the way are made.
+/// Writes `bytes` to `path` so that a reader, also after a power failure, sees either the old file
+/// or the new one. Missing folders are created.
 ///
 /// # Errors
-/// A folder that cannot be made or written, or a full disk; the old file is untouched then.
+/// Fails if a folder or the file cannot be written; the old file is unchanged then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A link stays one; what it points to is replaced.
+    // A link is kept; the file that it points to is replaced.
     let target = path.canonicalize();
     let path = target.as_deref().unwrap_or(path);
     let folder = match path.parent() {
@@ -28,11 +28,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
             _ if path.exists() => "what was written before is intact",
             _ => "choose another place for it",
         };
-        // `tempfile` names its own file in the error, which nobody asked for.
+        // The error of `tempfile` names the temporary file, which the user does not know.
         let error = error.raw_os_error().map_or(error, std::io::Error::from_raw_os_error);
         Error::io("write", path, error).with_hint(hint)
     };
-    // A device or a pipe takes the bytes; renamed over, /dev/null would be a file from then on.
+    // A device or a pipe is written to directly; a rename would replace /dev/null by a file.
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return std::fs::File::options()
             .write(true)
@@ -48,10 +48,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Makes renames in `folder` reach the disk; not every platform can open a folder.
+/// Syncs renames in `folder` to the disk, on platforms that can open a folder.
 ///
 /// # Errors
-/// A disk that fails.
+/// Fails if the disk does.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     match std::fs::File::open(folder) {
         Ok(open) => open.sync_all().map_err(|error| Error::io("write", folder, error)),
@@ -59,7 +59,8 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Temporary files are private to their owner; a result may be read by those whom the user's umask lets.
+/// Returns a builder of files whose permissions follow the user's umask; temporary files are
+/// private by default.
 #[cfg(unix)]
 fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
@@ -75,13 +76,14 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// How a file is called until it is whole.
+/// Prefix of the names of temporary files.
 const TEMPORARY: &str = ".residual-";
 
-/// Older than this, a temporary file is nobody's: whoever writes a page into the folder meanwhile needs seconds.
+/// Age from which a temporary file is abandoned; writing one takes seconds.
 const STALE: Duration = Duration::from_secs(600);
 
-/// Removes what a kill in the middle of a write left in `folder` some time ago, up to a gigabyte of a VGG.
+/// Removes temporary files in `folder` that killed processes left behind, up to a gigabyte for a
+/// VGG.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let is_temporary = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
@@ -90,7 +92,7 @@ pub fn sweep(folder: &Path) {
         age.is_some_and(|age| age > STALE)
     };
     for entry in entries.flatten().filter(|entry| is_temporary(entry) && is_stale(entry)) {
-        // What cannot be removed does no harm.
+        // A file that cannot be removed does no harm.
         let _ = std::fs::remove_file(entry.path());
     }
 }
@@ -101,7 +103,7 @@ mod tests {
     use std::time::SystemTime;
 
     #[test]
-    fn folders_on_the_way_are_made() {
+    fn missing_folders_are_created() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a").join("b").join("weights");
         write(&path, b"new").expect("folders can be made");
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_link_keeps_being_one_and_a_device_takes_the_bytes() {
+    fn links_are_kept_and_devices_are_written_to() {
         use std::os::unix::fs::FileTypeExt;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (link, target) = (folder.path().join("link"), folder.path().join("target"));
@@ -126,11 +128,11 @@ mod tests {
             file.set_modified(SystemTime::now() - age).expect("a time");
         }
         sweep(folder.path());
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3, "only what is stale is swept");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3, "only old files are removed");
     }
 
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_litter() {
+    fn a_failed_write_keeps_the_old_file_and_leaves_no_temporary_one() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("weights");
         write(&path, b"old").expect("a fresh folder can be written");

@@ -1,27 +1,35 @@
-//! The one error of the library: a sentence that says what failed and where, and a hint that says what to do.
+//! The error type of all crates: a sentence that says what failed, and a hint that says how to go
+//! on.
 
 use std::fmt;
 
-/// What a caller may want to tell apart; the binary derives its exit code from it.
+/// Kind of a failure, from which the command line derives its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The request itself is wrong: an unknown name, an impossible value.
+    /// The request is wrong: an unknown name or a value out of range.
     Usage,
     /// A recipe does not parse or contradicts itself.
     Recipe,
-    /// Images, labels or a data folder.
+    /// Images, labels or a data folder are wrong.
     Data,
-    /// A weights file or checkpoint.
+    /// A weights file or checkpoint is wrong.
     Weights,
-    /// Training cannot go on (a loss that is not finite, for one).
+    /// Training cannot continue, for example because the loss is not finite.
     Training,
     /// A file cannot be read or written.
     Io,
-    /// Somebody pressed Ctrl-C; a checkpoint was written.
+    /// The user pressed Ctrl-C; a checkpoint was written.
     Interrupted,
 }
 
-/// A failure: one sentence, and what to do about it where we know.
+/// A failure: one sentence, and a hint if there is one.
+///
+/// ```
+/// use residual::{Error, Kind};
+/// let error = Error::usage("--top must be at least 1, got 0").with_hint("try --top 5");
+/// assert_eq!(error.to_string(), "--top must be at least 1, got 0");
+/// assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("try --top 5")));
+/// ```
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -29,31 +37,31 @@ pub struct Error {
     hint: Option<String>,
 }
 
-/// A result of this library.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of `kind` whose `message` is one sentence without a period.
+    /// Creates an error of `kind`; `message` is one sentence without a period.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None }
     }
 
-    /// A request that cannot be met as it stands.
+    /// Creates an error about the request itself.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// Something wrong with images, labels or their folder.
+    /// Creates an error about images, labels or their folder.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(Kind::Data, message)
     }
 
-    /// Something wrong with a weights file.
+    /// Creates an error about a weights file.
     pub fn weights(message: impl Into<String>) -> Self {
         Self::new(Kind::Weights, message)
     }
 
-    /// `error` happened while doing `what` (a verb and its object: "read") to `path`.
+    /// Creates an error about a file: `what` is the verb ("read") that failed for `path`.
     pub fn io(what: &str, path: &std::path::Path, error: std::io::Error) -> Self {
         use std::io::ErrorKind;
         let failure = Self::new(Kind::Io, format!("cannot {what} {}: {error}", path.display()));
@@ -72,28 +80,28 @@ impl Error {
         }
     }
 
-    /// The same error with a remedy.
+    /// Returns the error with a hint.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error; where it was an interruption, with this remedy.
+    /// Returns the error, with a hint if it is an interruption.
     pub fn with_hint_when_interrupted(self, hint: impl Into<String>) -> Self {
         if self.kind == Kind::Interrupted { self.with_hint(hint) } else { self }
     }
 
-    /// The same error, said of `what`.
+    /// Returns the error with `what` and a colon in front of its message.
     pub fn about(self, what: impl fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What to do about it, where that is known.
+    /// Returns the hint, if there is one.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -107,10 +115,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The name in `known` closest to `typed`, if one is close enough to be a slip of the keyboard.
+/// Returns the name in `known` closest to `typed`, if one is close enough to be a typing error.
 ///
-/// Jaro-Winkler, which forgives what is missing behind a common beginning (`learnrate` for `lr`), says which are close; the
-/// number of slips says which of those is closest.
+/// Names are close by their Jaro-Winkler similarity, which forgives a missing end after a common
+/// beginning (`learnrate` for `lr`); the closest of them has the smallest Damerau-Levenshtein
+/// distance.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let slips = |name: &str| strsim::normalized_damerau_levenshtein(&typed, name);
@@ -125,7 +134,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_name_with_the_fewest_slips_is_nearest() {
+    fn the_name_with_the_fewest_typing_errors_is_nearest() {
         assert_eq!(nearest("resnet-21", ["resnet-20", "resnet-110", "resnet-152"]), Some("resnet-20"));
         assert_eq!(nearest("momentun", ["lr", "momentum", "nesterov"]), Some("momentum"));
         assert_eq!(nearest("image", ["lr", "epochs"]), None);

@@ -1,7 +1,7 @@
-//! The wire format of protocol buffers, as much of it as the messages of ONNX and TensorBoard need: varints, floats,
-//! bytes, messages.
+//! Writing of protocol buffers: the varints, floats, bytes and messages that ONNX and TensorBoard
+//! need.
 //!
-//! Only writing. Fields that repeat are written one after the other, packed numbers as bytes.
+//! Repeated fields are written one after the other, packed numbers as bytes.
 
 /// A message under construction.
 #[derive(Debug, Default, Clone)]
@@ -20,28 +20,28 @@ impl Message {
         self.varint(field << 3 | kind);
     }
 
-    /// An integer; negative ones take ten bytes.
+    /// Appends an integer; negative ones take ten bytes.
     pub fn int(mut self, field: u64, value: i64) -> Self {
         self.key(field, 0);
         self.varint(value as u64);
         self
     }
 
-    /// A 32-bit float.
+    /// Appends a 32-bit float.
     pub fn float(mut self, field: u64, value: f32) -> Self {
         self.key(field, 5);
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    /// A 64-bit float.
+    /// Appends a 64-bit float.
     pub fn double(mut self, field: u64, value: f64) -> Self {
         self.key(field, 1);
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    /// Bytes or text.
+    /// Appends bytes or text.
     pub fn bytes(mut self, field: u64, value: &[u8]) -> Self {
         self.key(field, 2);
         self.varint(value.len() as u64);
@@ -49,7 +49,7 @@ impl Message {
         self
     }
 
-    /// A message in a message.
+    /// Appends a nested message.
     pub fn message(self, field: u64, value: &Message) -> Self {
         self.bytes(field, &value.0)
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_texts_are_written_as_the_format_s_own_examples() {
+    fn numbers_and_texts_are_encoded_like_the_formats_examples() {
         // protobuf.dev, "Encoding": field 1 = 150, field 2 = "testing".
         let message = Message::default().int(1, 150).bytes(2, b"testing");
         assert_eq!(message.0, [0x08, 0x96, 0x01, 0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);

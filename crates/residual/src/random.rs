@@ -1,12 +1,12 @@
-//! Counter-based randomness: every draw is a pure function of (seed, purpose, epoch, index).
+//! Counter-based random numbers: each is a pure function of (seed, purpose, epoch, index).
 //!
-//! Nothing draws from a global generator, so the order in which threads ask does not matter and a resumed run draws
-//! what the uninterrupted one would have drawn.
+//! There is no global generator, so that neither the order of threads nor resuming a run changes
+//! the numbers.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a stream is for; streams of different purposes are independent.
+/// Purpose of a stream of random numbers. Streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -14,7 +14,7 @@ pub enum Purpose {
     Init = 1,
     /// The order of an epoch's images.
     Shuffle = 2,
-    /// Crop, flip and the like; `index` numbers the images.
+    /// Augmentation; `index` numbers the images.
     Augment = 3,
     /// Dropout masks; `epoch` is the step, `index` numbers the layers.
     Dropout = 4,
@@ -24,11 +24,18 @@ pub enum Purpose {
     Shapes = 6,
     /// Mixup and CutMix; `epoch` is the step.
     Mix = 7,
-    /// Images of noise that an exported file is run on.
+    /// Noise images for verifying an exported file.
     Verify = 8,
 }
 
-/// The stream for one purpose at one place. Cheap to make: keys, not states, tell streams apart.
+/// Returns the stream for one purpose, epoch and index. It is cheap, since streams differ by key
+/// and have no state to advance.
+///
+/// ```
+/// use residual::random::{Purpose, stream};
+/// assert_eq!(stream(1, Purpose::Init, 0, 7), stream(1, Purpose::Init, 0, 7));
+/// assert_ne!(stream(1, Purpose::Init, 0, 7), stream(1, Purpose::Init, 0, 8));
+/// ```
 pub fn stream(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0u8; 32];
     for (slot, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {

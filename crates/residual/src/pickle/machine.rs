@@ -1,11 +1,11 @@
-//! The stack machine of pickles: opcodes of protocols 0 to 5 (Python's `pickletools.py` describes them), but for the rare ones
-//! that make objects. It makes values, and calls nothing.
+//! The stack machine of pickles: opcodes of protocols 0 to 5 (see Python's `pickletools.py`),
+//! except the rare ones that create objects. It creates values and calls nothing.
 
-use super::{Id, Value};
+use super::value::{Id, Value};
 use std::collections::HashMap;
 
-/// Runs the program at the beginning of `bytes`, which may mention the globals that `allowed` knows: the values it makes, the
-/// outermost one's place, and the program's length.
+/// Runs the program at the beginning of `bytes`, in which only globals that are `allowed` may
+/// occur. Returns its values, the index of the outermost one, and the length of the program.
 pub(super) fn run(bytes: &[u8], allowed: fn(&str) -> bool) -> Step<(Vec<Value>, Id, usize)> {
     let (values, stack, marks) = (Vec::new(), Vec::new(), Vec::new());
     let mut machine = Machine { bytes, at: 0, allowed, values, stack, marks, memo: HashMap::new(), encoded: 0 };
@@ -15,8 +15,9 @@ pub(super) fn run(bytes: &[u8], allowed: fn(&str) -> bool) -> Step<(Vec<Value>, 
     }
 }
 
-/// Values of one program: a byte may make one of fifty, and ResNet-1202's checkpoint with its optimiser makes a hundred thousand.
-const MOST_VALUES: usize = 4_000_000;
+/// Largest number of values: a value takes fifty times the memory of an opcode, and ResNet-1202's
+/// checkpoint with its optimiser has a hundred thousand.
+const MAX_VALUES: usize = 4_000_000;
 
 /// The stack machine.
 struct Machine<'a> {
@@ -27,7 +28,7 @@ struct Machine<'a> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
-    /// Bytes made of text so far: a text that is remembered and encoded again and again must not fill the memory.
+    /// Bytes encoded from text so far, limited because a memoised text can be encoded repeatedly.
     encoded: usize,
 }
 
@@ -37,8 +38,8 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Step<Id> {
         loop {
             let opcode = self.take(1)?[0];
-            if self.values.len() > MOST_VALUES {
-                return Err(format!("it makes more than {MOST_VALUES} values, and a checkpoint's few thousand"));
+            if self.values.len() > MAX_VALUES {
+                return Err(format!("it has more than {MAX_VALUES} values, far more than a checkpoint"));
             }
             if opcode == b'.' {
                 return self.pop();
@@ -49,7 +50,7 @@ impl<'a> Machine<'a> {
 
     fn step(&mut self, opcode: u8) -> Step<()> {
         match opcode {
-            // PROTO, FRAME: nothing to do but to skip their arguments.
+            // PROTO and FRAME: their arguments are skipped.
             0x80 => self.skip(1)?,
             0x95 => self.skip(8)?,
             b'(' => self.marks.push(self.stack.len()),
@@ -74,7 +75,7 @@ impl<'a> Machine<'a> {
             b'c' | 0x93 | b'i' => self.global(opcode)?,
             b'R' | 0x81 => self.call()?,
             b'b' => self.build()?,
-            _ => return Err(format!("opcode 0x{opcode:02x} is not one that data needs")),
+            _ => return Err(format!("opcode 0x{opcode:02x} is not supported")),
         }
         Ok(())
     }
@@ -90,7 +91,7 @@ impl<'a> Machine<'a> {
                 let n = self.unsigned(if opcode == 0x8a { 1 } else { 4 })?;
                 let bytes = self.take(n)?;
                 if n > 8 {
-                    return Err(format!("an integer of {n} bytes"));
+                    return Err(format!("an integer has {n} bytes, more than 8"));
                 }
                 let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
                 let fill = if negative { -1 } else { 0 };
@@ -101,10 +102,10 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A value of protocol 0, written as a line of text.
+    /// Reads a value of protocol 0, which is a line of text.
     fn line_value(&mut self, opcode: u8) -> Step<()> {
         let line = self.line()?;
-        let unread = || format!("\"{}\" is no value that data needs", line.escape_debug());
+        let unread = || format!("\"{}\" is not a supported value", line.escape_debug());
         let value = match opcode {
             b'I' if line == "00" => Value::Bool(false),
             b'I' if line == "01" => Value::Bool(true),
@@ -171,7 +172,7 @@ impl<'a> Machine<'a> {
         match (&mut self.values[target], opcode) {
             (Value::List(list), b'a' | b'e' | 0x90) => list.extend(items),
             (Value::Dict(dict), b's' | b'u') => dict.extend(pairs(&items)?),
-            _ => return Err("an item for something that is neither list nor dictionary".into()),
+            _ => return Err("an item is added to a value that is neither list nor dictionary".into()),
         }
         Ok(())
     }
@@ -194,7 +195,7 @@ impl<'a> Machine<'a> {
                     b'j' => self.unsigned(4)?,
                     _ => self.line_number()?,
                 };
-                let id = *self.memo.get(&key).ok_or_else(|| format!("value {key} was never remembered"))?;
+                let id = *self.memo.get(&key).ok_or_else(|| format!("value {key} was never memoised"))?;
                 self.stack.push(id);
             }
         }
@@ -209,15 +210,15 @@ impl<'a> Machine<'a> {
             let (name, module) = (self.pop()?, self.pop()?);
             match (&self.values[module], &self.values[name]) {
                 (Value::Text(module), Value::Text(name)) => format!("{module}.{name}"),
-                _ => return Err("a global whose name is not text".into()),
+                _ => return Err("the name of a global is not text".into()),
             }
         };
         if !(self.allowed)(&name) {
-            return Err(format!("it asks for {name}, which data does not need"));
+            return Err(format!("it needs {name}, which is not allowed"));
         }
         self.push(Value::Global(name));
         match opcode {
-            b'i' => Err("it makes an object, which data does not need".into()),
+            b'i' => Err("it creates an object, which is not supported".into()),
             _ => Ok(()),
         }
     }
@@ -225,7 +226,7 @@ impl<'a> Machine<'a> {
     fn call(&mut self) -> Step<()> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
         let Value::Global(name) = self.values[callable].clone() else {
-            return Err("a call of something unnamed".into());
+            return Err("a call has no name".into());
         };
         // Python 3 writes bytes to protocol 2 as Latin-1 text to be encoded.
         let value = match (name.as_str(), &self.values[arguments]) {
@@ -234,13 +235,14 @@ impl<'a> Machine<'a> {
                     let byte = |c: char| u8::try_from(u32::from(c)).map_err(|_| "text that is not Latin-1".to_string());
                     self.encoded += text.len();
                     if self.encoded > self.bytes.len() {
-                        return Err("it encodes more text than it holds".into());
+                        return Err("it encodes more text than it has".into());
                     }
                     Value::Bytes(text.chars().map(byte).collect::<Step<_>>()?)
                 }
-                _ => return Err("an encoding of something that is not text".into()),
+                _ => return Err("an encoded value is not text".into()),
             },
-            // Python 3 sets an OrderedDict's items one by one; Python 2 hands them over as a list of pairs.
+            // Python 3 sets the items of an OrderedDict one by one; Python 2 passes a list of
+            // pairs.
             ("collections.OrderedDict", Value::List(given)) => Value::Dict(self.pairs(given)),
             ("collections.OrderedDict" | "collections.defaultdict" | "collections.Counter", _) => {
                 Value::Dict(Vec::new())
@@ -251,7 +253,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The pairs in `([[k, v], …],)`; none where that is not what was given.
+    /// Returns the pairs in `([[k, v], …],)`, none for any other arguments.
     fn pairs(&self, given: &[Id]) -> Vec<(Id, Id)> {
         let [list] = given else { return Vec::new() };
         let Value::List(items) = &self.values[*list] else { return Vec::new() };
@@ -269,7 +271,7 @@ impl<'a> Machine<'a> {
             Value::Call { state, .. } => *state = Some(given),
             // Attributes of an OrderedDict: PyTorch's version numbers of modules.
             Value::Dict(_) => {}
-            _ => return Err("a state for something that was not called".into()),
+            _ => return Err("a state is set on a value that is not a call".into()),
         }
         Ok(())
     }
@@ -299,14 +301,14 @@ impl<'a> Machine<'a> {
         self.take(n).map(drop)
     }
 
-    /// A little-endian number of up to eight bytes.
+    /// Reads a little-endian number of up to eight bytes.
     fn unsigned(&mut self, width: usize) -> Step<usize> {
         Ok(self.take(width)?.iter().rev().fold(0, |value, &b| value << 8 | usize::from(b)))
     }
 
-    /// A memo's key in protocol 0.
+    /// Reads a memo key of protocol 0.
     fn line_number(&mut self) -> Step<usize> {
-        self.line()?.parse().map_err(|_| "a memo's key that is no number".into())
+        self.line()?.parse().map_err(|_| "a memo key is not a number".into())
     }
 
     fn line(&mut self) -> Step<String> {
@@ -321,6 +323,6 @@ impl<'a> Machine<'a> {
 fn pairs(items: &[Id]) -> Step<Vec<(Id, Id)>> {
     match items.len() % 2 {
         0 => Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()),
-        _ => Err("a key without a value".into()),
+        _ => Err("a key has no value".into()),
     }
 }

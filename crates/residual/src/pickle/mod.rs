@@ -1,19 +1,19 @@
-//! Pickle files read as data: what CIFAR's python layout and PyTorch's checkpoints are made of, and nothing more.
+//! Reading of pickle files as data: CIFAR's Python layout and PyTorch's checkpoints.
 //!
-//! A pickle is a program for a stack machine that may call any function of Python's. Here nothing is ever called: a
-//! call is kept as the pair of a name and its arguments, only the names that the reader allows (those that arrays or
-//! tensors are made of) may be mentioned, and any other is refused by name. Memory is bounded by the file's size. Values live in
-//! one arena and refer to each other by index, so that a list that grows after it was memoised is seen to grow. [`machine`] carries
-//! the program out.
+//! A pickle is a program for a stack machine that may call any Python function. Here nothing is
+//! called: a call is recorded as a name and its arguments, and a name outside the reader's list
+//! (those that arrays or tensors need) is an error. Memory is bounded by the file's size. Values
+//! are in one arena and refer to each other by index, so that a list may grow after it was
+//! memoised. [`machine`] runs the program.
 
 mod machine;
+mod value;
+
+pub use value::{Id, Value};
 
 use crate::error::{Error, Result};
 
-/// A value's place in the arena.
-pub type Id = usize;
-
-/// Callables that stand for arrays and strings. `numpy._core` is numpy 2's name.
+/// Callables of arrays and strings. `numpy._core` is numpy 2's name.
 const ALLOWED: [&str; 7] = [
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
@@ -24,38 +24,16 @@ const ALLOWED: [&str; 7] = [
     "_codecs.encode",
 ];
 
-/// What a pickle may hold.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    /// Python 2's `str` and Python 3's `bytes`.
-    Bytes(Vec<u8>),
-    Text(String),
-    /// Lists and tuples.
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(String),
-    /// A call that is not made, and the state that would be given to what it returns.
-    Call {
-        name: String,
-        arguments: Id,
-        state: Option<Id>,
-    },
-    /// Something outside the pickle: PyTorch's storages.
-    Persistent(Id),
-}
-
-/// An array of bytes: numpy's `uint8`.
+/// An array of bytes, numpy's `uint8`.
 #[derive(Debug, PartialEq)]
 pub struct Array<'a> {
+    /// Size of each dimension.
     pub shape: Vec<usize>,
+    /// Values in C order.
     pub data: &'a [u8],
 }
 
-/// A pickle that was read.
+/// The values of a pickle.
 #[derive(Debug)]
 pub struct Pickle {
     values: Vec<Value>,
@@ -63,41 +41,51 @@ pub struct Pickle {
 }
 
 impl Pickle {
-    /// Reads a pickle; `name` is what to call the file in messages.
+    /// Reads a pickle of arrays; error messages call the file `name`.
+    ///
+    /// # Errors
+    /// Fails if the file is truncated, is not a pickle, or needs a callable other than numpy's for
+    /// arrays.
     pub fn read(bytes: &[u8], name: &str) -> Result<Self> {
         let read = Self::parse(bytes, |global| ALLOWED.contains(&global));
-        read.map(|(pickle, _)| pickle).map_err(|why| Error::data(format!("{name} is not a pickle that we read: {why}")))
+        read.map(|(pickle, _)| pickle).map_err(|why| Error::data(format!("{name} is not a supported pickle: {why}")))
     }
 
-    /// Reads the pickle at the beginning of `bytes`, which may mention the globals that `allowed` knows; returns its
-    /// length too.
+    /// Reads the pickle at the beginning of `bytes`, in which only globals that are `allowed` may
+    /// occur. Returns it with its length.
+    ///
+    /// # Errors
+    /// Returns what is wrong and at which byte.
     pub fn parse(bytes: &[u8], allowed: fn(&str) -> bool) -> std::result::Result<(Self, usize), String> {
         let (values, root, length) = machine::run(bytes, allowed)?;
         Ok((Self { values, root }, length))
     }
 
-    /// The outermost value's place.
+    /// Returns the index of the outermost value.
     pub fn root(&self) -> Id {
         self.root
     }
 
-    /// The value at a place.
+    /// Returns a value.
+    ///
+    /// # Panics
+    /// Panics if `id` is not of this pickle.
     pub fn value(&self, id: Id) -> &Value {
         &self.values[id]
     }
 
-    /// Every value there is, in the order in which they came into being.
+    /// Returns all values in the order of their creation.
     pub fn values(&self) -> &[Value] {
         &self.values
     }
 
-    /// The value of a key of the outermost dictionary.
+    /// Returns the value of a key of the outermost dictionary.
     pub fn get(&self, key: &str) -> Option<Id> {
         let Value::Dict(pairs) = &self.values[self.root] else { return None };
         pairs.iter().rev().find(|(k, _)| self.text(*k).as_deref() == Some(key)).map(|(_, v)| *v)
     }
 
-    /// A string, of either kind.
+    /// Returns a value as text if it is a string or bytes in UTF-8.
     pub fn text(&self, id: Id) -> Option<String> {
         match &self.values[id] {
             Value::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
@@ -106,12 +94,12 @@ impl Pickle {
         }
     }
 
-    /// A list of strings.
+    /// Returns a value as strings if it is a list of them.
     pub fn texts(&self, id: Id) -> Option<Vec<String>> {
         self.list(id)?.iter().map(|&item| self.text(item)).collect()
     }
 
-    /// A list of integers.
+    /// Returns a value as integers if it is a list of them.
     pub fn integers(&self, id: Id) -> Option<Vec<i64>> {
         let integer = |&item: &Id| match self.values[item] {
             Value::Int(value) => Some(value),
@@ -120,11 +108,11 @@ impl Pickle {
         self.list(id)?.iter().map(integer).collect()
     }
 
-    /// An array of bytes in C order.
+    /// Returns a value as an array if it is one of bytes in C order.
     pub fn array(&self, id: Id) -> Option<Array<'_>> {
         let Value::Call { name, arguments, state } = &self.values[id] else { return None };
         let (shape, kind, in_c_order, data) = match (name.rsplit('.').next()?, state) {
-            // The state is (version, shape, dtype, in Fortran's order, data).
+            // The state is (version, shape, dtype, is in Fortran order, data).
             ("_reconstruct", Some(state)) => {
                 let [_, shape, kind, fortran, data] = self.list(*state)?[..] else { return None };
                 (shape, kind, self.values[fortran] == Value::Bool(false), data)
@@ -142,13 +130,14 @@ impl Pickle {
         (in_c_order && self.is_uint8(kind) && size == data.len()).then_some(Array { shape, data })
     }
 
+    /// Returns whether a value is numpy's `uint8`.
     fn is_uint8(&self, id: Id) -> bool {
         let Value::Call { name, arguments, .. } = &self.values[id] else { return false };
         let kind = self.list(*arguments).and_then(|arguments| self.text(*arguments.first()?));
         name == "numpy.dtype" && kind.as_deref() == Some("u1")
     }
 
-    /// The items of a list or tuple.
+    /// Returns the items of a value if it is a list or tuple.
     pub fn list(&self, id: Id) -> Option<&[Id]> {
         match &self.values[id] {
             Value::List(items) => Some(items),
@@ -161,8 +150,8 @@ impl Pickle {
 mod tests {
     use super::*;
 
-    /// `pickle.dumps({b'data': numpy.arange(12, dtype='uint8').reshape(2, 6), b'labels': [3, 300, -1], 'names':
-    /// ['x', 'y']}, protocol=p)` for p = 2, 4, 5 by Python 3.12 with numpy 2.
+    /// `pickle.dumps({b'data': numpy.arange(12, dtype='uint8').reshape(2, 6), b'labels': [3, 300,
+    /// -1], 'names': ['x', 'y']}, protocol=p)` for p = 2, 4, 5 by Python 3.12 with numpy 2.
     const PICKLES: [&str; 3] = [
         "80027d710028635f636f646563730a656e636f64650a7101580400000064617461710258060000006c6174696e317103867104527105636e756d70792e5f636f72652e6d756c746961727261790a5f7265636f6e7374727563740a7106636e756d70790a6e6461727261790a71074b0085710868015801000000627109680386710a52710b87710c52710d284b014b024b0686710e636e756d70790a64747970650a710f5802000000753171108988877111527112284b0358010000007c71134e4e4e4affffffff4affffffff4b0074711462896801580c000000000102030405060708090a0b7115680386711652711774711862680158060000006c6162656c737119680386711a52711b5d711c284b034d2c014affffffff6558050000006e616d6573711d5d711e28580100000078711f580100000079712065752e",
         "800495cd000000000000007d9428430464617461948c166e756d70792e5f636f72652e6d756c74696172726179948c0c5f7265636f6e7374727563749493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b014b024b06869468058c0564747970659493948c02753194898887945294284b038c017c944e4e4e4affffffff4affffffff4b0074946289430c000102030405060708090a0b9474946243066c6162656c73945d94284b034d2c014affffffff658c056e616d6573945d94288c0178948c01799465752e",
@@ -195,8 +184,7 @@ mod tests {
         // `os.system("true")` in an object's __reduce__.
         let hex = "800263706f7369780a73797374656d0a710058040000007472756571018571025271032e";
         let error = Pickle::read(&bytes(hex), "evil").expect_err("a call of os.system");
-        let expected =
-            "evil is not a pickle that we read: it asks for posix.system, which data does not need (byte 16)";
+        let expected = "evil is not a supported pickle: it needs posix.system, which is not allowed (byte 16)";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -213,7 +201,7 @@ mod tests {
         // `cos` calls by REDUCE, `ios` by INST.
         for evil in [b"cos\nsystem\n(S'true'\ntR.".as_slice(), b"(S'true'\nios\nsystem\n."] {
             let error = Pickle::read(evil, "evil").expect_err("a call of os.system").to_string();
-            assert!(error.contains("it asks for os.system, which data does not need"), "{error}");
+            assert!(error.contains("it needs os.system, which is not allowed"), "{error}");
         }
     }
 

@@ -31,7 +31,7 @@ pub fn channel_statistics(images: &Images, progress: &mut dyn Progress) -> Resul
     Ok(Normalize::Channel { mean: mean.iter().map(|m| (m / 255.0) as f32).collect(), std })
 }
 
-/// Adds the values of `[…, c]` pixels to the first `c` of `sums`, and their squares to the other `c`.
+/// Adds the values of `[…, c]` pixels to the first `c` of `sums`, and their squares to the last.
 pub(crate) fn add_channel_sums(sums: &mut [u64], pixels: &[u8]) {
     let (sums, squares) = sums.split_at_mut(sums.len() / 2);
     for pixel in pixels.chunks_exact(sums.len()) {

@@ -221,7 +221,7 @@ fn pickles_are_read_and_errors_name_broken_ones() {
     assert_eq!(refused(folder.path()).to_string(), expected);
     fs::write(&file, &pickled(3, 7, "labels")[..5000]).expect("writable");
     let error = refused(folder.path()).to_string();
-    assert!(error.starts_with(&format!("{} is not a pickle that we read: it is truncated", file.display())), "{error}");
+    assert!(error.starts_with(&format!("{} is not a supported pickle: it is truncated", file.display())), "{error}");
     fs::write(&file, pickled(3, 7, "colours")).expect("writable");
     assert_eq!(refused(folder.path()).to_string(), format!("{} has no list of \"labels\"", file.display()));
     fs::remove_file(&file).expect("removable");
