@@ -6,7 +6,7 @@ use crate::ui::table::{Align, Table};
 use residual::{Error, Result};
 use residual_train::recipe::Recipe;
 use residual_train::train::Record;
-use residual_train::train::record::{State, find};
+use residual_train::train::record::{RunState, find};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub struct RunsArgs {
 struct RunRow {
     run: String,
     path: PathBuf,
-    state: State,
+    state: RunState,
     model: String,
     data: String,
     recipe: String,

@@ -6,7 +6,7 @@ use crate::ui::table::{Align, Table};
 use residual::Result;
 use residual_train::data::Progress;
 use residual_train::recipe::Recipe;
-use residual_train::train::range::{self, Point, Range};
+use residual_train::train::range::{self, LrPoint, LrRange};
 use serde::Serialize;
 
 /// Rows of the table, and the width of its bars.
@@ -68,7 +68,7 @@ impl LrArgs {
         let mut overrides = vec![format!("data.source={}", serde_json::Value::from(self.data.as_str()))];
         overrides.extend(self.sets.iter().cloned());
         let recipe = Recipe::default_for(&self.data, &entry.name)?.with(&overrides)?;
-        let range = Range { from: self.from, to: self.to, steps: self.steps };
+        let range = LrRange { from: self.from, to: self.to, steps: self.steps };
         let (mut preparing, mut bars) = (ui.bars(), ui.bars());
         bars.start("range test", self.steps as u64);
         let points = range::test(&recipe, range, &mut preparing, |_| bars.advance(1))?;
@@ -85,12 +85,12 @@ impl LrArgs {
 }
 
 /// Draws the smoothed loss by learning rate as bars and marks the suggestion.
-fn curve(points: &[Point], suggested: Option<f64>) -> String {
+fn curve(points: &[LrPoint], suggested: Option<f64>) -> String {
     let mut table = Table::new(&[("lr", Align::Right), ("loss", Align::Right), ("", Align::Left)]);
     let means = || points.iter().map(|point| point.smoothed);
     let (least, largest) = (means().fold(f64::INFINITY, f64::min), means().fold(0.0, f64::max));
-    let rows: Vec<&Point> = points.iter().step_by(points.len().div_ceil(ROWS).max(1)).collect();
-    let distance = |point: &Point| suggested.map_or(f64::INFINITY, |lr| (point.lr / lr).ln().abs());
+    let rows: Vec<&LrPoint> = points.iter().step_by(points.len().div_ceil(ROWS).max(1)).collect();
+    let distance = |point: &LrPoint| suggested.map_or(f64::INFINITY, |lr| (point.lr / lr).ln().abs());
     let marked =
         rows.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|_| suggested.is_some());
     for point in rows {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_curve_reaches_from_its_least_value_to_its_largest_and_marks_the_suggestion() {
-        let point = |step: usize, lr: f64, smoothed: f64| Point { step, lr, loss: smoothed, smoothed };
+        let point = |step: usize, lr: f64, smoothed: f64| LrPoint { step, lr, loss: smoothed, smoothed };
         let points = [point(0, 0.001, 2.4), point(1, 0.01, 2.3), point(2, 0.1, 2.2)];
         let drawn = curve(&points, Some(0.012));
         let rows: Vec<&str> = drawn.lines().skip(1).collect();

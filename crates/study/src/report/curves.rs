@@ -4,7 +4,7 @@ use super::chart::{Chart, MOST_POINTS, Series, Stroke, thinned};
 use super::lang::Lang;
 use maud::{Markup, html};
 use residual_train::train::Record;
-use residual_train::train::record::Epoch;
+use residual_train::train::record::EpochRecord;
 
 /// Draws the four charts, with the curves of all runs in each.
 pub fn curves(runs: &[&Record], lang: Lang) -> Markup {
@@ -40,7 +40,7 @@ fn pairs(
     lang: Lang,
     noisy: bool,
     train: impl Fn(&Record) -> Vec<(f64, f64)>,
-    validation: impl Fn(&Epoch) -> Option<f64>,
+    validation: impl Fn(&EpochRecord) -> Option<f64>,
 ) -> Vec<Series> {
     let mut series = Vec::new();
     for (i, run) in runs.iter().enumerate() {

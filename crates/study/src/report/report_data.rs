@@ -10,7 +10,7 @@ use residual::weights::{self, Metadata};
 use residual_train::data::{self, Dataset, Image, Images, Normalizer, Split};
 use residual_train::eval::predictions::{Prediction, Predictions};
 use residual_train::train::Record;
-use residual_train::train::record::State;
+use residual_train::train::record::RunState;
 
 /// Confidence of a wrong prediction from which on the label itself is suspicious (Northcutt et al.
 /// 2021, "Pervasive Label Errors in Test Sets", find 0.54 % of CIFAR-10's test labels wrong, most
@@ -102,7 +102,7 @@ impl ReportData {
             metadata: None,
             classes: Vec::new(),
             predictions: record.predictions()?.unwrap_or_default(),
-            split: if record.state == State::Finished { Split::Test } else { Split::Validation },
+            split: if record.state == RunState::Finished { Split::Test } else { Split::Validation },
             mistakes: Vec::new(),
             uncertain: Vec::new(),
             explained: Vec::new(),

@@ -7,15 +7,15 @@ use crate::stats::Difference;
 use maud::{Markup, html};
 use residual::numbers::{percent, short, thousands};
 use residual_train::data;
-use residual_train::train::record::State;
+use residual_train::train::record::RunState;
 
 /// Returns the state of a run in words.
-fn state(state: State, lang: Lang) -> &'static str {
+fn state(state: RunState, lang: Lang) -> &'static str {
     match state {
-        State::Running => lang.text("state-running"),
-        State::Finished => lang.text("state-finished"),
-        State::Interrupted => lang.text("state-interrupted"),
-        State::Failed => lang.text("state-failed"),
+        RunState::Running => lang.text("state-running"),
+        RunState::Finished => lang.text("state-finished"),
+        RunState::Interrupted => lang.text("state-interrupted"),
+        RunState::Failed => lang.text("state-failed"),
     }
 }
 
@@ -26,7 +26,7 @@ pub fn headline(run: &ReportData, lang: Lang) -> Markup {
     let images = run.predictions.rows.len();
     let validation = record.best_val_error();
     html! {
-        @if record.state != State::Finished {
+        @if record.state != RunState::Finished {
             p class="lead" {
                 (lang.format("run-unfinished", &[("state", state(record.state, lang).into())]))
                 @if let Some(failure) = &record.failure { " – " (lang::message(failure)) }

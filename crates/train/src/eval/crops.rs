@@ -1,4 +1,5 @@
-//! The crops of an image that a test protocol asks for: at which scales, from where, mirrored or not.
+//! The crops of an image that a test protocol asks for: at which scales, from where, mirrored or
+//! not.
 //!
 //! Images come as they were in their files. They are resized to a *scale* (the shorter side in
 //! pixels, aspect ratio kept), crops of the network's input size are cut, and each crop is
@@ -332,7 +333,8 @@ mod tests {
         let crop_set = CropSet::new(TestProtocol::TenCrop, &[], &weights, 1).expect("fits");
         let normalizer = weights.normalizer().expect("sizes agree");
         let found = crop_set.crops_of(&image(4, 4), &weights, &normalizer).expect("crops");
-        // The first crop reaches one pixel into the padding above and to the left, the last one none.
+        // The first crop reaches one pixel into the padding above and to the left, the last one
+        // none.
         let pixel = |crop: usize, at: usize| [0, 1, 2].map(|c| found[crop].pixels[at * 3 + c].round());
         assert_eq!([pixel(0, 0), pixel(0, 4 + 1), pixel(8, 0)], [[0.0; 3], [0.0, 0.0, 255.0], [0.0, 0.0, 255.0]]);
         let scales = |protocol, scale, pad| {

@@ -1,9 +1,9 @@
-//! Networks and test protocols combined: every crop goes through its network, and the probabilities of
-//! all crops of an image are averaged.
+//! Networks and test protocols combined: every crop goes through its network, and the probabilities
+//! of all crops of an image are averaged.
 //!
 //! One member is a plain test; several are an ensemble (VGG Table 6, ResNet Table 5), or the same
-//! weights tested by `dense` and by `multi-crop` (VGG Table 5). Each member has the same weight. Images
-//! may differ in size: crops of one size go through the network together.
+//! weights tested by `dense` and by `multi-crop` (VGG Table 5). Each member has the same weight.
+//! Images may differ in size: crops of one size go through the network together.
 
 use super::checks::check_labels;
 use super::crops::{Crop, CropSet};
@@ -19,15 +19,15 @@ use residual::plan::{InferenceSession, batch_of, softmax};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Values of all waiting crops at which they go through the networks: 256 MB. Images may have any aspect
-/// ratio, so this is counted, not estimated.
+/// Values of all waiting crops at which they go through the networks: 256 MB. Images may have any
+/// aspect ratio, so this is counted, not estimated.
 const WAITING: usize = 64 << 20;
 
 /// Images whose crops wait, at most.
 const CHUNK: usize = 128;
 
-/// Images that are decoded at a time. Their crops may exceed [`WAITING`] by 3 GB if each image is as
-/// large as `dense` takes.
+/// Images that are decoded at a time. Their crops may exceed [`WAITING`] by 3 GB if each image is
+/// as large as `dense` takes.
 const DECODED: usize = 16;
 
 /// How many unreadable images a note names.
@@ -184,14 +184,15 @@ impl Ensemble {
         Ok(sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / n) as f32).collect()).collect())
     }
 
-    /// Returns each member's crops of image `i`. The image itself, 36 MB if a phone took it, is freed.
+    /// Returns each member's crops of image `i`. The image itself, 36 MB if a phone took it, is
+    /// freed.
     fn read(&self, images: &Images, i: usize) -> Result<Vec<Vec<Crop>>> {
         let image = images.original(i)?;
         self.crops_of(&image).map_err(|error| error.about(images.name(i)))
     }
 
-    /// Tests on `images`. With `skip_bad`, images that do not decode or are too large for `dense` are
-    /// left out and counted.
+    /// Tests on `images`. With `skip_bad`, images that do not decode or are too large for `dense`
+    /// are left out and counted.
     ///
     /// # Errors
     /// There are no images, the numbers of classes differ, or an image cannot be read or cropped.

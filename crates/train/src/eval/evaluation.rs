@@ -35,7 +35,8 @@ pub struct Evaluation {
     /// The scales (shorter sides in pixels) that images were resized to; empty if they were resized
     /// to the network's input size.
     pub scales: Vec<usize>,
-    /// Number of crops that went through a network, mirrored ones included; whole images for `dense`.
+    /// Number of crops that went through a network, mirrored ones included; whole images for
+    /// `dense`.
     pub crops: usize,
     /// Number of images that were left out because they do not decode.
     pub skipped: usize,
@@ -58,7 +59,8 @@ pub struct ClassResult {
     pub precision: Option<f64>,
     /// Share of the images with this label that were predicted as it; `None` if there are none.
     pub recall: Option<f64>,
-    /// Harmonic mean of precision and recall; `None` if the class has neither images nor predictions.
+    /// Harmonic mean of precision and recall; `None` if the class has neither images nor
+    /// predictions.
     pub f1: Option<f64>,
 }
 

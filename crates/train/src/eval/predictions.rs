@@ -39,8 +39,8 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Summarises the `probabilities` of an image, one per class. Of equal ones the lower class counts as
-    /// more probable.
+    /// Summarises the `probabilities` of an image, one per class. Of equal ones the lower class
+    /// counts as more probable.
     pub fn new(probabilities: &[f32], label: usize) -> Self {
         let prediction = argmax(probabilities);
         let mut second = usize::from(prediction == 0 && probabilities.len() > 1);
@@ -117,8 +117,9 @@ struct Line {
 }
 
 impl Predictions {
-    /// Classifies each of `images`, which are of the network's size, by its centre crop; with `flip`
-    /// the probabilities of the mirrored image are averaged in. `classes` are the class names.
+    /// Classifies each of `images`, which are of the network's size, by its centre crop; with
+    /// `flip` the probabilities of the mirrored image are averaged in. `classes` are the class
+    /// names.
     ///
     /// # Errors
     /// An image cannot be read, or does not fit the network.

@@ -1,4 +1,5 @@
-//! Values that parse but are impossible: each rule names its key, so that an error can point at the line.
+//! Values that parse but are impossible: each rule names its key, so that an error can point at the
+//! line.
 
 use super::sections::{Normalize, PolicyKind, Recipe, Resize, SCHEDULE_COMMON, ScheduleKind};
 use crate::data::MAGNITUDE_BINS;

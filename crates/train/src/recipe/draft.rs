@@ -163,8 +163,8 @@ impl Draft {
         self.accept(section, key)
     }
 
-    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`, or the keys of
-    /// another schedule.
+    /// An override of one of two alternatives replaces the other: `train.steps` and `train.epochs`,
+    /// or the keys of another schedule.
     fn settle_alternatives(&mut self, overrides: &[String]) -> Result<()> {
         let is_set = |key: &str| is_among(overrides, key);
         for (given, other) in [("steps", "epochs"), ("epochs", "steps")] {
@@ -276,7 +276,8 @@ impl Draft {
     }
 }
 
-/// A value of `--set`: TOML if it is TOML, else a string, so that `--set model.name=resnet-18` needs no quotes.
+/// A value of `--set`: TOML if it is TOML, else a string, so that `--set model.name=resnet-18`
+/// needs no quotes.
 fn bare(text: &str) -> toml::Value {
     toml::from_str::<toml::Table>(&format!("value = {text}"))
         .ok()

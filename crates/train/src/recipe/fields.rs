@@ -1,4 +1,5 @@
-//! The keys that a struct deserialises from, asked of serde itself so that no second list can go stale.
+//! The keys that a struct deserialises from, asked of serde itself so that no second list can go
+//! stale.
 
 use serde::de::{Deserializer, Error, Visitor, value};
 use serde::forward_to_deserialize_any;

@@ -3,8 +3,8 @@
 //! A [`Recipe`] is what was typed: a file or a recipe that ships with the library
 //! ([`Recipe::load`]), with overrides. It is checked strictly: an unknown key, a wrong type or an
 //! impossible value is an error with file, line and key. [`Recipe::resolve`] takes what only the
-//! data knows ([`DataFacts`]) and returns a [`ResolvedRecipe`], in which nothing is left open; a run
-//! folder keeps its text as `recipe.toml`, which parses back to the same recipe.
+//! data knows ([`DataFacts`]) and returns a [`ResolvedRecipe`], in which nothing is left open; a
+//! run folder keeps its text as `recipe.toml`, which parses back to the same recipe.
 
 mod check;
 mod draft;

@@ -106,7 +106,8 @@ pub struct ResolvedTrain {
 }
 
 impl Recipe {
-    /// Completes the recipe with what the data decides and with the defaults of the schedule's kind.
+    /// Completes the recipe with what the data decides and with the defaults of the schedule's
+    /// kind.
     ///
     /// # Errors
     /// Recipe and data contradict each other, or the network does not take the images.
@@ -158,7 +159,8 @@ impl ResolvedRecipe {
         &self.written
     }
 
-    /// Describes what the schedule would do only after the end of the run; `None` if it does everything.
+    /// Describes what the schedule would do only after the end of the run; `None` if it does
+    /// everything.
     pub fn unreached(&self) -> Option<String> {
         let (schedule, steps) = (&self.written.schedule, self.train.steps);
         if schedule.warmup_steps > 0 && schedule.warmup_steps >= steps {

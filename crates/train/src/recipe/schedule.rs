@@ -1,18 +1,20 @@
-//! Learning rates as pure functions of the step, and of a state that only two schedules need.
+//! Learning rates as pure functions of the step and of a state that only two schedules need.
 //!
-//! A run that is resumed at step `s` asks for `lr(s, &state)` and gets what the uninterrupted one got: nothing is
-//! counted up inside. `plateau` and the paper's hold look at errors; what they saw is a [`ScheduleState`], which a
-//! checkpoint carries. Steps count from 0: `lr(0)` is the rate of the first step.
+//! A schedule counts nothing itself, so a run that is resumed at step `s` gets the same `lr(s,
+//! &state)` as an uninterrupted one. `plateau` and the paper's hold depend on errors, which are
+//! kept in a [`ScheduleState`] and in checkpoints. Steps count from 0: `lr(0)` is the rate of the
+//! first step.
 
 use super::sections::{ScheduleKind, ScheduleOptions};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Steps over which the training error is averaged before a hold may end. 100 batches of 128 give the error at 80 %
-/// with a standard error of 0.35 points; the paper saw it fall below within about 400 steps.
+/// Steps over which the training error is averaged before a hold may end. 100 batches of 128 give
+/// an error of 80 % with a standard error of 0.35 points; the paper's fell below it within about
+/// 400 steps.
 pub const HOLD_WINDOW: u64 = 100;
 
-/// The learning rate of a run.
+/// The learning-rate schedule of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     lr: f64,
@@ -23,7 +25,7 @@ pub struct Schedule {
     hold: Option<Hold>,
 }
 
-/// What the rate does after the warm-up.
+/// The course of the rate after the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 enum Shape {
     Constant,
@@ -33,34 +35,34 @@ enum Shape {
     Plateau { factor: f64, patience: u64, threshold: f64, max_drops: u64 },
 }
 
-/// "0.01 until training error < 80 %".
+/// A rate that is held until the training error falls below a bound (ResNet §4.2: 0.01 until 80 %).
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Hold {
     lr: f64,
     error: f64,
 }
 
-/// What a schedule has seen of the run. Start with the default, feed it with [`Schedule::trained`] and
-/// [`Schedule::validated`], keep it in every checkpoint.
+/// The errors that a schedule depends on. Start with the default, update it with
+/// [`Schedule::trained`] and [`Schedule::validated`], and keep it in every checkpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleState {
-    /// The hold is over.
+    /// Whether the hold has ended.
     pub released: bool,
-    /// Sum of the training errors (percent) of the window so far.
+    /// Sum of the training errors (percent) in the window so far.
     pub window_error: f64,
     /// Steps in the window so far.
     pub window_steps: u64,
     /// Lowest validation error so far, in percent.
     pub best_error: Option<f64>,
-    /// Validations since it was found.
+    /// Validations since the lowest error.
     pub stale: u64,
-    /// Times the rate was dropped.
+    /// Number of drops of the rate.
     pub drops: u64,
 }
 
 impl Schedule {
-    /// The schedule that `options` describe around the base rate `lr`, for a run of `steps` steps.
+    /// Builds the schedule of `options` around the base rate `lr`, for a run of `steps` steps.
     pub fn new(options: &ScheduleOptions, lr: f64, steps: u64) -> Self {
         let full = options.filled();
         let factor = full.factor.unwrap_or(1.0);
@@ -83,12 +85,13 @@ impl Schedule {
         Self { lr, steps, shape, warmup_steps: full.warmup_steps, warmup_start: full.warmup_start, hold }
     }
 
-    /// The rate of step `step` (0-based).
+    /// Returns the rate of step `step` (0-based).
     pub fn lr(&self, step: u64, state: &ScheduleState) -> f64 {
         if let Some(hold) = self.hold
             && !state.released
         {
-            // A network that never gets so far (plain-110) falls with the milestones as others do. Other kinds begin behind the hold.
+            // The held rate drops at milestones, too, for networks that never reach the bound
+            // (plain-110). Other kinds begin after the hold.
             let falls = matches!(self.shape, Shape::MultiStep { .. } | Shape::Plateau { .. });
             return hold.lr * if falls { self.share(step, state) } else { 1.0 };
         }
@@ -99,13 +102,13 @@ impl Schedule {
         self.shaped(step, state)
     }
 
-    /// The rate without warm-up and hold. Milestones count from the beginning of the run, as papers do; cosine and
-    /// one-cycle span what the warm-up leaves.
+    /// Returns the rate without warm-up and hold. Milestones count from the beginning of the run,
+    /// as in the papers; cosine and one-cycle span the steps after the warm-up.
     fn shaped(&self, step: u64, state: &ScheduleState) -> f64 {
         self.lr * self.share(step, state)
     }
 
-    /// That rate over the base rate.
+    /// Returns that rate divided by the base rate.
     fn share(&self, step: u64, state: &ScheduleState) -> f64 {
         let done = step.saturating_sub(self.warmup_steps) as f64;
         let span = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
@@ -120,7 +123,7 @@ impl Schedule {
         }
     }
 
-    /// Takes notice of a step's training error (percent, of the step's batch).
+    /// Updates `state` with a step's training error (percent, of the step's batch).
     pub fn trained(&self, state: &mut ScheduleState, error: f64) {
         let Some(hold) = self.hold else { return };
         if state.released {
@@ -135,7 +138,7 @@ impl Schedule {
         }
     }
 
-    /// Takes notice of a validation error (percent).
+    /// Updates `state` with a validation error (percent).
     pub fn validated(&self, state: &mut ScheduleState, error: f64) {
         let Shape::Plateau { patience, threshold, max_drops, .. } = self.shape else { return };
         if state.best_error.is_none_or(|best| error < best - threshold) {
@@ -151,13 +154,14 @@ impl Schedule {
     }
 }
 
-/// Repeated multiplication: `powi` may differ between platforms in the last bit, a product of equal factors does not.
+/// Returns `factor` to the power `times` by repeated multiplication, which gives the same bits on
+/// every platform; `powi` does not.
 fn power(factor: f64, times: u64) -> f64 {
     (0..times).fold(1.0, |product, _| product * factor)
 }
 
-/// PyTorch's `OneCycleLR(anneal_strategy="linear")` in shares of the peak rate: `initial` at step 0, 1 at step
-/// `peak · steps − 1`, `last` at the last step.
+/// Returns PyTorch's `OneCycleLR(anneal_strategy="linear")` in shares of the peak rate: `initial`
+/// at step 0, 1 at step `peak · steps − 1`, `last` at the last step.
 fn one_cycle(step: f64, steps: f64, peak: f64, initial: f64, last: f64) -> f64 {
     let top = (peak * steps - 1.0).max(0.0);
     let end = steps - 1.0;
@@ -183,8 +187,9 @@ mod tests {
 
     #[test]
     fn one_cycle_agrees_with_pytorch() {
-        // PyTorch 2.15, `OneCycleLR(SGD, 0.2, total_steps=T, pct_start=P, anneal_strategy="linear", div_factor=10,
-        // final_div_factor=1000, cycle_momentum=False)`: `param_groups[0]["lr"]` before each step.
+        // PyTorch 2.15, `OneCycleLR(SGD, 0.2, total_steps=T, pct_start=P, anneal_strategy="linear",
+        // div_factor=10, final_div_factor=1000, cycle_momentum=False)`: `param_groups[0]["lr"]`
+        // before each step.
         let of = |steps, peak| {
             let options = ScheduleOptions { peak: Some(peak), ..options(ScheduleKind::OneCycle) };
             let schedule = Schedule::new(&options, 0.2, steps);
@@ -278,7 +283,8 @@ mod tests {
                 schedule.lr(7, &state)
             })
             .collect();
-        // 39.95 is no improvement on 40: the threshold is 0.1 points. The drop resets the count, not the best.
+        // 39.95 is no improvement on 40: the threshold is 0.1 points. The drop resets the count,
+        // not the best.
         let wanted = [0.01, 0.01, 0.01, 0.001, 0.001, 0.001, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4];
         rates.into_iter().zip(wanted).for_each(|(rate, wanted)| assert_close(rate, wanted));
     }

@@ -1,7 +1,7 @@
 //! A recipe as it is typed: one struct per section, every key with its default and its unit.
 //!
-//! `[model]` is [`ModelOptions`]. An `Option` that is `None` is decided when the recipe is resolved: by
-//! the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
+//! `[model]` is [`ModelOptions`]. An `Option` that is `None` is decided when the recipe is
+//! resolved: by the data (`validation`, `mean`) or by the schedule's kind (`milestones`, `peak`).
 
 use crate::data::{Augment, Crop, Jitter, Policy};
 pub use crate::data::{Filter, Flip, PolicyKind, Resize};
@@ -30,8 +30,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Returns the steps of one epoch over `images` training images (without the validation split). The
-    /// last, smaller batch is left out; a set smaller than one batch is one step.
+    /// Returns the steps of one epoch over `images` training images (without the validation split).
+    /// The last, smaller batch is left out; a set smaller than one batch is one step.
     pub fn steps_per_epoch(&self, images: usize) -> u64 {
         ((images / (self.train.batch * self.train.accumulate).max(1)) as u64).max(1)
     }
@@ -56,34 +56,35 @@ pub enum Normalize {
     Pixel,
 }
 
-/// `[data]`: which images, and how they enter the net.
+/// `[data]`: the images and their preprocessing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataOptions {
     /// `shapes`, `cifar10`, `cifar100`, `mnist` or a folder.
     pub source: String,
-    /// Only the first this many images of the fixed shuffle; 0 takes all.
+    /// Number of images taken from the fixed shuffle; 0 takes all.
     pub train_size: usize,
-    /// Images taken from those for validation; a tenth where absent, 0 trains on everything.
+    /// Number of those used for validation; a tenth if absent, 0 trains on everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
-    /// Per channel or per pixel.
+    /// Normalisation per channel or per pixel.
     pub normalize: Normalize,
-    /// Mean of each channel, pixels being 0 to 1; the source's own where absent.
+    /// Mean of each channel, with pixels from 0 to 1; the source's own if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
-    /// Standard deviation of each channel; the source's own where absent.
+    /// Standard deviation of each channel; the source's own if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
-    /// `resize = "crop"`: the shorter side in pixels before the centre is cut out, in testing and where training cuts no
-    /// windows of its own (256 before 224 is customary); the input's where absent.
+    /// With `resize = "crop"`: the shorter side in pixels before the centre crop, in testing and if
+    /// training cuts no random crops (256 before 224 is customary); the input size if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<usize>,
     /// How images become square.
     pub resize: Resize,
-    /// With which filter.
+    /// The filter of resizing.
     pub filter: Filter,
-    /// How test images are looked at at the end of the run, `center` or `flip`; validation looks once.
+    /// The protocol of the test at the end of the run, `center` or `flip`; validation uses
+    /// `center`.
     pub test: TestProtocol,
 }
 
@@ -104,32 +105,36 @@ impl Default for DataOptions {
     }
 }
 
-/// `[augment]`: what happens to training images only.
+/// `[augment]`: augmentation of the training images.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentOptions {
-    /// Pixels of zero padding (after normalisation) around the image before a random crop back to size; 0 is off.
+    /// Pixels of zero padding (after normalisation) around the image before a random crop to its
+    /// size; 0 is off.
     pub pad_crop: usize,
     /// Left-right flips.
     pub flip: Flip,
-    /// Side in pixels of the square that is set to zero at a random place (DeVries & Taylor 2017); 0 is off.
+    /// Side in pixels of a square at a random position that is set to zero (DeVries & Taylor 2017);
+    /// 0 is off.
     pub cutout: usize,
-    /// Large images: the shorter side is brought to a random size between these two, and a window of the input's size
-    /// is cut out at random (VGG 256 to 512, or one size twice, §3.1; ResNet 256 to 480, §3.4).
+    /// For large images: the shorter side is resized to a random size between these two, and a
+    /// random crop of the input size is cut (VGG 256 to 512, or one size twice, §3.1; ResNet 256 to
+    /// 480, §3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<[usize; 2]>,
-    /// Large images: a random part of this share of the area is stretched to the input's size, [0.08, 1] for ImageNet
-    /// (Szegedy et al. 2015).
+    /// For large images: a random crop with this share of the area is resized to the input size,
+    /// [0.08, 1] for ImageNet (Szegedy et al. 2015).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<[f64; 2]>,
-    /// With `resized_crop`: the part's ratio of width to height; [3/4, 4/3] where absent.
+    /// With `resized_crop`: the crop's ratio of width to height; [3/4, 4/3] if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aspect: Option<[f64; 2]>,
-    /// With `scale` or `resized_crop`: height and width in training, where that is not the size in testing (Touvron et al.
-    /// 2019).
+    /// With `scale` or `resized_crop`: height and width in training, if another than in testing
+    /// (Touvron et al. 2019).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// `rand-augment` (Cubuk et al. 2020) or `trivial-augment-wide` (Müller & Hutter 2021), torchvision's lists and ranges.
+    /// `rand-augment` (Cubuk et al. 2020) or `trivial-augment-wide` (Müller & Hutter 2021), with
+    /// torchvision's operations and ranges.
     pub policy: PolicyKind,
     /// With `rand-augment`: operations per image (2).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,14 +142,16 @@ pub struct AugmentOptions {
     /// With `rand-augment`: their strength, 0 to 30 (9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strength: Option<u32>,
-    /// Colour jitter: how far brightness, contrast and saturation go from 1, and hue around the colour circle (at most 0.5).
+    /// Colour jitter: the largest change of brightness, contrast and saturation, and of hue in
+    /// turns (at most 0.5).
     pub jitter: [f64; 4],
-    /// Standard deviation of colour shifts along ImageNet's principal components, 0.1 in both papers; 0 is off.
+    /// Standard deviation of colour shifts along ImageNet's principal components, 0.1 in both
+    /// papers; 0 is off.
     pub lighting: f64,
     /// Probability that a random rectangle is set to zero (Zhong et al. 2020); 0 is off.
     pub erasing: f64,
-    /// Repeated augmentation (Hoffer et al. 2020): how often a step shows each of its images, varied anew each time; an epoch then goes
-    /// through as many times fewer images.
+    /// Repeated augmentation (Hoffer et al. 2020): how often a step contains each of its images,
+    /// augmented differently each time; an epoch has as many times fewer images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<usize>,
 }
@@ -178,7 +185,7 @@ impl From<&AugmentOptions> for Augment {
     }
 }
 
-/// `[train]`: how long, in which portions.
+/// `[train]`: length, batches and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainOptions {
@@ -194,11 +201,12 @@ pub struct TrainOptions {
     pub accumulate: usize,
     /// Decay per step of the moving average of the weights; 0 is off.
     pub ema: f64,
-    /// Whether convolutions may use Winograd; without it they are slower, with a smaller rounding error.
+    /// Whether convolutions may use Winograd; without it they are slower, with a smaller rounding
+    /// error.
     pub winograd: bool,
     /// Steps between checkpoints besides the one at the end of each epoch; 0 for none besides.
     pub checkpoint_every: u64,
-    /// Decides initial weights, order, augmentation and dropout.
+    /// Seed of initial weights, order, augmentation and dropout.
     pub seed: u64,
 }
 
@@ -217,47 +225,50 @@ impl Default for TrainOptions {
     }
 }
 
-/// `[loss]`: cross-entropy and what softens its targets.
+/// `[loss]`: cross-entropy and its target distributions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossOptions {
-    /// Share of the target that is spread over all classes.
+    /// Share of the target that label smoothing spreads over all classes.
     pub label_smoothing: f64,
     /// α of mixup's Beta(α, α) (Zhang et al. 2017); 0 is off.
     pub mixup: f64,
-    /// α of CutMix's Beta(α, α) (Yun et al. 2019); 0 is off. With both, each mixes half of the batches.
+    /// α of CutMix's Beta(α, α) (Yun et al. 2019); 0 is off. With both, each mixes half of the
+    /// batches.
     pub cutmix: f64,
-    /// The epoch, counted from 0, from which on nothing is mixed; never where absent.
+    /// The epoch, counted from 0, from which on nothing is mixed; never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix_off_epoch: Option<u64>,
 }
 
-/// Optimisers.
+/// The kind of optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent with momentum, dampening 0, PyTorch's form: v ← m·v + g, w ← w − lr·v.
+    /// Stochastic gradient descent with momentum, dampening 0, PyTorch's form: v ← m·v + g, w ← w −
+    /// lr·v.
     #[default]
     Sgd,
 }
 
-/// `[optimizer]`.
+/// `[optimizer]`: the optimiser and its constants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerOptions {
-    /// Which.
+    /// The kind of optimiser.
     pub kind: OptimizerKind,
-    /// The base learning rate; the schedule works in shares of it.
+    /// The base learning rate, which the schedule scales.
     pub lr: f64,
     /// Momentum, in [0, 1).
     pub momentum: f64,
-    /// Look ahead along the momentum.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
     /// L2 penalty, added to the gradient as λ·w.
     pub weight_decay: f64,
-    /// Whether batch norm's scale and shift and all biases are decayed, too.
+    /// Whether weight decay applies to batch norm and biases, too.
     pub decay_norm_and_bias: bool,
-    /// The rate of biases and of batch norm's shifts, in multiples of the others' (64 in short runs: Page 2018).
+    /// Learning rate of biases and batch-norm shifts, as a multiple of the others' (64 in short
+    /// runs: Page 2018).
     pub bias_lr: f64,
     /// Largest L2 norm of all gradients together; 0 does not clip.
     pub clip_norm: f64,
@@ -278,33 +289,34 @@ impl Default for OptimizerOptions {
     }
 }
 
-/// How the rate changes.
+/// The kind of learning-rate schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// Always `optimizer.lr`.
+    /// The rate is `optimizer.lr`.
     #[default]
     Constant,
-    /// Times `factor` at each of `milestones`.
+    /// The rate is multiplied by `factor` at each of `milestones`.
     MultiStep,
-    /// Half a cosine from `optimizer.lr` down to `final`.
+    /// The rate follows half a cosine from `optimizer.lr` to `final`.
     Cosine,
-    /// Linear from `initial` up to `optimizer.lr` at `peak`, linear down to `final`.
+    /// The rate rises linearly from `initial` to `optimizer.lr` at `peak` and falls linearly to
+    /// `final`.
     OneCycle,
-    /// Times `factor` when the validation error stops improving (VGG §3.1).
+    /// The rate is multiplied by `factor` when the validation error stops improving (VGG §3.1).
     Plateau,
 }
 
-/// `[schedule]`: the kind, and what that kind needs. A key that the kind does not use is refused.
+/// `[schedule]`: the kind and its constants. A key that the kind does not use is refused.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleOptions {
-    /// Which.
+    /// The kind of schedule.
     pub kind: ScheduleKind,
-    /// multi-step: the steps, counted from the beginning of the run, at which the rate drops.
+    /// multi-step: the steps at which the rate drops, counted from the beginning of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milestones: Option<Vec<u64>>,
-    /// multi-step, plateau: what a drop multiplies the rate with (0.1).
+    /// multi-step, plateau: the factor of a drop (0.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<f64>,
     /// one-cycle: the share of the steps after which `optimizer.lr` is reached (0.2).
@@ -322,17 +334,18 @@ pub struct ScheduleOptions {
     /// plateau: points of validation error that count as an improvement (0.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// plateau: drops in all (3).
+    /// plateau: largest number of drops (3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_drops: Option<u64>,
-    /// Any kind: steps of linear warm-up before it; 0 for none.
+    /// Any kind: steps of linear warm-up; 0 for none.
     pub warmup_steps: u64,
     /// Any kind: the warm-up's first rate as a share of its last.
     pub warmup_start: f64,
-    /// Any kind: a rate that is held until the training error falls below `hold_error` (ResNet §4.2, 110 layers).
+    /// Any kind: a rate that is held until the training error falls below `hold_error` (ResNet
+    /// §4.2, 110 layers).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_lr: Option<f64>,
-    /// The training error in percent that ends the hold.
+    /// Any kind: the training error in percent that ends the hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_error: Option<f64>,
 }
@@ -341,7 +354,7 @@ pub struct ScheduleOptions {
 pub(super) const SCHEDULE_COMMON: &[&str] = &["kind", "warmup_steps", "warmup_start", "hold_lr", "hold_error"];
 
 impl ScheduleKind {
-    /// The keys of `[schedule]` that only this kind (and its like) takes.
+    /// Returns the keys of `[schedule]` that not every kind takes, but this one does.
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Constant => &[],
@@ -352,7 +365,7 @@ impl ScheduleKind {
         }
     }
 
-    /// The kind's name in a recipe.
+    /// Returns the kind's name in a recipe.
     pub fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",
@@ -365,7 +378,7 @@ impl ScheduleKind {
 }
 
 impl ScheduleOptions {
-    /// The same options with every key that the kind uses written out.
+    /// Returns the same options with every key that the kind uses written out.
     pub fn filled(&self) -> Self {
         let mut full = self.clone();
         match self.kind {

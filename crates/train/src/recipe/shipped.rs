@@ -140,7 +140,8 @@ fn default_for(source: &str, network: &str) -> Result<Recipe> {
         // Four pixels of 32, in proportion.
         recipe.augment.pad_crop = input / 8;
         if input > 64 {
-            // 128 images of 224 px do not fit into most machines; a quarter of the batch takes a quarter of the rate.
+            // 128 images of 224 px do not fit into most machines; a quarter of the batch takes a
+            // quarter of the rate.
             recipe.train.batch /= 4;
             recipe.optimizer.lr /= 4.0;
         }

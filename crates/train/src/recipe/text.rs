@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 impl Recipe {
-    /// Reads the recipe that `what` names, a path or a shipped recipe (`shapes-resnet20`), and applies
-    /// `overrides` (`section.key=value`).
+    /// Reads the recipe that `what` names, a path or a shipped recipe (`shapes-resnet20`), and
+    /// applies `overrides` (`section.key=value`).
     ///
     /// # Errors
-    /// The file cannot be read or is not TOML, a key is unknown, or a value has the wrong type or is
-    /// impossible.
+    /// The file cannot be read or is not TOML, a key is unknown, or a value has the wrong type or
+    /// is impossible.
     pub fn load(what: &str, overrides: &[String]) -> Result<Self> {
         let path = Path::new(what);
         if path.is_file() {
@@ -48,7 +48,8 @@ impl Recipe {
     /// Returns the same recipe with `overrides` (`section.key=value`) applied.
     ///
     /// # Errors
-    /// A key is unknown, or a value has the wrong type or is impossible; the error names the override.
+    /// A key is unknown, or a value has the wrong type or is impossible; the error names the
+    /// override.
     pub fn with(&self, overrides: &[String]) -> Result<Self> {
         let mut draft = Draft::from_recipe(self)?;
         draft.set(overrides)?;

@@ -24,14 +24,16 @@ const DECIDED_BY_DATA: [&str; 6] =
 /// A part of the last event in `metrics.jsonl`.
 const DONE: &str = "\"event\":\"done\"";
 
-/// Returns the result of the run in `folder` if it finished by exactly this `recipe` and has its report;
-/// `sink` gets its last event. Neither the images nor a writable folder are needed for that.
+/// Returns the result of the run in `folder` if it finished by exactly this `recipe` and has its
+/// report; `sink` gets its last event. Neither the images nor a writable folder are needed for
+/// that.
 pub(super) fn finished_before(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Option<RunResult> {
     let record = Record::read(folder).ok()?;
     let report = record.path.join("report.html");
     let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
     let mut changes = changes(&record.recipe_text, &recipe.to_toml().ok()?).ok()?;
-    // Images under another path may be other images; they are compared, unless the path does not exist.
+    // Images under another path may be other images; they are compared, unless the path does not
+    // exist.
     let source = Path::new(&recipe.data.source);
     if source.is_absolute() && !source.exists() {
         changes.remove(IMAGES_KEY);
@@ -135,9 +137,9 @@ impl Session {
         self.emit(done, sink)
     }
 
-    /// Writes the report, unless the run `was_done` before and has one: an older report is that of an
-    /// unfinished run. A report that cannot be written is a warning, not an error, since the weights
-    /// are safe.
+    /// Writes the report, unless the run `was_done` before and has one: an older report is that of
+    /// an unfinished run. A report that cannot be written is a warning, not an error, since the
+    /// weights are safe.
     fn report(
         &mut self,
         was_done: bool,

@@ -1,12 +1,13 @@
-//! The events of a run: one type, many listeners (terminal, JSON lines, `metrics.jsonl`, a dashboard).
+//! The events of a run: one type, many listeners (terminal, JSON lines, `metrics.jsonl`, a
+//! dashboard).
 
 use crate::eval::protocol::TestProtocol;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// An event of a run. Serialised with an `event` key, events are the lines of
-/// `--json` and of `metrics.jsonl`. Errors are in percent, times in seconds; `None` is `null` and means
-/// that the value does not apply.
+/// An event of a run. Serialised with an `event` key, events are the lines of `--json` and of
+/// `metrics.jsonl`. Errors are in percent, times in seconds; `None` is `null` and means that the
+/// value does not apply.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {

@@ -11,23 +11,23 @@ const STATE: &str = "state.safetensors";
 const SUMMARY: &str = "summary.json";
 const PREVIOUS_STATE: &str = "state.previous.safetensors";
 
-/// A run folder that this process has for itself.
+/// A run folder that this process has locked.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
-    /// Held as long as the process lives; the system releases it however that ends.
+    /// The lock; the system releases it when the process ends, however it ends.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Takes `path`, made if it is not there.
+    /// Locks the folder at `path`, which is created if it does not exist.
     ///
     /// # Errors
-    /// A folder that cannot be made or written, or that another process trains in.
+    /// The folder cannot be created or written, or another process trains in it.
     pub fn open(path: &Path) -> Result<Self> {
         let hint = "choose another folder with --out";
-        std::fs::create_dir_all(path).map_err(|error| Error::io("make", path, error).with_hint(hint))?;
+        std::fs::create_dir_all(path).map_err(|error| Error::io("create", path, error).with_hint(hint))?;
         let path = path.canonicalize().map_err(|error| Error::io("open", path, error))?;
         let create = |name: &str| {
             let file = path.join(name);
@@ -48,58 +48,59 @@ impl RunFolder {
         Ok(Self { metrics, _lock: lock, path })
     }
 
-    /// Whether a run has left a state in `path`; a kill between two renames leaves the earlier one alone.
+    /// Whether `path` holds the state of a run. A kill between two renames leaves only the earlier
+    /// one.
     pub fn holds_a_state(path: &Path) -> bool {
         [STATE, PREVIOUS_STATE].iter().any(|name| path.join(name).exists())
     }
 
-    /// Whether a run has left a state or a result in `path`: of a finished run the states may have been taken away, or it was
-    /// copied without them.
+    /// Whether `path` holds the state or the result of a run. The states of a finished run may have
+    /// been deleted, or not copied.
     pub fn holds_a_run(path: &Path) -> bool {
         Self::holds_a_state(path) || path.join(SUMMARY).exists()
     }
 
-    /// Where it is, absolute.
+    /// Returns the folder's absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file in it.
+    /// Returns the path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The weights after the last step.
+    /// Returns the file of the weights after the last step.
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")
     }
 
-    /// The weights with the lowest validation error.
+    /// Returns the file of the weights with the lowest validation error.
     pub fn best(&self) -> PathBuf {
         self.file("best.safetensors")
     }
 
-    /// What resuming needs.
+    /// Returns the file of the state that a run is resumed from.
     pub fn state(&self) -> PathBuf {
         self.file(STATE)
     }
 
-    /// The state before that.
+    /// Returns the file of the state before that.
     pub fn previous_state(&self) -> PathBuf {
         self.file(PREVIOUS_STATE)
     }
 
-    /// The result of a finished run.
+    /// Returns the file of a finished run's result.
     pub fn summary(&self) -> PathBuf {
         self.file(SUMMARY)
     }
 
-    /// What the tested weights said of each test image.
+    /// Returns the file of the predictions for the test images.
     pub fn predictions(&self) -> PathBuf {
         self.file("predictions.csv")
     }
 
-    /// The page about the run.
+    /// Returns the file of the report.
     pub fn report(&self) -> PathBuf {
         self.file("report.html")
     }
@@ -107,7 +108,7 @@ impl RunFolder {
     /// Appends `event` to `metrics.jsonl`.
     ///
     /// # Errors
-    /// A full disk.
+    /// The disk is full.
     pub fn log(&mut self, event: &Event) -> Result<()> {
         let mut line = serde_json::to_string(event).expect("events serialise");
         line.push('\n');
@@ -116,15 +117,15 @@ impl RunFolder {
         })
     }
 
-    /// Takes back all metrics after `step`: a resumed run writes them again.
+    /// Removes all metrics after `step`; a resumed run writes them again.
     ///
     /// # Errors
-    /// A file that cannot be read or written.
+    /// The metrics cannot be read or written.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
         let path = self.file("metrics.jsonl");
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
         let kept = |line: &&str| {
-            // A line that a kill cut short does not parse, and is not kept.
+            // A line that a kill cut short does not parse and is removed.
             serde_json::from_str::<Value>(line).is_ok_and(|event| event["step"].as_u64().is_some_and(|s| s <= step))
         };
         let text: String = text.lines().filter(kept).flat_map(|line| [line, "\n"]).collect();
@@ -134,10 +135,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes a small text file, whole or not at all.
+    /// Writes a text file atomically.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// The folder cannot be written.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         crate::atomic::write(&self.file(name), text.as_bytes())
     }

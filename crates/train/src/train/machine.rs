@@ -1,4 +1,4 @@
-//! What a run was made on: it goes beside every result.
+//! The machine and the versions that a run was trained with; they go beside every result.
 
 use crate::error::Result;
 use residual_kernels::Isa;
@@ -8,11 +8,11 @@ use std::path::Path;
 /// The machine and the program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's own name.
+    /// The processor's name.
     pub cpu: String,
-    /// Cores that the process may use.
+    /// Number of cores that the process may use.
     pub cores: usize,
-    /// Threads that compute.
+    /// Number of compute threads.
     pub threads: usize,
     /// Vector instructions in use.
     pub isa: String,
@@ -22,7 +22,7 @@ pub struct Machine {
     pub system: String,
     /// This library's version.
     pub version: String,
-    /// Burn's version; empty in what was written before it was kept.
+    /// Burn's version; empty in files that do not have it.
     #[serde(default)]
     pub burn: String,
 }
@@ -31,7 +31,7 @@ pub struct Machine {
 const BURN: &str = "0.22.1";
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     pub fn here() -> Self {
         Self {
             cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -45,15 +45,15 @@ impl Machine {
         }
     }
 
-    /// The one that the run in `folder` was trained on, where it says.
+    /// Reads the machine that the run in `folder` was trained on; `None` if it is not recorded.
     pub fn of_run(folder: &Path) -> Option<Self> {
         serde_json::from_str(&std::fs::read_to_string(folder.join(Self::FILE)).ok()?).ok()
     }
 
-    /// Leaves it in a run's `folder`.
+    /// Writes the machine to a run's `folder`.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// The folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         crate::atomic::write(&folder.join(Self::FILE), &serde_json::to_vec_pretty(self).expect("plain data"))
     }
@@ -61,14 +61,14 @@ impl Machine {
     const FILE: &str = "machine.json";
 }
 
-/// Memory that could be had at the moment, in bytes, where the system says.
+/// Returns the available memory in bytes; `None` if the system does not tell.
 pub fn available_memory() -> Option<u64> {
     let text = |name: &str| std::fs::read_to_string(Path::new(CGROUP).join(name)).ok();
     let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
-    // Files that were read fill it as well, and give way.
+    // Cached files count as used, and are freed on demand.
     let cached =
         || text("memory.stat")?.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
-    // "max" is no number: no limit.
+    // "max" does not parse: there is no limit.
     let left = number("memory.max")
         .zip(number("memory.current"))
         .map(|(most, now)| most.saturating_sub(now.saturating_sub(cached().unwrap_or(0))));
@@ -76,19 +76,21 @@ pub fn available_memory() -> Option<u64> {
     free.into_iter().chain(left).min()
 }
 
-/// Where a container's limits are.
+/// The folder of a container's limits.
 const CGROUP: &str = "/sys/fs/cgroup";
 
-/// The most memory that this process has used so far, in MiB, where the system says.
+/// Returns the peak memory of this process in MiB; `None` if the system does not tell.
 pub fn peak_rss_mb() -> Option<u64> {
     let peak = field("/proc/self/status", "VmHWM")?;
     Some(peak.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
 }
 
-/// Pages that the system had to map for this process so far, where it says: fresh memory costs one for every 4 KiB.
+/// Returns the page faults of this process so far; `None` if the system does not tell. Fresh memory
+/// costs one for every 4 KiB.
 pub fn page_faults() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in brackets may hold spaces; the eighth field behind it counts the faults that needed no disk.
+    // The name in brackets may hold spaces; the eighth field after it counts the faults without
+    // disk access.
     text.rsplit_once(')')?.1.split_whitespace().nth(7)?.parse().ok()
 }
 
@@ -96,7 +98,7 @@ fn memory_kb(key: &str) -> Option<u64> {
     field("/proc/meminfo", key)?.split_whitespace().next()?.parse().ok()
 }
 
-/// The value behind `key` in a file of `key: value` lines, as Linux keeps them.
+/// Returns the value of `key` in a file of `key: value` lines, as Linux writes them.
 fn field(path: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.split(':').next().is_some_and(|k| k.trim() == key))?;

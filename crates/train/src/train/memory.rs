@@ -1,17 +1,19 @@
-//! What a training step or a forward pass will need, before it is taken.
+//! An estimate of the memory of a training step or a forward pass.
 
 use super::machine::{Machine, available_memory};
 use crate::error::{Error, Result};
 use residual::graph::{Op, Summary};
 
-/// Batches that the loader has ready or in work beside those of the step: three that wait and the one that it fills.
+/// Batches that the loader holds beside those of the step: three that wait and one that it fills.
 const AHEAD: usize = 4;
 
-/// Bytes that a training step of `accumulate` portions of `batch` images needs, to within a third or so.
+/// Estimates the bytes of a training step of `accumulate` batches of `batch` images, to within a
+/// third.
 ///
-/// Kept for the backward pass: the output of each convolution, normalisation and pooling (a fused ReLU shares its
-/// layer's). Beside them one layer's gradients, weights, gradients and velocities, and a checkpoint under way. All portions are there as images
-/// before the first goes through the network: 380 MB where 1,024 of 176x176 make a step.
+/// Kept for the backward pass: the output of each convolution, normalisation and pooling (a fused
+/// ReLU shares its layer's). Beside them one layer's gradients; weights, gradients and velocities;
+/// and a checkpoint that is being written. All batches are in memory before the first goes through
+/// the network: 380 MB if 1,024 images of 176x176 make a step.
 pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 {
     let kept = |op: &Op| !matches!(op, Op::Input | Op::Relu | Op::Add | Op::Flatten | Op::Dropout { .. });
     let activations: u64 = summary.layers.iter().filter(|l| kept(&l.kind)).map(|l| size(l.output)).sum();
@@ -23,47 +25,49 @@ pub fn training_step(summary: &Summary, batch: usize, accumulate: usize) -> u64 
     (batch as u64).saturating_mul(an_image).saturating_add(parameters).saturating_mul(4)
 }
 
-/// Bytes that a forward pass of `batch` images needs at least: weights, images, and the two largest maps that are there at once.
+/// Estimates the least bytes of a forward pass of `batch` images: weights, images, and two of the
+/// largest feature map.
 pub fn forward_pass(summary: &Summary, batch: usize) -> u64 {
     let an_image = size(summary.input) + 2 * largest(summary);
     (batch as u64).saturating_mul(an_image).saturating_add(summary.params).saturating_mul(4)
 }
 
-/// Values of a map `[h, w, c]`.
+/// Returns the number of values of a feature map `[h, w, c]`.
 fn size(map: [usize; 3]) -> u64 {
     map.iter().product::<usize>() as u64
 }
 
-/// Values of the largest map of one image.
+/// Returns the number of values of the largest feature map of one image.
 fn largest(summary: &Summary) -> u64 {
     summary.layers.iter().map(|layer| size(layer.output)).max().unwrap_or(0)
 }
 
-/// Refuses `batch` images at once through the network of `summary` where the `needed` bytes are more than the machine has.
+/// Checks that the machine has the `needed` bytes for a batch of `batch` images. A machine whose
+/// memory is unknown is assumed to have enough.
 ///
 /// # Errors
-/// They are. A machine that does not say what it has is taken to have enough.
-pub fn refuse(summary: &Summary, batch: usize, needed: u64) -> Result<()> {
+/// The machine has less memory.
+pub fn check(summary: &Summary, batch: usize, needed: u64) -> Result<()> {
     let Some(mb) = Machine::here().memory_mb.filter(|mb| needed >> 20 > *mb) else { return Ok(()) };
     let message = format!(
-        "{batch} images at once through {} need about {:.0} GiB, and this machine has {:.1}",
+        "a batch of {batch} images through {} needs about {:.0} GiB, and this machine has {:.1}",
         summary.name,
         gib(needed),
         gib(mb << 20)
     );
-    Err(Error::usage(message).with_hint("fewer of them with --batch"))
+    Err(Error::usage(message).with_hint("set --batch lower"))
 }
 
 fn gib(bytes: u64) -> f64 {
     bytes as f64 / (1u64 << 30) as f64
 }
 
-/// A sentence of warning where a step will not fit into the memory that can be had now.
+/// Returns a warning and a hint if a training step needs more memory than is available now.
 pub fn warning(summary: &Summary, batch: usize, accumulate: usize) -> Option<(String, String)> {
     let (needed, available) = (training_step(summary, batch, accumulate), available_memory()?);
     (needed > available).then(|| {
         let message = format!(
-            "a step of {batch} images through {} needs about {:.1} GiB, and {:.1} GiB can be had",
+            "a step of {batch} images through {} needs about {:.1} GiB; only {:.1} GiB available",
             summary.name,
             gib(needed),
             gib(available)
@@ -88,17 +92,17 @@ mod tests {
     }
 
     #[test]
-    fn more_images_at_once_than_memory_holds_are_refused() {
+    fn a_batch_that_exceeds_the_memory_is_refused() {
         let summary =
             summary(&ModelOptions { name: "resnet-20".into(), ..ModelOptions::default() }).expect("a network");
-        let refused = |batch| refuse(&summary, batch, forward_pass(&summary, batch)).is_err();
+        let refused = |batch| check(&summary, batch, forward_pass(&summary, batch)).is_err();
         assert_eq!([16, usize::MAX].map(refused), [false, Machine::here().memory_mb.is_some()]);
-        // ResNet-20's largest maps are 32x32x16.
+        // ResNet-20's largest feature maps are 32x32x16.
         assert_eq!(forward_pass(&summary, 8), 4 * (8 * (32 * 32 * (3 + 2 * 16)) + summary.params));
     }
 
     #[test]
-    fn portions_of_a_step_wait_as_images() {
+    fn accumulated_batches_wait_as_images() {
         let options = ModelOptions { name: "resnet-50".into(), ..ModelOptions::default() };
         let summary = summary(&options).expect("a known network");
         let more = training_step(&summary, 64, 16) - training_step(&summary, 64, 1);

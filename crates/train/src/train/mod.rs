@@ -1,9 +1,9 @@
 //! Training: the loop, its checkpoints, its events.
 //!
 //! [`run()`] is the whole of it and reads from top to bottom: images and a resolved recipe
-//! ([`prepare()`]), the network ([`start`]), a [`trainer`], the steps, the test, the files of the run
-//! folder. What a checkpoint keeps is in [`state`], the folder's files in [`folder`], and what listeners
-//! hear in [`event`].
+//! ([`prepare()`]), the network ([`start`]), a [`trainer`], the steps, the test, the files of the
+//! run folder. What a checkpoint keeps is in [`state`], the folder's files in [`folder`], and what
+//! listeners hear in [`event`].
 
 pub mod average;
 pub mod batches;

@@ -1,6 +1,8 @@
-//! How long training steps take on this machine: what `bench train` measures and `reproduce` estimates by.
+//! How long training steps take on this machine: `bench train` measures it, `reproduce` estimates
+//! by it.
 //!
-//! A step is what [`run`](super::run()) does: a new augmented batch, forward, all gradients, SGD with momentum and decay.
+//! A step is that of training: a new augmented batch, forward, all gradients, SGD with momentum and
+//! weight decay.
 
 use super::machine::page_faults;
 use super::trainer::Trainer;
@@ -12,18 +14,19 @@ use burn::tensor::Device;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Times each of `iters` training steps of `batch` images, after one warm-up. `done` hears of each.
+/// Times each of `iters` training steps of `batch` images, after one warm-up. `done` is called
+/// after each step.
 ///
 /// # Errors
-/// A network that cannot take the images.
-pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl FnMut(u64)) -> Result<Taken> {
+/// The network does not take images.
+pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl FnMut(u64)) -> Result<StepTimes> {
     let mut recipe = Recipe::default_for("cifar10", &spec.name)?;
     recipe.train.batch = batch;
     let device = Device::flex().autodiff();
     let mut loader = noise(spec, batch)?;
     let model = Model::initialised(spec.clone(), 0);
     let mut trainer = Trainer::new(&model, &recipe, &device);
-    // No rate, so that noise cannot drive the loss to infinity; the arithmetic is the same.
+    // A rate of zero: noise cannot make the loss diverge, and the arithmetic is the same.
     times(iters, |step| {
         trainer.step(&mut [loader.next()?], step, 0.0);
         done(step);
@@ -31,11 +34,11 @@ pub fn training_steps(spec: &Spec, batch: usize, iters: usize, mut done: impl Fn
     })
 }
 
-/// Times each of `iters` steps, after one warm-up.
+/// Times each of `iters` calls of `step`, after one warm-up.
 ///
 /// # Errors
-/// Those of `step`.
-pub fn times(iters: usize, mut step: impl FnMut(u64) -> Result<()>) -> Result<Taken> {
+/// `step` returns an error.
+pub fn times(iters: usize, mut step: impl FnMut(u64) -> Result<()>) -> Result<StepTimes> {
     let iters = iters as u64;
     step(0)?;
     let faults = page_faults();
@@ -46,22 +49,22 @@ pub fn times(iters: usize, mut step: impl FnMut(u64) -> Result<()>) -> Result<Ta
         times.push(1e3 * began.elapsed().as_secs_f64());
     }
     let faults = faults.zip(page_faults()).map(|(before, after)| (after - before) / iters.max(1));
-    Ok(Taken { times, faults })
+    Ok(StepTimes { times, faults })
 }
 
-/// What steps took.
+/// The cost of a number of steps.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Taken {
-    /// Milliseconds of each.
+pub struct StepTimes {
+    /// Milliseconds of each step.
     pub times: Vec<f64>,
-    /// Page faults in a step, where the system counts them.
+    /// Page faults per step; `None` if the system does not count them.
     pub faults: Option<u64>,
 }
 
-/// Batches of noise that are prepared as training prepares images.
+/// Loads batches of noise, augmented as training images are.
 ///
 /// # Errors
-/// A network whose input is no image.
+/// The network does not take images.
 pub fn noise(spec: &Spec, batch: usize) -> Result<Loader> {
     let [h, w, c] = spec.input;
     let images = 2 * batch;
@@ -77,7 +80,8 @@ pub fn noise(spec: &Spec, batch: usize) -> Result<Loader> {
     Loader::new(Arc::new(images), Arc::new(normalizer), augment, options)
 }
 
-/// The middle of `times`; of an even number the mean of the two in the middle.
+/// Returns the median of `times`, which must not be empty; of an even number the mean of the middle
+/// two.
 pub fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     let middle = times.len() / 2;

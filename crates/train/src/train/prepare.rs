@@ -1,5 +1,5 @@
-//! The way from a typed recipe to images and a resolved recipe: what training, the lab and benchmarks
-//! begin with.
+//! The way from a typed recipe to images and a resolved recipe: what training, the lab and
+//! benchmarks begin with.
 
 use super::batches::{self, BatchOptions};
 use crate::data::{self, Augment, DataOptions, Dataset, Loader, Preprocessing};
@@ -85,8 +85,8 @@ fn check_trainable(data: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// Returns the constants that are customary for `data`, if it is the data set of that name: a folder
-/// of images may have any name.
+/// Returns the constants that are customary for `data`, if it is the data set of that name: a
+/// folder of images may have any name.
 fn customary(data: &Dataset) -> Option<data::Normalize> {
     let classes = match data.name.as_str() {
         "cifar100" => 100,
@@ -109,7 +109,8 @@ fn facts(recipe: &Recipe, data: &Dataset, progress: &mut dyn data::Progress) -> 
         None => data::Normalize::Channel { mean: Vec::new(), std: Vec::new() },
     };
     let (data::Normalize::Channel { mean, std } | data::Normalize::Pixel { mean, std }) = measured;
-    // The shortest decimal of the float, so that the recipe stays readable: 0.4914, not 0.49140000343322754.
+    // The shortest decimal of the float, so that the recipe stays readable: 0.4914, not
+    // 0.49140000343322754.
     let decimal = |values: Vec<f32>| values.iter().filter_map(|value| value.to_string().parse().ok()).collect();
     Ok(DataFacts {
         input: data.train.height(),

@@ -1,7 +1,8 @@
-//! The learning-rate range test (Smith 2017, "Cyclical learning rates", section 3.3): the rate grows from step to step, by a constant
-//! factor, until the loss runs away.
+//! The learning-rate range test (Smith 2017, "Cyclical learning rates", §3.3): the rate grows by a
+//! constant factor from step to step until the loss diverges.
 //!
-//! The loss falls fastest where the rate is largest and still safe; beyond, it turns. Weights are thrown away afterwards.
+//! The loss falls fastest at the largest rate that is still safe; beyond it, the loss rises. The
+//! weights are discarded.
 
 use super::prepare::prepare;
 use super::start;
@@ -12,35 +13,35 @@ use crate::recipe::Recipe;
 use burn::tensor::Device;
 use serde::Serialize;
 
-/// Share of the past in the running mean of the loss: about the last ten steps.
+/// Decay of the running mean of the loss: about the last ten steps.
 const PAST: f64 = 0.9;
 
-/// The test ends where the running mean is this many times its least value.
+/// The test ends when the running mean is this many times its lowest value.
 const RUNAWAY: f64 = 3.0;
 
-/// A range of fewer than twice as many steps tells nothing.
+/// The test needs more than twice as many steps.
 const MARGIN: usize = 5;
 
-/// A slope is taken over this part of all steps: batches are noisy.
+/// The slope is fitted over a fourth of all steps: batches are noisy.
 const WINDOW: usize = 4;
 
-/// How fast the loss must fall at the suggested rate, as a share of the fastest fall.
+/// Slope at the suggested rate, as a share of the steepest one.
 const FALLING: f64 = 0.5;
 
-/// The rates to go through.
+/// The learning rates of a range test.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
+pub struct LrRange {
     /// The first rate.
     pub from: f64,
     /// The last rate.
     pub to: f64,
-    /// Steps between them.
+    /// Number of steps.
     pub steps: usize,
 }
 
 /// A step of the test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Point {
+pub struct LrPoint {
     /// Step, from 0.
     pub step: usize,
     /// Its rate.
@@ -51,23 +52,24 @@ pub struct Point {
     pub smoothed: f64,
 }
 
-/// Goes through `range` with `recipe`'s network, data and optimiser; `seen` hears of each step.
+/// Trains `recipe` with the rates of `range`, one step each; `seen` is called after each step. The
+/// test ends early if the loss diverges.
 ///
 /// # Errors
-/// A recipe or data that is no good; a range that is none.
+/// The range is empty or too short, or the recipe or its images cannot be used.
 pub fn test(
     recipe: &Recipe,
-    range: Range,
+    range: LrRange,
     progress: &mut dyn data::Progress,
-    mut seen: impl FnMut(&Point),
-) -> Result<Vec<Point>> {
+    mut seen: impl FnMut(&LrPoint),
+) -> Result<Vec<LrPoint>> {
     if !(range.from > 0.0 && range.to > range.from && range.to.is_finite()) {
-        let message = format!("rates from {} to {} are no range", range.from, range.to);
-        return Err(Error::usage(message).with_hint("two rates above 0, the larger one last"));
+        let message = format!("the rates must ascend from above 0, got {} to {}", range.from, range.to);
+        return Err(Error::usage(message).with_hint("--from is the smaller rate, --to the larger one"));
     }
     if range.steps <= 2 * MARGIN {
-        let message = format!("{} steps are too few to see a slope", range.steps);
-        return Err(Error::usage(message).with_hint(format!("it takes more than {}", 2 * MARGIN)));
+        let message = format!("--steps must be at least {}, got {}", 2 * MARGIN + 1, range.steps);
+        return Err(Error::usage(message));
     }
     let device = Device::flex().autodiff();
     let prepared = prepare(recipe, false, progress)?;
@@ -81,43 +83,45 @@ pub fn test(
         let mut batches = (0..prepared.recipe.train.accumulate).map(|_| loader.next()).collect::<Result<Vec<_>>>()?;
         let loss = trainer.step(&mut batches, step as u64, lr).loss;
         mean = PAST * mean + (1.0 - PAST) * loss;
-        // The mean begins at nothing: divided by the weight of what it has seen.
+        // The mean begins at zero: divided by the weight of the losses so far.
         let smoothed = mean / (1.0 - PAST.powi(step as i32 + 1));
         least = least.min(smoothed);
         if !loss.is_finite() || smoothed > RUNAWAY * least {
             break;
         }
-        let point = Point { step, lr, loss, smoothed };
+        let point = LrPoint { step, lr, loss, smoothed };
         seen(&point);
         points.push(point);
     }
     Ok(points)
 }
 
-/// The largest rate at which the loss still falls, per octave of the rate, at least half as fast as anywhere: beyond, it is
-/// about to turn. Slopes are those of straight lines through the losses themselves; the running mean lags behind them.
+/// Suggests the largest rate at which the loss still falls at least half as fast, per octave of the
+/// rate, as anywhere: beyond it, the loss is about to rise. Slopes are those of straight lines
+/// through the losses; the running mean lags behind them.
 ///
 /// # Errors
-/// A test that was too short to tell, or a loss that never fell.
-pub fn suggestion(points: &[Point]) -> Result<f64> {
+/// There are too few points, or the loss never falls.
+pub fn suggestion(points: &[LrPoint]) -> Result<f64> {
     let width = (points.len() / WINDOW).max(MARGIN);
-    let windows: Vec<&[Point]> = points.windows(width).collect();
-    let mean = |window: &[Point]| window.iter().map(|point| point.loss).sum::<f64>() / width as f64;
-    // What falls behind the least loss has run away before.
+    let windows: Vec<&[LrPoint]> = points.windows(width).collect();
+    let mean = |window: &[LrPoint]| window.iter().map(|point| point.loss).sum::<f64>() / width as f64;
+    // A fall after the lowest loss follows a divergence.
     let least = (0..windows.len()).min_by(|a, b| mean(windows[*a]).total_cmp(&mean(windows[*b]))).unwrap_or(0);
     let falls: Vec<(f64, f64)> = windows.iter().take(least + 1).map(|window| line(window)).collect();
     let fastest = falls.iter().map(|fall| fall.0).fold(0.0, f64::min);
     match falls.iter().rfind(|fall| fall.0 < 0.0 && fall.0 <= FALLING * fastest) {
         Some((_, lr)) if points.len() > 2 * MARGIN => Ok(*lr),
-        _ => Err(Error::new(Kind::Training, "the loss fell at none of these rates")
+        _ => Err(Error::new(Kind::Training, "the loss does not fall at any of these rates")
             .with_hint("begin with a smaller rate (--from), take more steps (--steps), or look at the data")),
     }
 }
 
-/// The slope of the loss per octave of the rate (least squares), and the rate in the middle.
-fn line(window: &[Point]) -> (f64, f64) {
+/// Returns the slope of the loss per octave of the rate (least squares), and the rate in the
+/// middle.
+fn line(window: &[LrPoint]) -> (f64, f64) {
     let n = window.len() as f64;
-    let octave = |point: &Point| point.lr.log2();
+    let octave = |point: &LrPoint| point.lr.log2();
     let (x, y) = (window.iter().map(octave).sum::<f64>() / n, window.iter().map(|point| point.loss).sum::<f64>() / n);
     let (mut xy, mut xx) = (0.0, 0.0);
     for point in window {
@@ -131,17 +135,18 @@ fn line(window: &[Point]) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn points(loss: impl Fn(f64) -> f64) -> Vec<Point> {
+    fn points(loss: impl Fn(f64) -> f64) -> Vec<LrPoint> {
         let point = |step: usize| {
             let lr = 1e-4 * 1.2f64.powi(step as i32);
-            Point { step, lr, loss: loss(lr), smoothed: loss(lr) }
+            LrPoint { step, lr, loss: loss(lr), smoothed: loss(lr) }
         };
         (0..60).map(point).collect()
     }
 
     #[test]
-    fn the_largest_rate_at_which_the_loss_falls_well_is_suggested_through_noise() {
-        // A fall centred at 0.01 on a logarithmic scale; half as steep at 0.024, nearly over at 0.05.
+    fn the_largest_rate_with_a_steep_fall_is_suggested_despite_noise() {
+        // A fall centred at 0.01 on a logarithmic scale; half as steep at 0.024, nearly over at
+        // 0.05.
         let fall = |lr: f64| 2.0 - (lr / 0.01).ln().tanh();
         let lr = suggestion(&points(fall)).expect("it falls");
         assert!((0.012..0.035).contains(&lr), "{lr}");
@@ -152,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fall_behind_the_runaway_suggests_nothing() {
+    fn a_fall_after_a_divergence_is_not_suggested() {
         let slow_then_wild = |lr: f64| if lr < 0.1 { 2.0 - 100.0 * lr.sqrt() / 1e4 } else { 9.0 - lr };
         let lr = suggestion(&points(slow_then_wild)).expect("it falls before");
         assert!(lr < 0.1, "{lr}");
     }
 
     #[test]
-    fn a_loss_that_never_falls_suggests_nothing() {
+    fn a_loss_that_never_falls_is_an_error() {
         assert!(suggestion(&points(|lr| 1.0 + lr)).is_err());
         assert!(suggestion(&points(|lr| 1.0 - lr)[..6]).is_err());
     }

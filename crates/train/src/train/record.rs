@@ -46,7 +46,7 @@ pub struct RunResult {
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum RunState {
     /// A process trains in the folder.
     Running,
     /// The weights were tested.
@@ -57,7 +57,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl RunState {
     /// Returns the state's name.
     pub fn word(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl State {
 
 /// One step of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct StepRecord {
     /// Number of the step, from 1.
     pub step: u64,
     /// Its loss; NaN if the run diverged.
@@ -82,7 +82,7 @@ pub struct Step {
 
 /// One epoch of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Epoch {
+pub struct EpochRecord {
     /// Epochs done.
     pub epoch: u64,
     /// Steps done.
@@ -117,9 +117,9 @@ pub struct Record {
     /// Steps of the whole run.
     pub steps_planned: Option<u64>,
     /// Its steps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepRecord>,
     /// Its epochs.
-    pub epochs: Vec<Epoch>,
+    pub epochs: Vec<EpochRecord>,
     /// Its warnings.
     pub warnings: Vec<String>,
     /// The error that ended it, if it was recorded.
@@ -127,7 +127,7 @@ pub struct Record {
     /// Its result.
     pub result: Option<RunResult>,
     /// How it stands.
-    pub state: State,
+    pub state: RunState,
 }
 
 /// Returns `result` with the path of its weights in `folder`, which may have been moved.
@@ -161,7 +161,7 @@ impl Record {
             result: text("summary.json")
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .map(|result| at(result, &path)),
-            state: State::Interrupted,
+            state: RunState::Interrupted,
             path,
         };
         for line in text_lines(&record.path.join("metrics.jsonl")) {
@@ -182,12 +182,12 @@ impl Record {
                 self.failure = None;
             }
             // JSON has no NaN: such a loss is null.
-            Some("step") => self.steps.push(Step {
+            Some("step") => self.steps.push(StepRecord {
                 step,
                 loss: number("loss").unwrap_or(f64::NAN),
                 lr: number("lr").unwrap_or(f64::NAN),
             }),
-            Some("epoch") => self.epochs.push(Epoch {
+            Some("epoch") => self.epochs.push(EpochRecord {
                 epoch: event["epoch"].as_u64().unwrap_or(0),
                 step,
                 train_loss: number("train_loss").unwrap_or(f64::NAN),
@@ -209,15 +209,15 @@ impl Record {
         }
     }
 
-    fn standing(&self) -> State {
+    fn standing(&self) -> RunState {
         if self.result.is_some() {
-            State::Finished
+            RunState::Finished
         } else if is_locked(&self.path.join("lock")) {
-            State::Running
+            RunState::Running
         } else if self.failure.is_some() || self.steps.last().is_some_and(|step| !step.loss.is_finite()) {
-            State::Failed
+            RunState::Failed
         } else {
-            State::Interrupted
+            RunState::Interrupted
         }
     }
 
@@ -232,7 +232,8 @@ impl Record {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into())
     }
 
-    /// Returns the lowest validation error of an epoch in percent; `None` without a validation split.
+    /// Returns the lowest validation error of an epoch in percent; `None` without a validation
+    /// split.
     pub fn best_val_error(&self) -> Option<f64> {
         self.epochs.iter().filter_map(|epoch| epoch.val_error).reduce(f64::min)
     }
@@ -283,7 +284,8 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether a process holds the lock. The system releases it when the process ends, so it is never stale.
+/// Whether a process holds the lock. The system releases it when the process ends, so it is never
+/// stale.
 fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))

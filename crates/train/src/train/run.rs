@@ -18,8 +18,8 @@ use crate::recipe::Recipe;
 use burn::tensor::Device;
 use std::sync::atomic::Ordering;
 
-/// Trains by `recipe` in the folder that `options` names, tests once, and returns the result. Everything
-/// stays in the folder.
+/// Trains by `recipe` in the folder that `options` names, tests once, and returns the result.
+/// Everything stays in the folder.
 ///
 /// # Errors
 /// The recipe, the images or the folder cannot be used; the loss or the weights stop being finite;

@@ -257,7 +257,8 @@ impl Session {
         Ok(())
     }
 
-    /// Tests the weights on the validation split, if there is one, and keeps them if they are the best.
+    /// Tests the weights on the validation split, if there is one, and keeps them if they are the
+    /// best.
     fn validate(&mut self, progress: &mut dyn data::Progress) -> Result<Option<Evaluation>> {
         let validation = &self.data.validation;
         if validation.is_empty() {

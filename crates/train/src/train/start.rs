@@ -1,4 +1,5 @@
-//! The network that a run starts from: fresh weights, whitened filters, or another network's weights.
+//! The network that a run starts from: fresh weights, whitened filters, or another network's
+//! weights.
 
 use super::prepare::Prepared;
 use super::whiten::whitened;
@@ -37,8 +38,8 @@ pub fn initial_model(prepared: &Prepared, progress: &mut dyn data::Progress) -> 
     Ok(model)
 }
 
-/// Builds the network of `recipe` with fresh weights, for a run whose weights come from a checkpoint:
-/// the file that they once started from may be gone.
+/// Builds the network of `recipe` with fresh weights, for a run whose weights come from a
+/// checkpoint: the file that they once started from may be gone.
 ///
 /// # Errors
 /// The batch is too small, or `model.freeze` does not fit the network.
@@ -49,8 +50,8 @@ pub fn fresh_model(recipe: &ResolvedRecipe) -> Result<Model> {
     Ok(model)
 }
 
-/// Checks that every batch norm sees more than one value per channel in training: the variance of one
-/// value is zero.
+/// Checks that every batch norm sees more than one value per channel in training: the variance of
+/// one value is zero.
 fn check_batch(recipe: &ResolvedRecipe, model: &Model) -> Result<()> {
     let mut nodes = model.graph().nodes().iter();
     match nodes.find(|node| node.op == Op::BatchNorm && node.shape[..2] == [1, 1]) {
@@ -87,8 +88,8 @@ fn parts(names: &[String]) -> String {
 }
 
 /// Loads another network's weights where names and shapes agree; a head of other classes keeps its
-/// fresh weights. A deeper VGG takes the layers that VGG §3.1 names from a net A. `progress` is told
-/// which layers keep fresh weights.
+/// fresh weights. A deeper VGG takes the layers that VGG §3.1 names from a net A. `progress` is
+/// told which layers keep fresh weights.
 fn from_file(model: Model, path: &Path, progress: &mut dyn data::Progress) -> Result<(Model, Preprocessing)> {
     let (source, metadata) = weights::load(path)?;
     let have_bottlenecks = source.spec.has_bottlenecks() && model.spec.has_bottlenecks();

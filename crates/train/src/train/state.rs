@@ -153,8 +153,8 @@ pub fn load(path: &Path, trainer: &mut Trainer, identity: &RunIdentity<'_>, devi
 /// The recipe key of the images' path. Images are identified by their fingerprint and may be moved.
 pub(super) const IMAGES_KEY: &str = "data.source";
 
-/// Returns the keys in which the recipe `asked` differs from the stored recipe `own`, with the values of
-/// `asked`; `None` for keys that it leaves out.
+/// Returns the keys in which the recipe `asked` differs from the stored recipe `own`, with the
+/// values of `asked`; `None` for keys that it leaves out.
 ///
 /// # Errors
 /// A recipe does not parse.

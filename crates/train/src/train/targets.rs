@@ -1,4 +1,4 @@
-//! Target distributions: the label, softened by label smoothing, mixed by mixup or CutMix.
+//! Target distributions: labels after label smoothing and mixup or CutMix.
 
 use crate::data::Batch;
 use crate::random::{Purpose, stream};
@@ -7,7 +7,8 @@ use rand::Rng;
 use rand_distr::{Beta, Distribution};
 use rayon::prelude::*;
 
-/// `[n, classes]`: `1 − ε + ε/classes` at the label, `ε/classes` elsewhere (Szegedy et al. 2016, §7).
+/// Returns smoothed targets `[n, classes]`: `1 − ε + ε/classes` at the label, `ε/classes` elsewhere
+/// (Szegedy et al. 2016, §7).
 pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
     let off = (smoothing / classes as f64) as f32;
     let on = (1.0 - smoothing + smoothing / classes as f64) as f32;
@@ -18,9 +19,9 @@ pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
     targets
 }
 
-/// The targets of a training batch. With mixup or CutMix its images are mixed in place with those of the batch in
-/// reverse order, by a share that (seed, step) decides; with both, each is taken half of the time. From the epoch
-/// `mix_off_epoch` on nothing is mixed.
+/// Returns the targets of a training batch, `[n, classes]`. With mixup or CutMix its images are
+/// mixed in place with those of the batch in reverse order, by a share drawn from (seed, step);
+/// with both, each is applied half of the time. From the epoch `mix_off_epoch` on nothing is mixed.
 pub fn mixed(batch: &mut Batch, classes: usize, options: &LossOptions, seed: u64, step: u64) -> Vec<f32> {
     let [h, w, c] = batch.size;
     let mut targets = smoothed(&batch.labels, classes, options.label_smoothing);
@@ -42,7 +43,7 @@ pub fn mixed(batch: &mut Batch, classes: usize, options: &LossOptions, seed: u64
     targets
 }
 
-/// Row `i` becomes `share · row i + (1 − share) · row n−1−i`, for all rows at once (Zhang et al. 2018).
+/// Mixes each row `i` to `share · row i + (1 − share) · row n−1−i` (Zhang et al. 2018).
 fn blend(rows: &mut [f32], len: usize, share: f32) {
     for_each_pair(rows, len, |a, b| {
         for (a, b) in a.iter_mut().zip(b) {
@@ -51,8 +52,8 @@ fn blend(rows: &mut [f32], len: usize, share: f32) {
     });
 }
 
-/// Swaps a rectangle of about `1 − share` of the area between images `i` and `n−1−i` (Yun et al. 2019); returns the
-/// share that each image keeps.
+/// Swaps a rectangle of about `1 − share` of the area between images `i` and `n−1−i` (Yun et al.
+/// 2019). Returns the share of pixels that each image keeps.
 fn paste(pixels: &mut [f32], [h, w, c]: [usize; 3], share: f64, draws: &mut impl Rng) -> f64 {
     let side = (1.0 - share).sqrt();
     let span = |size: usize, draws: &mut dyn rand::RngCore| {
@@ -71,7 +72,7 @@ fn paste(pixels: &mut [f32], [h, w, c]: [usize; 3], share: f64, draws: &mut impl
     1.0 - ((bottom - top) * (right - left)) as f64 / (h * w) as f64
 }
 
-/// Calls `f` with rows `i` and `n−1−i`, on all threads; the middle row of an odd number is its own partner and stays as it is.
+/// Calls `f` with rows `i` and `n−1−i`, on all threads. The middle row of an odd number is skipped.
 fn for_each_pair(rows: &mut [f32], len: usize, f: impl Fn(&mut [f32], &mut [f32]) + Sync) {
     let n = rows.len() / len;
     let (front, back) = rows.split_at_mut(n.div_ceil(2) * len);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_mixed_batches_remain_distributions_and_name_the_pixels_shares() {
+    fn targets_of_mixed_batches_are_distributions_that_equal_the_shares_of_the_pixels() {
         for (mixup, cutmix) in [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)] {
             for step in 0..50 {
                 let labels = vec![0, 1, 2, 3];
@@ -109,7 +110,7 @@ mod tests {
         }
     }
     #[test]
-    fn shares_are_betas_and_both_ways_of_mixing_are_taken_as_often() {
+    fn shares_follow_a_beta_distribution_and_mixup_and_cutmix_are_equally_frequent() {
         let share = |mixup, cutmix, step| {
             let pixels = [0.0, 1.0].iter().flat_map(|v| vec![*v; 16 * 16]).collect();
             let mut batch = Batch { pixels, size: [16, 16, 1], labels: vec![0, 1], ..Batch::default() };
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_switch_off_epoch_on_images_and_labels_are_whole() {
+    fn from_mix_off_epoch_on_nothing_is_mixed() {
         let options = LossOptions { mixup: 0.2, cutmix: 1.0, mix_off_epoch: Some(3), ..LossOptions::default() };
         let pixels: Vec<f32> = (0..2 * 16).map(|i| (i / 16) as f32).collect();
         let mixed_in = |epoch| {

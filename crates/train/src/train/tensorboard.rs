@@ -1,8 +1,10 @@
-//! Event files for TensorBoard, beside a run's other metrics: a [`Sink`] that writes scalars as they happen.
+//! Event files for TensorBoard, beside a run's other metrics: a [`Sink`] that writes scalars as
+//! they happen.
 //!
-//! A file is a row of records in TFRecord's framing; each holds an `Event` of `tensorflow/core/util/event.proto` (file version 2).
-//! A run that goes on begins a file of its own whose first record says from which step: TensorBoard then takes back what
-//! earlier files hold of that step and later ones, as `RunFolder::rewind` does in `metrics.jsonl`.
+//! A file is a sequence of records in TFRecord's framing; each holds an `Event` of
+//! `tensorflow/core/util/event.proto` (file version 2). A resumed run begins a new file whose first
+//! record names its step: TensorBoard then discards what earlier files hold of that step and later
+//! ones, as `RunFolder::rewind` does in `metrics.jsonl`.
 
 use super::event::{Event, Sink};
 use crate::error::{Error, Result};
@@ -12,10 +14,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `SessionLog.SessionStatus`: what is there of this step and later is void.
+/// `SessionLog.SessionStatus`: tells TensorBoard to discard events from this step on.
 const START: i64 = 1;
 
-/// A writer of one sitting's event file. It begins with [`Event::Start`], in the folder that is named there.
+/// A writer of one session's event file. [`Event::Start`] opens it in the run folder.
 #[derive(Debug, Default)]
 pub struct TensorBoard {
     file: Option<(PathBuf, File)>,
@@ -23,10 +25,10 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Whether everything could be written: a full disk does not stop a run.
+    /// Returns the first error, if there was one: a failed write does not stop a run.
     ///
     /// # Errors
-    /// The first failure.
+    /// An event could not be written.
     pub fn finish(self) -> Result<()> {
         self.failure.map_or(Ok(()), Err)
     }
@@ -36,7 +38,7 @@ impl TensorBoard {
         let file = File::options().create_new(true).append(true).open(&path);
         self.file = Some((path.clone(), file.map_err(|error| Error::io("write", &path, error))?));
         self.write(&stamped(step).bytes(3, b"brain.Event:2"))?;
-        // The first step that this file will tell of.
+        // The first step in this file.
         self.write(&stamped(step + 1).message(7, &Message::default().int(1, START)))
     }
 
@@ -45,7 +47,7 @@ impl TensorBoard {
         file.write_all(&record(&event.0)).map_err(|error| Error::io("write", path, error))
     }
 
-    /// One point on each of several curves.
+    /// Writes one point of each of several curves.
     fn scalars(&mut self, step: u64, points: &[(&str, Option<f64>)]) -> Result<()> {
         let there = points.iter().filter_map(|(tag, value)| value.map(|value| (tag, value)));
         let summary = there.fold(Message::default(), |summary, (tag, value)| {
@@ -96,8 +98,8 @@ impl Sink for TensorBoard {
     }
 }
 
-/// TensorBoard reads a folder's files in the order of their names: later than all that are there, even within a second or
-/// after the clock was set back.
+/// Returns a name that sorts after those of all event files in `folder`, even within a second or
+/// after the clock was set back: TensorBoard reads a folder's files in the order of their names.
 fn file_name(folder: &Path, now: u64) -> Result<String> {
     let entries = std::fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
     let second = |name: &str| name.strip_prefix("events.out.tfevents.")?.split('.').next()?.parse::<u64>().ok();
@@ -106,23 +108,23 @@ fn file_name(folder: &Path, now: u64) -> Result<String> {
     Ok(format!("events.out.tfevents.{second:010}.residual"))
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// An `Event` of now.
+/// Returns an `Event` of the current time.
 fn stamped(step: u64) -> Message {
     Message::default().double(1, now()).int(2, step as i64)
 }
 
-/// TFRecord: the length and its checksum, the bytes and theirs.
+/// Frames a TFRecord: the length and its checksum, the bytes and theirs.
 fn record(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u64).to_le_bytes();
     [&length[..], &checksum(&length), bytes, &checksum(bytes)].concat()
 }
 
-/// CRC-32C, turned by 15 bits and moved: a checksum of what holds checksums of its own should not be one of them.
+/// Returns TFRecord's masked CRC-32C: data that contains CRCs would weaken a plain one.
 fn checksum(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn records_are_those_of_tensorboard_s_own_writer() {
-        // RecordWriter of tensorboard 2.21 on Event(wall_time=1.5, step=3, file_version="brain.Event:2").
+        // RecordWriter of tensorboard 2.21 on Event(wall_time=1.5, step=3,
+        // file_version="brain.Event:2").
         let event = Message::default().double(1, 1.5).int(2, 3).bytes(3, b"brain.Event:2");
         let mut expected = vec![0x1a, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x9b, 0xd8, 0x2d];
         expected.extend([0x09, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0x10, 0x03, 0x1a, 0x0d]);
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_second_are_read_in_the_order_of_their_making() {
+    fn files_of_one_second_are_read_in_the_order_of_their_creation() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut names = Vec::new();
         for now in [1_700_000_000, 1_700_000_000, 1_600_000_000] {

@@ -17,7 +17,7 @@ use residual::models::{Model, ModelOptions, Spec};
 use residual::plan::Plan;
 use residual_train::train::machine::{Machine, peak_rss_mb};
 use residual_train::train::memory;
-use residual_train::train::pace::{self, Taken, median};
+use residual_train::train::pace::{self, StepTimes, median};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 
@@ -174,7 +174,7 @@ impl BenchArgs {
 /// Fails if a batch needs more memory than is available; `needed` computes the bytes.
 fn fits(spec: &Spec, batch: usize, needed: impl Fn(&Summary) -> u64) -> Result<()> {
     let summary = spec.summary();
-    memory::refuse(&summary, batch, needed(&summary))
+    memory::check(&summary, batch, needed(&summary))
 }
 
 fn report(
@@ -182,10 +182,10 @@ fn report(
     spec: &Spec,
     batch: usize,
     passes: u64,
-    taken: Taken,
+    taken: StepTimes,
     precision: PrecisionArg,
 ) -> BenchReport {
-    let Taken { times, faults } = taken;
+    let StepTimes { times, faults } = taken;
     let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
     let median = median(times);
     let machine = Machine::here();
