@@ -173,24 +173,24 @@ fn sgemm_rate(seconds: f64) -> f64 {
     let (a, b) = (noise(SIDE * SIDE), noise(SIDE * SIDE));
     let mut out = vec![0f32; SIDE * SIDE];
     let side = SIDE as isize;
-    let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
+    let threads = gemm_common::Parallelism::Rayon(rayon::current_num_threads());
     let best = least(seconds, || {
         // SAFETY: the slices hold three square row-major matrices.
         unsafe {
-            gemm::gemm(
+            gemm_f32::gemm::f32::get_gemm_fn()(
                 SIDE,
                 SIDE,
                 SIDE,
                 out.as_mut_ptr(),
-                1,
                 side,
+                1,
                 false,
                 a.as_ptr(),
-                1,
                 side,
+                1,
                 b.as_ptr(),
-                1,
                 side,
+                1,
                 0.0,
                 1.0,
                 false,

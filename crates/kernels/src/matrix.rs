@@ -47,27 +47,55 @@ pub(crate) fn gemm(a: MatrixView<'_>, b: MatrixView<'_>, out: &mut [f32]) {
         // belongs to this task alone.
         unsafe {
             let out = out.pointer(row * b.columns + column, (rows - 1) * b.columns + columns);
-            gemm::gemm(
-                rows,
-                columns,
-                a.columns,
-                out,
-                1,
-                b.columns as isize,
-                false,
-                a.data.as_ptr().wrapping_add(row * a.row_step),
-                a.column_step as isize,
-                a.row_step as isize,
-                b.data.as_ptr().wrapping_add(column * b.column_step),
-                b.column_step as isize,
-                b.row_step as isize,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+            // The product of the transposes: the crate's micro-kernels write columns.
+            let operands = [
+                (b.data.as_ptr().wrapping_add(column * b.column_step), b.row_step, b.column_step),
+                (a.data.as_ptr().wrapping_add(row * a.row_step), a.row_step, a.column_step),
+            ];
+            let shape = [columns, rows, a.columns];
+            sgemm(shape, out, [b.columns, 1], operands);
         }
     });
+}
+
+/// Computes `out = lhs rhs` for `lhs [m, k]` and `rhs [k, n]`; steps are between columns and between rows of `out`, and
+/// each operand has its pointer and the steps between its columns and rows.
+///
+/// # Safety
+/// All elements that shape and steps reach must lie within their allocations, and nothing else may read or write those
+/// of `out` meanwhile.
+unsafe fn sgemm(
+    [m, n, k]: [usize; 3],
+    out: *mut f32,
+    [out_columns, out_rows]: [usize; 2],
+    [(lhs, lhs_columns, lhs_rows), (rhs, rhs_columns, rhs_rows)]: [(*const f32, usize, usize); 2],
+) {
+    let [out_columns, out_rows, lhs_columns, lhs_rows, rhs_columns, rhs_rows] =
+        [out_columns, out_rows, lhs_columns, lhs_rows, rhs_columns, rhs_rows].map(|step| step as isize);
+    let product = gemm_f32::gemm::f32::get_gemm_fn();
+    let (add, scale, conjugate) = (0.0, 1.0, false);
+    // SAFETY: the caller vouches for pointers and steps; `false` says that `out` is not read.
+    unsafe {
+        product(
+            m,
+            n,
+            k,
+            out,
+            out_columns,
+            out_rows,
+            false,
+            lhs,
+            lhs_columns,
+            lhs_rows,
+            rhs,
+            rhs_columns,
+            rhs_rows,
+            add,
+            scale,
+            conjugate,
+            conjugate,
+            conjugate,
+            gemm_common::Parallelism::None,
+        );
+    }
 }

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod profile;
 #[doc(hidden)]
 pub mod protobuf;
+#[cfg(feature = "init")]
 pub mod random;
 pub mod tensor;
 pub mod weights;

@@ -24,8 +24,6 @@ pub enum Purpose {
     Shapes = 6,
     /// Mixup and CutMix; `epoch` is the step.
     Mix = 7,
-    /// Noise images for verifying an exported file.
-    Verify = 8,
 }
 
 /// Returns the stream for one purpose, epoch and index. It is cheap, since streams differ by key

@@ -2,6 +2,7 @@
 //!
 //! [`Spec::resolve`] turns a name and options into a network; [`Model`] is a network with its weights.
 
+#[cfg(feature = "init")]
 mod init;
 mod model;
 pub mod options;
@@ -11,6 +12,7 @@ mod spec;
 pub mod speedrun;
 pub mod vgg;
 
+#[cfg(feature = "init")]
 pub use init::InitOptions;
 pub use model::Model;
 pub use options::ModelOptions;

@@ -1,5 +1,6 @@
 //! A network with its weights.
 
+#[cfg(feature = "init")]
 use super::init::InitOptions;
 use super::spec::Spec;
 use crate::error::Result;
@@ -40,6 +41,7 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// Fails if the description does not fit together.
+    #[cfg(feature = "init")]
     pub fn with_initial_weights(spec: N, options: &InitOptions, seed: u64) -> Result<Self> {
         let graph = Graph::of(&spec)?;
         let tensors = graph.init(options, seed);
@@ -62,6 +64,7 @@ impl<N: Network> Model<N> {
     }
 }
 
+#[cfg(feature = "init")]
 impl Model {
     /// The network of `spec` with initial weights.
     pub fn initialised(spec: Spec, seed: u64) -> Self {

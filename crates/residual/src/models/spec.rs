@@ -1,5 +1,6 @@
 //! A network's options, resolved: no `auto` is left, sizes and classes are known, contradictions are refused.
 
+#[cfg(feature = "init")]
 use super::init::InitOptions;
 use super::options::{Head, Init, ModelOptions, Shortcut, Stem, StrideIn};
 use super::registry::{Architecture, find};
@@ -145,6 +146,7 @@ impl Spec {
         }
     }
 
+    #[cfg(feature = "init")]
     pub(crate) fn init_options(&self) -> InitOptions {
         let vgg_head = self.family == "vgg" && self.imagenet;
         InitOptions { init: self.init, zero_last_gamma: self.zero_last_gamma, vgg_head }

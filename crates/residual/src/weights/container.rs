@@ -3,6 +3,7 @@
 //! safetensors keeps its metadata in a hash map, whose order is not fixed; with a single entry, equal contents give
 //! equal bytes.
 
+use super::half::{bf16_to_f32, f16_to_f32};
 use crate::error::{Error, Result};
 use crate::tensor::{HostTensor, Tensors};
 use safetensors::SafeTensors;
@@ -127,10 +128,8 @@ fn floats(view: &TensorView<'_>) -> Option<HostTensor> {
             .chunks_exact(8)
             .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
             .collect(),
-        Dtype::BF16 => {
-            data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
-        }
-        Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::BF16 => data.chunks_exact(2).map(|b| bf16_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
+        Dtype::F16 => data.chunks_exact(2).map(|b| f16_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
         Dtype::I64 => data
             .chunks_exact(8)
             .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)

@@ -4,6 +4,7 @@
 
 pub mod container;
 mod given;
+mod half;
 pub mod import;
 mod naming;
 mod pytorch;
@@ -178,7 +179,7 @@ pub(crate) fn check(
     let known: HashMap<&str, &Vec<usize>> = wanted.iter().map(|(key, shape)| (key.as_str(), shape)).collect();
     let missing = wanted.iter().filter(|(key, _)| !found.contains_key(key)).map(|(key, _)| key.clone()).collect();
     // PyTorch counts batches there, and nothing here reads it.
-    let is_known = |key: &str| known.contains_key(key) || naming::is_counter(key);
+    let is_known = |key: &str| known.contains_key(key) || is_counter(key);
     let unexpected = found.keys().filter(|key| !is_known(key)).cloned().collect();
     let differs = |(key, shape): (&String, &Vec<usize>)| {
         let wanted = known.get(key.as_str()).filter(|wanted| **wanted != shape)?;

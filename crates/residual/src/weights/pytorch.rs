@@ -4,10 +4,10 @@
 //! is ever run, and a tensor takes memory only when its values are asked for. Burn's reader (`pytorch-reader`) keeps
 //! globals that it does not know as opaque values and goes on; here they are refused by name.
 
+use super::half::{bf16_to_f32, f16_to_f32};
 use crate::error::{Error, Result};
 use crate::pickle::{Id, Pickle, Value};
 use crate::tensor::HostTensor;
-use half::{bf16, f16};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
@@ -131,8 +131,8 @@ impl Kind {
         match self {
             Self::F64 => f64::from_le_bytes(whole(b)) as f32,
             Self::F32 => f32::from_le_bytes(whole(b)),
-            Self::F16 => f16::from_le_bytes(whole(b)).to_f32(),
-            Self::Bf16 => bf16::from_le_bytes(whole(b)).to_f32(),
+            Self::F16 => f16_to_f32(u16::from_le_bytes(whole(b))),
+            Self::Bf16 => bf16_to_f32(u16::from_le_bytes(whole(b))),
             Self::I64 => i64::from_le_bytes(whole(b)) as f32,
             Self::I32 => i32::from_le_bytes(whole(b)) as f32,
             Self::I16 => f32::from(i16::from_le_bytes(whole(b))),
