@@ -78,7 +78,7 @@ impl DoctorReport {
             memory_available_mb: available_memory().map(|bytes| bytes >> 20),
             cached: cache.as_ref().map(|cache| folders(cache)).unwrap_or_default(),
             missing: cache.as_ref().err().map(ToString::to_string).into_iter().collect(),
-            cache: cache.ok(),
+            cache: cache.ok().map(|cache| std::path::absolute(&cache).unwrap_or(cache)),
         };
         report.missing.extend(report.problems());
         report
