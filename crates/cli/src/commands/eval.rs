@@ -145,7 +145,8 @@ impl EvalArgs {
         Ok(options)
     }
 
-    /// Returns the part of `data` to test: all of it if it has no test split and `--split` is not given.
+    /// Returns the part of `data` to test: all of it if it has no test split and `--split` is not
+    /// given.
     fn split_of(&self, data: &Dataset, ui: &Ui) -> Split {
         let Some(split) = self.split else {
             if data.has_test_split {
