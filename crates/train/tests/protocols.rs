@@ -131,8 +131,9 @@ fn assert_close(a: &[f32], b: &[f32]) {
 
 fn ensemble<N: Network>(model: &Model<N>, protocol: TestProtocol, scales: &[usize]) -> Ensemble {
     let preprocessing = preprocessing(model.spec.input()[0]);
-    let look = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
-    Ensemble::new(vec![Member::new(model, &preprocessing, look, false).expect("it can look so")]).expect("one member")
+    let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+    Ensemble::new(vec![Member::new(model, &preprocessing, crop_set, false).expect("it takes them")])
+        .expect("one member")
 }
 
 fn probabilities<N: Network>(model: &Model<N>, protocol: TestProtocol, scales: &[usize], image: &Image) -> Vec<f32> {
@@ -288,8 +289,8 @@ fn an_ensemble_averages_what_its_members_say() {
     let (one, image) = (vgg(), image(256, 320, 11));
     let preprocessing = preprocessing(224);
     let member = |protocol, scales: &[usize]| {
-        let look = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
-        Member::new(&one, &preprocessing, look, false).expect("it can look so")
+        let crop_set = CropSet::new(protocol, scales, &preprocessing, 0).expect("scales that fit");
+        Member::new(&one, &preprocessing, crop_set, false).expect("it takes them")
     };
     let both =
         Ensemble::new(vec![member(TestProtocol::Dense, &[256]), member(TestProtocol::TenCrop, &[256])]).expect("two");
@@ -323,13 +324,16 @@ fn the_centre_as_a_protocol_is_what_training_validates_by_and_costs_are_counted(
 }
 
 #[test]
-fn an_image_that_is_too_large_for_a_dense_look_is_named_and_can_be_left_out() {
+fn an_image_that_is_too_large_for_dense_is_named_and_can_be_skipped() {
     let model = resnet(32);
     let images = Images::from_memory(1, 2_100, 3, vec![9; 2 * 2_100 * 3], vec![0, 1]).expect("lengths agree");
     let classes: Vec<String> = (0..7).map(|i| i.to_string()).collect();
     let dense = ensemble(&model, TestProtocol::Dense, &[64]);
     let error = dense.evaluate(&images, &classes, false, &mut ()).expect_err("64x134400 pixels");
-    assert!(error.to_string().starts_with("image #0: an image of 1x2100 pixels becomes one of 64x134400 "), "{error}");
+    assert!(
+        error.to_string().starts_with("image #0: an image of 1x2100 pixels becomes 64x134400 at scale 64"),
+        "{error}"
+    );
     assert!(error.hint().is_some_and(|hint| hint.contains("--skip-bad")));
     let error = dense.evaluate(&images, &classes, true, &mut ()).expect_err("no image is left");
     assert!(error.to_string().starts_with("left out 2 of 2 images: image #0: "), "{error}");
@@ -343,8 +347,8 @@ fn a_head_that_was_trained_on_another_map_cannot_be_applied_densely() {
     let error = session.smallest_dense().expect_err("a map of 3x3");
     assert!(error.to_string().contains("3x3"), "{error}");
     let model = vgg();
-    let look = CropSet::new(TestProtocol::Dense, &[192], &preprocessing(224), 0).expect("a scale");
-    let error = Member::new(&model, &preprocessing(224), look, false).expect_err("no place for the head");
+    let crop_set = CropSet::new(TestProtocol::Dense, &[192], &preprocessing(224), 0).expect("a scale");
+    let error = Member::new(&model, &preprocessing(224), crop_set, false).expect_err("no place for the head");
     assert!(error.hint().is_some_and(|hint| hint.contains("224")), "{error}");
     assert!(InferenceSession::new(&model, 1, true).smallest_dense().is_ok_and(|side| side == 224));
 }
