@@ -36,12 +36,14 @@
 mod builder;
 mod dense;
 mod fuse;
+mod network;
 mod node;
 mod op;
 mod summary;
 
 pub use builder::GraphBuilder;
 pub use fuse::{FusedConv, FusedNode};
-pub use node::{Graph, Network, Node, Value};
+pub use network::Network;
+pub use node::{Graph, Node, Value};
 pub use op::{Conv, Op, Pool};
 pub use summary::{LayerSummary, Summary, receptive_field};

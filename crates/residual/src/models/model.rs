@@ -5,8 +5,7 @@ use super::init::InitOptions;
 use super::spec::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Network};
-use crate::tensor::Tensors;
-use crate::weights;
+use crate::tensor::{self, Tensors};
 use std::sync::Arc;
 
 /// A network and its weights in host memory. Clones share the weights.
@@ -30,10 +29,10 @@ impl<N: Network> Model<N> {
     /// As [`new`](Self::new); errors call the source of the tensors `file`.
     pub(crate) fn from_file(spec: N, mut tensors: Tensors, file: &str) -> Result<Self> {
         let graph = Graph::of(&spec)?;
-        let (wanted, found) = (graph.tensors(), weights::shapes(&tensors));
-        weights::check(&wanted, &found, file, spec.name())?;
+        let (wanted, found) = (graph.tensors(), tensor::shapes(&tensors));
+        tensor::check(&wanted, &found, file, spec.name())?;
         // Counters of batches, which nothing here reads.
-        tensors.retain(|name, _| !weights::is_counter(name));
+        tensors.retain(|name, _| !tensor::is_counter(name));
         Ok(Self { spec, graph: Arc::new(graph), tensors })
     }
 

@@ -90,7 +90,7 @@ pub fn parse(bytes: Vec<u8>, name: &str) -> Result<Contents> {
         Error::weights(format!("{file_name} is damaged: {what}"))
             .with_hint("the file was cut short or altered; use another copy or an earlier checkpoint")
     };
-    if let Some(error) = super::foreign(file_name, &bytes) {
+    if let Some(error) = super::foreign::foreign(file_name, &bytes) {
         return Err(error);
     }
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;

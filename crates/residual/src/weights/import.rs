@@ -5,15 +5,16 @@
 
 use super::container::{self, Contents};
 pub use super::naming::Preset;
-use super::naming::{is_cifar_net, is_counter, wrapper};
+use super::foreign::foreign;
+use super::naming::{is_cifar_net, wrapper};
 use super::pytorch::{self, Checkpoint};
-use super::{Given, Metadata, check, check_channels, check_values, foreign, parse};
+use super::{Given, Metadata, check_channels, check_values, parse};
 use crate::classes::imagenet;
 use crate::error::{Error, Result};
 use crate::image::{Filter, Normalize, Preprocessing, Resize};
 use crate::models::options::{Head, Shortcut, Stem, StrideIn};
 use crate::models::{Model, ModelOptions, Spec};
-use crate::tensor::{HostTensor, Tensors};
+use crate::tensor::{HostTensor, Tensors, check, is_counter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 //! The network, the preprocessing, the class names and the recipe travel in the metadata, so that a file is enough.
 
 pub mod container;
+mod foreign;
 mod given;
 mod half;
 pub mod import;
@@ -11,17 +12,15 @@ mod pytorch;
 
 pub use given::{Given, class_names};
 pub use naming::is_cifar_net;
-pub(crate) use naming::is_counter;
 
 use crate::error::{Error, Result};
 use crate::graph::Network;
 use crate::image::Preprocessing;
 use crate::models::{Model, ModelOptions, Spec};
-use crate::tensor::Tensors;
+use crate::tensor::{HostTensor, Tensors};
 use container::Contents;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// What travels with the weights.
@@ -107,28 +106,6 @@ pub fn metadata(path: &Path) -> Result<Metadata> {
     parse(&path.display().to_string(), container::read(path)?.metadata)
 }
 
-/// What a file is that is neither PyTorch's nor safetensors, or that has to be imported first; `None` where it may be safetensors.
-fn foreign(file: &str, bytes: &[u8]) -> Option<Error> {
-    if pytorch::is_pytorch(bytes) {
-        let error = Error::weights(format!("{file} is a file of PyTorch"));
-        return Some(
-            error.with_hint("`residual import FILE --as NAME --out NEW` makes one of it that every command takes"),
-        );
-    }
-    let (what, hint) = match bytes {
-        [] => ("is damaged: it is empty", "get another copy"),
-        _ if bytes.starts_with(b"version https://git-lfs") => {
-            ("is a pointer of Git LFS, not the file itself", "`git lfs pull` fetches what it points to")
-        }
-        _ if bytes.get(8).is_some_and(|&first| first != b'{') => (
-            "is neither a PyTorch file nor safetensors",
-            "files of torch.save (.pth, .pt, .th) and safetensors can be imported",
-        ),
-        _ => return None,
-    };
-    Some(Error::weights(format!("{file} {what}")).with_hint(hint))
-}
-
 fn parse(file: &str, metadata: Option<Map<String, Value>>) -> Result<Metadata> {
     let Some(metadata) = metadata else {
         return Err(Error::weights(format!("{file} does not say which network it belongs to"))
@@ -161,59 +138,11 @@ fn check_values(values: &[f32], file: &str, tensor: &str) -> Result<()> {
     }
 }
 
-/// Names and shapes of `tensors`.
-pub(crate) fn shapes(tensors: &Tensors) -> BTreeMap<String, Vec<usize>> {
-    tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())).collect()
-}
-
-/// Keys of one kind that an error lists; of another network's checkpoint there are hundreds.
-const LISTED: usize = 20;
-
-/// Whether the tensors of `found`, by their shapes, are exactly those of `wanted`; else everything that differs.
-pub(crate) fn check(
-    wanted: &[(String, Vec<usize>)],
-    found: &BTreeMap<String, Vec<usize>>,
-    file: &str,
-    name: &str,
-) -> Result<()> {
-    let known: HashMap<&str, &Vec<usize>> = wanted.iter().map(|(key, shape)| (key.as_str(), shape)).collect();
-    let missing = wanted.iter().filter(|(key, _)| !found.contains_key(key)).map(|(key, _)| key.clone()).collect();
-    // PyTorch counts batches there, and nothing here reads it.
-    let is_known = |key: &str| known.contains_key(key) || is_counter(key);
-    let unexpected = found.keys().filter(|key| !is_known(key)).cloned().collect();
-    let differs = |(key, shape): (&String, &Vec<usize>)| {
-        let wanted = known.get(key.as_str()).filter(|wanted| **wanted != shape)?;
-        Some(format!("{key} is {shape:?} in the file, and {wanted:?} in {name}"))
-    };
-    let shapes: Vec<String> = found.iter().filter_map(differs).collect();
-    let hint = match shapes.is_empty() {
-        true => "is it a checkpoint of another network?",
-        false => "is it a checkpoint of another network, or of other classes?",
-    };
-    let differences =
-        [listed("missing", missing), listed("unexpected", unexpected), listed("of another shape", shapes)];
-    let differences: Vec<String> = differences.into_iter().flatten().collect();
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(Error::weights(format!("{file} does not fit {name}; {}", differences.join("; "))).with_hint(hint)),
-    }
-}
-
-/// `what: a, b and 3 more`; `None` where there are none.
-fn listed(what: &str, mut keys: Vec<String>) -> Option<String> {
-    let more = match keys.len().saturating_sub(LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    keys.truncate(LISTED);
-    (!keys.is_empty()).then(|| format!("{what}: {}{more}", keys.join(", ")))
-}
-
 /// Replaces the values of `initial` by those of `tensors` that have the same name and shape; returns the names of those
 /// that kept their own too. For starting from another network's weights.
 pub fn merge_matching(initial: Tensors, tensors: &Tensors) -> (Tensors, Vec<String>) {
     let mut kept = Vec::new();
-    let merge = |(name, own): (String, crate::tensor::HostTensor)| {
+    let merge = |(name, own): (String, HostTensor)| {
         let value = match tensors.get(&name).filter(|other| other.shape() == own.shape()) {
             Some(other) => other.clone(),
             None => {

@@ -1,6 +1,7 @@
 //! What other programs call the tensors of these networks. Our names are torchvision's.
 
 use crate::models::{Architecture, Spec};
+use crate::tensor::is_counter;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
@@ -90,11 +91,6 @@ impl FromStr for Preset {
 /// Whether it is one of the three-stage networks of ResNet §4.2.
 pub fn is_cifar_net(spec: &Spec) -> bool {
     matches!(spec.architecture, Architecture::ResNet { cifar: true, .. })
-}
-
-/// Counters that carry no weight: batches seen by a normalisation, updates of an average.
-pub(crate) fn is_counter(key: &str) -> bool {
-    key.ends_with("num_batches_tracked") || key == "n_averaged"
 }
 
 /// What all of `keys` begin with: no network here begins all its names alike, so it is a wrapper's (`module.` of
