@@ -4,8 +4,8 @@
 //! preprocessing that travels with the weights from here on. A file of this program says all of that itself, and keeps it.
 
 use super::container::{self, Contents};
-pub use super::naming::Preset;
 use super::foreign::foreign;
+pub use super::naming::Preset;
 use super::naming::{is_cifar_net, wrapper};
 use super::pytorch::{self, Checkpoint};
 use super::{Given, Metadata, check_channels, check_values, parse};
