@@ -318,12 +318,12 @@ fn whatever_would_run_is_refused_by_name_in_every_format() {
         let entries = [("net/data.pkl".to_owned(), program.to_vec())];
         for bytes in [program.to_vec(), legacy(program, &Tensors::new()), zip(&entries)] {
             let message = refused(&bytes).to_string();
-            assert!(message.contains(&format!("it asks for {name}")), "{message}");
+            assert!(message.contains(&format!("it needs {name}")), "{message}");
         }
     }
     // Protocol 0 has no mark of its own at the beginning.
     let error = refused(b"cos\nsystem\n(S'true'\ntR.");
-    assert!(error.to_string().contains("it asks for os.system"), "{error}");
+    assert!(error.to_string().contains("it needs os.system"), "{error}");
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn a_small_file_cannot_ask_for_much_memory() {
     bomb.extend(b"q\x01");
     bomb.extend(b"h\x00h\x01\x85R0".repeat(1000));
     bomb.push(b'.');
-    assert!(refused(&bomb).to_string().contains("more text than it holds"));
+    assert!(refused(&bomb).to_string().contains("more text than it has"));
     // A tensor of 2^60 values of one stored number, by strides of zero.
     let mut theirs = akamaster(&network());
     theirs.retain(|key, _| key != "module.bn1.bias");

@@ -238,7 +238,7 @@ impl Checkpoint {
 }
 
 /// How a refusal begins to name what a pickle would run.
-const ASKS: &str = "it asks for ";
+const ASKS: &str = "it needs ";
 /// And what an archive of `torch.jit.save` is.
 const PROGRAM: &str = "it is a program (TorchScript)";
 

@@ -73,6 +73,11 @@ pub fn open(recipe: &Recipe, skip_bad: bool, progress: &mut dyn data::Progress) 
 
 /// Checks that there are training images, and that they are square.
 fn check_trainable(data: &Dataset) -> Result<()> {
+    // Of few images some splits may be empty; testing all of them needs none.
+    if !data.has_test_split && (data.train.is_empty() || data.test.is_empty()) {
+        let message = format!("{} has too few images to train on some and test on others", data.name);
+        return Err(Error::data(message).with_hint("at least one class needs three images"));
+    }
     if data.train.is_empty() {
         return Err(Error::data(format!("{} has no train folder, so it can only be tested on", data.name))
             .with_hint("put the training images into train, a folder for each class"));

@@ -209,10 +209,6 @@ impl Source<'_> {
             splits[split].labels.push(label);
         }
         let [train, validation, test] = splits;
-        if train.paths.is_empty() || test.paths.is_empty() {
-            let message = format!("{} has too few images to train on some and test on others", self.root.display());
-            return Err(Error::data(message).with_hint("at least one class needs three images"));
-        }
         let (validation, warnings) = (Some(validation), Vec::from_iter(others));
         Ok(Splits { classes, train, validation, test, has_test_split: false, warnings })
     }
