@@ -142,7 +142,7 @@ fn compare(folder: &Path, line: &str) -> Result<(), String> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, worst, ref size @ ..] = words[..] else { return Err(format!("{line} is no line of the script's")) };
     let size: Vec<usize> = size.iter().map(|n| n.parse().expect("a number")).collect();
-    let image = Image::open(&folder.join(name)).map_err(|error| error.to_string())?;
+    let image = Image::open(folder.join(name)).map_err(|error| error.to_string())?;
     let theirs = std::fs::read(folder.join(format!("{name}.raw"))).expect("written");
     let found = [image.height, image.width, image.channels];
     // A grey image that Pillow calls colours, and a palette of greys, are the same image.

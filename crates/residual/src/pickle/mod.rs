@@ -4,7 +4,7 @@
 //! called: a call is recorded as a name and its arguments, and a name outside the reader's list
 //! (those that arrays or tensors need) is an error. Memory is bounded by the file's size. Values
 //! are in one arena and refer to each other by index, so that a list may grow after it was
-//! memoised. [`machine`] runs the program.
+//! memoised. `machine` runs the program.
 
 mod machine;
 mod value;

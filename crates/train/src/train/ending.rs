@@ -25,9 +25,14 @@ const DECIDED_BY_DATA: [&str; 6] =
 const DONE: &str = "\"event\":\"done\"";
 
 /// Returns the result of the run in `folder` if it finished by exactly this `recipe` and has its
-/// report; `sink` gets its last event. Neither the images nor a writable folder are needed for
+/// report, if one is wanted; `sink` gets its last event. Neither the images nor a writable folder are needed for
 /// that.
-pub(super) fn finished_before(recipe: &Recipe, folder: &Path, sink: &mut dyn Sink) -> Option<RunResult> {
+pub(super) fn finished_before(
+    recipe: &Recipe,
+    folder: &Path,
+    wants_report: bool,
+    sink: &mut dyn Sink,
+) -> Option<RunResult> {
     let record = Record::read(folder).ok()?;
     let report = record.path.join("report.html");
     let metrics = std::fs::read_to_string(record.path.join("metrics.jsonl")).ok()?;
@@ -46,9 +51,10 @@ pub(super) fn finished_before(recipe: &Recipe, folder: &Path, sink: &mut dyn Sin
             }
         }
     }
-    let is_complete = changes.is_empty() && report.is_file() && metrics.contains(DONE);
+    let report = report.is_file().then_some(report);
+    let is_complete = changes.is_empty() && (report.is_some() || !wants_report) && metrics.contains(DONE);
     let result = record.result.filter(|_| is_complete)?;
-    sink.event(&done(&result, recipe.data.test, Some(report)));
+    sink.event(&done(&result, recipe.data.test, report));
     Some(result)
 }
 

@@ -34,7 +34,7 @@ pub fn run(
     if resumed && !options.resume {
         return Err(is_taken(options));
     }
-    if resumed && let Some(result) = ending::finished_before(recipe, &options.out, sink) {
+    if resumed && let Some(result) = ending::finished_before(recipe, &options.out, options.report.is_some(), sink) {
         return Ok(result);
     }
     let device = Device::flex().autodiff();
