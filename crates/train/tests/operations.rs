@@ -87,7 +87,7 @@ proptest! {
     fn convolutions_agree(s in convs(), seed in 0..1000u64, precise: bool, relu: bool) {
         let (x, w) = (tensor([s.n, s.h, s.w, s.c], seed), tensor([s.k, s.c, s.kernel, s.kernel], seed + 1));
         let bias = tensor([s.k], seed + 2);
-        let mode = ConvMode { precise, fork: false };
+        let mode = ConvMode { precise, shares_gradient: false };
         compare(
             "conv", &[&x, &w], &[], &[],
             || ops::conv(Nhwc(x.clone()), w.clone(), s.window, mode).0,
@@ -154,7 +154,7 @@ proptest! {
             let var = (centred.clone() * centred).mean_dims(&[0, 1, 2]);
             Statistics { mean: mean.reshape([s.c]), var: var.reshape([s.c]) }
         };
-        let mode = ConvMode { precise, fork: false };
+        let mode = ConvMode { precise, shares_gradient: false };
         compare(
             "normed_conv", &[&x, &w], &[], &[&affine.gamma, &affine.beta],
             || ops::normed_conv(Nhwc(x.clone()), statistics(), affine.clone(), w.clone(), s.window, mode).0.0,
@@ -231,7 +231,7 @@ fn a_residual_fork_adds_both_gradients() {
         // The input is not a leaf, as in a network: there the gradient is taken out and added to.
         let x = Nhwc(x.clone() * 1.0);
         let skip = x.clone();
-        let y = ops::conv(x, w.clone(), window, ConvMode { precise: true, fork });
+        let y = ops::conv(x, w.clone(), window, ConvMode { precise: true, shares_gradient: fork });
         let (mean, var) = (Tensor::zeros([4], &device()), Tensor::ones([4], &device()));
         let affine = Affine { gamma: Tensor::ones([4], &device()), beta: Tensor::zeros([4], &device()), eps: 0.0 };
         ops::norm(y, Statistics { mean, var }, affine, Some(skip), false).0

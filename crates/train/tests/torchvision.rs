@@ -64,7 +64,7 @@ fn logits_agree(library: &str, preset: Preset, networks: &[(&str, &str, usize)])
         writeln!(ask, "{theirs} {size}").expect("Python listens");
         assert_eq!(told.next().and_then(|line| line.ok()).as_deref(), Some(theirs));
         let path = folder.path().join("net.pt");
-        let options = ImportOptions { name: ours.into(), ..ImportOptions::default() };
+        let options = ImportOptions { name: ours.into(), input: Some(size), ..ImportOptions::default() };
         let imported = import(&path, &options).expect("a network of theirs");
         assert_eq!((imported.preset, imported.model.spec.classes), (preset, 1000), "{theirs}");
         let images = floats(&folder.path().join("images"));

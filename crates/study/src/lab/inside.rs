@@ -84,7 +84,7 @@ fn layers(graph: &Graph) -> Vec<(Value, Value)> {
 
 /// The standard deviation of all values.
 fn deviation(x: &Nhwc) -> f64 {
-    let values = ops::Shared::new(x.0.clone());
+    let values = ops::TensorView::new(x.0.clone());
     let n = values.len().max(1) as f64;
     let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
     (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n).sqrt()

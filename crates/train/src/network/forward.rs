@@ -68,7 +68,8 @@ impl TrainableNetwork {
         self.parameters.to_host()
     }
 
-    /// Computes the logits `[n, classes]` of images `[n, h, w, c]`. A training pass updates the running statistics.
+    /// Computes the logits `[n, classes]` of images `[n, h, w, c]`, of the network's own size unless
+    /// [`Graph::takes_any_size`]. A training pass updates the running statistics.
     pub fn forward(&mut self, x: Nhwc, context: &mut ForwardContext) -> Tensor<2> {
         let operations = Arc::clone(&self.operations);
         self.run(&operations, x, context, &mut |_, _| {})
@@ -134,7 +135,7 @@ impl TrainableNetwork {
         let weight = self.parameters.get::<4>(&format!("{name}.weight"));
         let bias = fused.geometry.bias.then(|| self.parameters.get::<1>(&format!("{name}.bias")));
         let window = Window { stride: fused.geometry.stride, pad: fused.geometry.padding };
-        let mode = ConvMode { precise: !context.winograd(), fork: fused.shares_gradient };
+        let mode = ConvMode { precise: !context.winograd(), shares_gradient: fused.shares_gradient };
         let Some(batch_norm) = fused.batch_norm else {
             return Activation::Ready(match bias {
                 Some(bias) => ops::conv_bias(x.ready(), weight, bias, window, mode, fused.relu),

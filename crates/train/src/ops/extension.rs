@@ -14,7 +14,7 @@ pub struct ConvMode {
     /// No Winograd: the rounding errors of the direct convolution.
     pub precise: bool,
     /// Another operation reads the input as well, *and its gradient is there first* (a residual block's identity).
-    pub fork: bool,
+    pub shares_gradient: bool,
 }
 
 /// The operations of both papers' networks.

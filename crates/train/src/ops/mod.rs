@@ -10,15 +10,15 @@ pub mod composed;
 mod extension;
 mod flex;
 
-mod shared;
 mod update;
+mod view;
 
 pub use extension::{ConvMode, NetOps};
 pub use residual::profile;
 pub use residual_kernels::lrn::Lrn;
 pub use residual_kernels::update::Sgd;
-pub use shared::{Shared, values};
 pub use update::{add, ema, scale, sgd_step, sum_of_squares};
+pub use view::{TensorView, values};
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor};

@@ -39,7 +39,7 @@ macro_rules! register {
         if let Some(node) = $x_node {
             // A leaf's gradient must stay where it is; every other one may be taken out and added to.
             let inner = !node.parents.is_empty();
-            let onto = (mode.fork && inner).then(|| $grads.consume::<Flex>(&node));
+            let onto = (mode.shares_gradient && inner).then(|| $grads.consume::<Flex>(&node));
             $grads.register::<Flex>(node.id, flex::conv_dx(&$dy, &w, &s, mode.precise, onto));
         }
     }};

@@ -8,9 +8,9 @@ use std::ops::Deref;
 
 /// The values of a tensor on Flex, row by row; the memory is shared with the tensor.
 #[derive(Debug, Clone)]
-pub struct Shared(FlexTensor);
+pub struct TensorView(FlexTensor);
 
-impl Shared {
+impl TensorView {
     /// The values of `x`, off the autodiff device; a copy where `x` lies on another backend.
     pub fn new<const D: usize>(x: Tensor<D>) -> Self {
         let here = if has_kernels(&x.device()) { x.clone().try_into_primitive::<Flex>().ok() } else { None };
@@ -18,7 +18,7 @@ impl Shared {
     }
 }
 
-impl Deref for Shared {
+impl Deref for TensorView {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -28,5 +28,5 @@ impl Deref for Shared {
 
 /// A copy of the values of `x`, row by row.
 pub fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    Shared::new(x).to_vec()
+    TensorView::new(x).to_vec()
 }
