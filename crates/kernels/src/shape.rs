@@ -96,7 +96,7 @@ pub struct PoolDims {
     pub h: usize,
     /// Input width.
     pub w: usize,
-    /// Channels.
+    /// Channels of the input and of the output.
     pub c: usize,
     /// Side of the window.
     pub kernel: usize,

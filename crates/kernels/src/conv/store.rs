@@ -72,7 +72,7 @@ impl OutputRegion {
 /// Destination of one vector of outputs.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputVector {
-    /// Address.
+    /// Address of the first output.
     to: *mut f32,
     /// Index in the output.
     at: usize,

@@ -15,9 +15,9 @@ use head::Head;
 /// How much each place of an image spoke for a class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
-    /// Rows.
+    /// Rows of the map that is explained.
     pub height: usize,
-    /// Columns.
+    /// Columns of the map that is explained.
     pub width: usize,
     /// Row by row; the hottest place is 1, what does not speak for the class is 0.
     pub values: Vec<f32>,
@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(head.map_shape()[0], side, "{name}");
             let (map, gradient) = head.gradient(&pixels, dims, &[1]);
             let score = |map: &[f32]| f64::from(head.scores(map, 1)[1]);
-            // Along the gradient itself, where the map is above zero: at zero, pooling windows full of zeros have a kink.
+            // Along the gradient, where the map is above zero: at zero, pooling has a kink.
             let direction: Vec<f32> = gradient.iter().zip(&map).map(|(g, m)| if *m > 0.0 { *g } else { 0.0 }).collect();
             let norm = direction.iter().map(|g| f64::from(g * g)).sum::<f64>();
             assert!(norm > 0.0, "{name}");

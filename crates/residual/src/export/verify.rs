@@ -20,8 +20,8 @@ const TOLERANCE: f64 = 1e-4;
 /// Multiply-adds of an image above which one is enough: the reader takes its time.
 const HEAVY: u64 = 1_000_000_000;
 
-/// Runs the ONNX file in `path` on images of noise and compares with `model`. Returns the largest difference as a share of the
-/// largest output.
+/// Runs the ONNX file in `path` on images of noise and compares with `model`. Returns the largest
+/// difference, relative to the largest output.
 ///
 /// # Errors
 /// A file that cannot be read or run, or whose outputs differ by more than rounding.

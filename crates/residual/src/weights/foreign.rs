@@ -3,7 +3,8 @@
 use super::pytorch;
 use crate::error::Error;
 
-/// What a file is that is neither PyTorch's nor safetensors, or that has to be imported first; `None` where it may be safetensors.
+/// Returns the error for a file that is not safetensors, or that has to be imported first; `None` if
+/// it may be safetensors.
 pub(super) fn foreign(file: &str, bytes: &[u8]) -> Option<Error> {
     if pytorch::is_pytorch(bytes) {
         let error = Error::weights(format!("{file} is a file of PyTorch"));

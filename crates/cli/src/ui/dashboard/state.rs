@@ -29,7 +29,7 @@ pub struct EpochPoint {
 /// Task other than training steps: validation, testing.
 #[derive(Debug, Clone, Default)]
 pub struct Task {
-    /// Name.
+    /// What is done, as the progress bar shows it.
     pub name: String,
     /// Number of units; 0 if unknown.
     pub total: u64,
